@@ -1,0 +1,42 @@
+"""One clear sentence and exit code 2 for everything that a user can put right."""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+
+Result = TypeVar('Result')
+
+
+class UserError(ValueError):
+    """What the user gave cannot work: a wrong path, key, value or combination of flags.
+
+    The message is one sentence that names the value, what was expected, and what to do. Tools
+    print it alone, so it must make sense without a traceback.
+    """
+
+
+def exit_on_user_error(main: Callable[..., Result]) -> Callable[..., Result]:
+    """Decorate a tool's ``main``: a :class:`UserError` is printed as one line, exit code 2.
+
+    Every other exception keeps its traceback, since it is a fault of the program. Of several
+    processes on a machine only the first one prints, so that the sentence appears once.
+
+    Args:
+        main: The function a tool runs.
+
+    Returns:
+        The same function; ``SystemExit(2)`` instead of ``UserError``.
+    """
+
+    @wraps(main)
+    def wrapped(*args: object, **kwargs: object) -> Result:
+        try:
+            return main(*args, **kwargs)
+        except UserError as error:
+            if os.environ.get('LOCAL_RANK', '0') == '0':
+                print(f'error: {error}', file=sys.stderr)
+            raise SystemExit(2) from None
+
+    return wrapped
