@@ -1,0 +1,30 @@
+"""What a run of any of the three libraries needs besides model, data and schedule.
+
+The dataset's base sets ``default_scope``; the schedule's base sets ``log_processor``, since it
+knows whether training counts epochs or iterations. ``tools/test.py --show-dir`` adds the
+library's visualizer where a config names none.
+"""
+
+# A child's custom_imports replaces this one, so no other config has its own.
+custom_imports = dict(imports=['mmtoken'], allow_failed_imports=False)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    # Two files: the older one survives when a run is killed while it writes the newer one.
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+)
+custom_hooks = [dict(type='mmpretrain.StrictLoadHook')]
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+# A fixed seed, so that a resumed run goes on in the same order of the data.
+randomness = dict(seed=0, deterministic=False)
+log_level = 'INFO'
+load_from = None
+resume = False
