@@ -1,0 +1,5 @@
+"""Weights of other projects, under the names of a mmpretrain `ImageClassifier` over `TokenViT`."""
+
+from .convert_state_dict import SOURCES, convert_state_dict
+
+__all__ = ['SOURCES', 'convert_state_dict']

@@ -1,0 +1,68 @@
+"""Rename the weights of other projects; values are passed through untouched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mmtoken.runtime.errors import UserError
+
+# Ordered (pattern, replacement) pairs; the first that matches the whole name renames it.
+_HEADS = [
+    (r'head\.(weight|bias)', r'head.layers.head.\1'),
+    (r'head_dist\.(weight|bias)', r'head.layers.head_dist.\1'),
+]
+_TIMM_VIT = [
+    (r'(cls_token|dist_token|pos_embed)', r'backbone.\1'),
+    (r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
+    (r'norm\.(weight|bias)', r'backbone.ln1.\1'),
+    (r'blocks\.(\d+)\.norm([12])\.(.+)', r'backbone.layers.\1.ln\2.\3'),
+    (r'blocks\.(\d+)\.mlp\.fc1\.(.+)', r'backbone.layers.\1.ffn.layers.0.0.\2'),
+    (r'blocks\.(\d+)\.mlp\.fc2\.(.+)', r'backbone.layers.\1.ffn.layers.1.\2'),
+    (r'blocks\.(\d+)\.attn\.(qkv|proj)\.(weight|bias)', r'backbone.layers.\1.attn.\2.\3'),
+    *_HEADS,
+]
+_LIFE = [
+    (r'blocks\.(\d+)\.attn\.qkv\.scale1\.(.+)', r'backbone.layers.\1.attn.qkv.linear.\2'),
+    (r'blocks\.(\d+)\.attn\.qkv\.norm\.(.+)', r'backbone.layers.\1.attn.qkv.norm.\2'),
+    *(
+        (
+            rf'blocks\.(\d+)\.attn\.qkv\.scale{scale}\.(depthwise|pointwise)\.weight',
+            rf'backbone.layers.\1.attn.qkv.\2.{scale - 2}.weight',
+        )
+        for scale in range(2, 10)
+    ),
+]
+
+SOURCES = {'deit': _TIMM_VIT, 'timm': _TIMM_VIT, 'life': _LIFE + _TIMM_VIT}
+
+
+def convert_state_dict(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Rename the weights of another project for an `ImageClassifier` over `TokenViT` (or `LIFEViT`).
+
+    Args:
+        state: Weights by the names of the other project.
+        source: 'deit' and 'timm' (timm's `VisionTransformer`, the names of facebookresearch/deit too), or 'life'
+            (NeurAI-Lab/LIFE; the model needs `aux_key='first'` to compute the same function).
+
+    Returns:
+        The same tensors as `backbone.*` and `head.layers.*`, to be loaded strictly.
+
+    Raises:
+        UserError: If the source, or a name in the state dict, is unknown.
+    """
+    if source not in SOURCES:
+        raise UserError(f'source {source!r} is unknown; use one of {sorted(SOURCES)}')
+    return {_rename(name, source): value for name, value in state.items()}
+
+
+def _rename(name: str, source: str) -> str:
+    for pattern, replacement in SOURCES[source]:
+        match = re.fullmatch(pattern, name)
+        if match:
+            return match.expand(replacement)
+    raise UserError(
+        f'{name!r} is not a weight of a {source!r} classifier; check that `source` names where the file is from'
+    )

@@ -1,0 +1,114 @@
+"""A feature pyramid from the one map of a plain vision transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2
+
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmpretrain.models.utils import build_norm_layer
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class SimpleFeaturePyramid(BaseModule):
+    """ViTDet's simple feature pyramid (Li et al. 2022, arXiv 2203.16527, §3), for mmdet and mmsegmentation.
+
+    Every level starts from the same map: transposed convolutions halve the stride, max pooling doubles it, and a 1×1
+    and a 3×3 convolution, each with LayerNorm, make the output. Halving more than once has LayerNorm and GELU between
+    the steps. Learned down-sampling instead of max pooling is an option of ours.
+
+    Args:
+        in_channels: Channels of the backbone's map.
+        out_channels: Channels of every level.
+        strides: Strides of the levels, in pixels of the image, each `patch_size` times a power of two.
+        patch_size: The backbone's patch size: the stride of the map that comes in.
+        num_outs: Number of outputs; those beyond `strides` are subsampled from the level before, as RPNs like one
+            level more than the box head. None: as many as `strides`.
+        down: 'conv', a learned 2×2 convolution with stride 2 per halving of the resolution, or 'pool', ViTDet's.
+        norm_cfg: Config of the norms, over the channels.
+        init_cfg: mmengine's initialization config.
+
+    Raises:
+        ValueError: If an argument has no meaning; the message names it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 256,
+        strides: Sequence[int] = (4, 8, 16, 32),
+        patch_size: int = 16,
+        num_outs: int | None = None,
+        down: str = 'conv',
+        norm_cfg: dict = dict(type='LN2d', eps=1e-6),
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        wrong = [s for s in strides if s < 1 or not log2(s / patch_size).is_integer()]
+        if wrong or not strides:
+            raise ValueError(
+                f'strides {tuple(strides)} must each be patch_size {patch_size} times a power of two, such as '
+                f'{tuple(int(patch_size * f) for f in (0.25, 0.5, 1, 2) if patch_size * f >= 1)}'
+            )
+        if num_outs is not None and num_outs < len(strides):
+            raise ValueError(
+                f'num_outs {num_outs} is less than the {len(strides)} strides {tuple(strides)}'
+            )
+        if down not in ('conv', 'pool'):
+            raise ValueError(f"down {down!r} is unknown; use 'conv' or 'pool'")
+        self.in_channels = in_channels
+        self.num_extra = (num_outs or len(strides)) - len(strides)
+        self.levels = nn.ModuleList(
+            self._level(in_channels, out_channels, int(log2(patch_size / stride)), down, norm_cfg)
+            for stride in strides
+        )
+
+    @staticmethod
+    def _level(channels: int, out_channels: int, halvings: int, down: str, norm_cfg: dict) -> nn.Sequential:
+        """One level: `halvings` halvings of the stride (doublings where negative), then the two convolutions."""
+        steps: list[nn.Module] = []
+        for step in range(halvings):
+            if step:
+                steps += [build_norm_layer(norm_cfg, channels), nn.GELU()]
+            steps.append(nn.ConvTranspose2d(channels, channels // 2, kernel_size=2, stride=2))
+            channels //= 2
+        for _ in range(-halvings):
+            steps.append(
+                nn.Conv2d(channels, channels, kernel_size=2, stride=2)
+                if down == 'conv'
+                else nn.MaxPool2d(kernel_size=2, stride=2)
+            )
+        return nn.Sequential(
+            *steps,
+            nn.Conv2d(channels, out_channels, kernel_size=1, bias=False),
+            build_norm_layer(norm_cfg, out_channels),
+            nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False),
+            build_norm_layer(norm_cfg, out_channels),
+        )
+
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Make the pyramid.
+
+        Args:
+            inputs: The backbone's outputs; the last, (B, C, H, W), is used.
+
+        Returns:
+            One contiguous (B, out_channels, H_i, W_i) map per level, finest stride first as in `strides`. Contiguous,
+            because mmcv's RoIAlign reads channels-last memory as if it were channels-first.
+
+        Raises:
+            ValueError: If the map has other channels than `in_channels`.
+        """
+        x = inputs[-1]
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'SimpleFeaturePyramid got a map of shape {tuple(x.shape)}; expected (B, {self.in_channels}, H, W): set '
+                "the backbone's out_type='featmap' and in_channels to its embed_dims"
+            )
+        outs = [level(x).contiguous() for level in self.levels]
+        for _ in range(self.num_extra):
+            outs.append(F.max_pool2d(outs[-1], kernel_size=1, stride=2).contiguous())
+        return tuple(outs)

@@ -1,0 +1,1 @@
+"""What keeps a long run alive, and what answers bad input with one sentence."""

@@ -1,0 +1,29 @@
+"""The same strictness for whole models: `load_from`, `--resume` and the checkpoint that tools/test.py evaluates."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmpretrain.registry import HOOKS
+
+from mmtoken.vit.pretrained import compare_state, enforce
+
+
+@HOOKS.register_module()
+class StrictLoadHook(Hook):
+    """Refuse checkpoints that do not cover the model; mmengine loads them without strictness, and only warns.
+
+    Args:
+        allow_partial: Whether to go on with what fits; the coverage is logged either way.
+
+    Raises:
+        UserError: While loading, if the coverage is not full and `allow_partial` is off.
+    """
+
+    def __init__(self, allow_partial: bool = False) -> None:
+        self.allow_partial = allow_partial
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Compare before mmengine loads: it calls this between reading the file and loading it."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        state = checkpoint.get('state_dict', checkpoint)
+        state = {name.removeprefix('module.'): value for name, value in state.items()}
+        enforce(compare_state(model, state), 'checkpoint weights', self.allow_partial)

@@ -1,0 +1,53 @@
+"""The one value that flows between the layers of every backbone.
+
+Shape letters, here and everywhere: B images, A auxiliary tokens, H×W patch grid, N = A + H·W tokens, C channels,
+h heads, d head channels, M traced channels, K classes, L layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+
+@dataclass
+class Tokens:
+    """A batch of token sequences that remembers its grid.
+
+    Args:
+        x: Features, (B, A + H·W, C), the A auxiliary tokens (class, distillation) first.
+        grid: Patch rows and patch columns, (H, W).
+        num_aux: Number of auxiliary tokens, A.
+        trace: M numbers that ride along with every token, (B, A + H·W, M), or None. Every attention replaces them by
+            ½(Ā·trace + trace), Ā the head-mean of the attention before dropout; LayerNorm, projections, MLP and
+            DropPath leave them alone.
+    """
+
+    x: Tensor
+    grid: tuple[int, int]
+    num_aux: int
+    trace: Tensor | None = None
+
+    @property
+    def aux(self) -> Tensor:
+        """The auxiliary tokens, a (B, A, C) view."""
+        return self.x[:, : self.num_aux]
+
+    @property
+    def patches(self) -> Tensor:
+        """The patch tokens, a (B, H·W, C) view."""
+        return self.x[:, self.num_aux :]
+
+    def feature_map(self) -> Tensor:
+        """The patch tokens as a contiguous (B, C, H, W) map.
+
+        Contiguous, because mmcv's RoIAlign reads the channels-last memory that a bare permutation would leave as if it
+        were channels-first (mmcv issue 2203).
+        """
+        # (B, H·W, C) → (B, C, H·W) → (B, C, H, W)
+        return self.patches.transpose(1, 2).unflatten(2, self.grid).contiguous()
+
+    def with_(self, **changes) -> Tokens:
+        """A copy with some fields replaced; the other tensors are shared, not copied."""
+        return replace(self, **changes)

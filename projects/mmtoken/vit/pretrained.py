@@ -1,0 +1,150 @@
+"""Strict loading: what is missing, unexpected or resized is counted, reported and, below full coverage, an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+from torch.hub import load_state_dict_from_url
+
+from mmtoken.runtime.errors import UserError
+
+
+@dataclass
+class Coverage:
+    """How well a state dict covers a module.
+
+    Args:
+        total: Tensors of the module.
+        missing: Names the module has and the state dict lacks.
+        unexpected: Names the state dict has and the module lacks.
+        resized: Position embeddings of another grid, which the backbone resizes on loading.
+        mismatched: Names of both whose shapes differ and that nothing resizes.
+    """
+
+    total: int
+    missing: list[str]
+    unexpected: list[str]
+    resized: list[str]
+    mismatched: list[str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tensor of both sides has found its counterpart."""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self) -> str:
+        found = self.total - len(self.missing) - len(self.mismatched)
+        parts = [f'{found} of {self.total} tensors']
+        for name in ('missing', 'unexpected', 'resized', 'mismatched'):
+            names = getattr(self, name)
+            if names:
+                more = f' and {len(names) - 3} more' if len(names) > 3 else ''
+                parts.append(f'{len(names)} {name} ({", ".join(names[:3])}{more})')
+        return ', '.join(parts)
+
+
+def compare_state(module: nn.Module, state: dict[str, Tensor]) -> Coverage:
+    """Compare a state dict with the module that is to load it, by name and shape, loading nothing."""
+    own = module.state_dict()
+    differing = [name for name in own if name in state and own[name].shape != state[name].shape]
+    resized = [name for name in differing if name.split('.')[-1] == 'pos_embed']
+    return Coverage(
+        total=len(own),
+        missing=[name for name in own if name not in state],
+        unexpected=[name for name in state if name not in own],
+        resized=resized,
+        mismatched=[name for name in differing if name not in resized],
+    )
+
+
+def select_prefix(state: dict[str, Tensor], prefix: str, source: str) -> dict[str, Tensor]:
+    """The entries under a prefix, the prefix removed.
+
+    Raises:
+        UserError: If there are none.
+    """
+    prefix = f'{prefix.rstrip(".")}.' if prefix else ''
+    selected = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    if not selected:
+        tops = sorted({name.partition('.')[0] for name in state})
+        raise UserError(
+            f'{source} has no weights under the prefix {prefix!r}; it has {tops}, '
+            'so set `prefix` in init_cfg to one of these, or leave it out'
+        )
+    return selected
+
+
+def read_state(checkpoint: str) -> dict[str, Tensor]:
+    """Read the weights of a checkpoint file: tensors only, nothing in the file is executed.
+
+    Raises:
+        UserError: If the file does not exist, is damaged, or holds anything but weights.
+    """
+    if '://' in str(checkpoint):
+        loaded = load_state_dict_from_url(checkpoint, map_location='cpu', weights_only=True)
+    elif not Path(checkpoint).is_file():
+        raise UserError(
+            f'checkpoint {checkpoint} does not exist; train it first, or set init_cfg to the file you have'
+        )
+    else:
+        try:
+            loaded = torch.load(checkpoint, map_location='cpu', weights_only=True)
+        except (UnpicklingError, RuntimeError, EOFError) as error:
+            raise UserError(
+                f'checkpoint {checkpoint} cannot be read as weights ({str(error).splitlines()[0]}); it is damaged or '
+                'holds code, which is never executed: save it again as a plain state dict'
+            ) from error
+    return loaded.get('state_dict', loaded.get('model', loaded))
+
+
+def load_pretrained(
+    module: nn.Module, checkpoint: str, prefix: str = '', allow_partial: bool = False, **unknown
+) -> Coverage:
+    """Load weights into a backbone and hold them to full coverage.
+
+    Args:
+        module: The backbone.
+        checkpoint: A checkpoint file, of the backbone alone or of a whole model.
+        prefix: Where the backbone's weights stand in it, such as 'backbone.'.
+        allow_partial: Whether to load what fits and go on where something does not.
+        **unknown: Anything else is an error.
+
+    Returns:
+        What was found; also logged.
+
+    Raises:
+        UserError: If the coverage is not full and `allow_partial` is off, or an option is unknown.
+    """
+    if unknown:
+        raise UserError(
+            f'init_cfg has unknown keys {sorted(unknown)}; a Pretrained init_cfg takes checkpoint, prefix and '
+            'allow_partial'
+        )
+    state = select_prefix(read_state(checkpoint), prefix, str(checkpoint))
+    coverage = compare_state(module, state)
+    enforce(coverage, f'pretrained weights {checkpoint}', allow_partial)
+    skipped = {*coverage.mismatched, *coverage.unexpected}
+    module.load_state_dict(
+        {name: value for name, value in state.items() if name not in skipped},
+        strict=not allow_partial,
+    )
+    return coverage
+
+
+def enforce(coverage: Coverage, source: str, allow_partial: bool) -> None:
+    """Log the coverage, or raise if it is not full and need be.
+
+    Raises:
+        UserError: If the coverage is not full and `allow_partial` is off.
+    """
+    if not coverage.complete and not allow_partial:
+        raise UserError(
+            f'{source} do not cover the model: {coverage}; use the matching checkpoint or model, or set '
+            'allow_partial=True to load what fits'
+        )
+    print_log(f'{source}: {coverage}', logger='current')

@@ -1,0 +1,25 @@
+"""The plain q, k, v projection; methods replace it (`projection=dict(type='LIFEProjection')`)."""
+
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmtoken.tokens import Tokens
+
+
+@MODELS.register_module()
+class LinearProjection(nn.Linear):
+    """One linear map from C channels to q, k and v (Dosovitskiy et al. 2021); mmpretrain's `attn.qkv`.
+
+    Every projection has this interface: built with `embed_dims` and `bias`, it maps `Tokens` to q, k, v.
+
+    Args:
+        embed_dims: C.
+        bias: Whether the map has a bias.
+    """
+
+    def __init__(self, embed_dims: int, bias: bool = True) -> None:
+        super().__init__(embed_dims, 3 * embed_dims, bias=bias)
+
+    def forward(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k and v of every token, three (B, N, C) views of one tensor."""
+        return super().forward(tokens.x).chunk(3, dim=-1)

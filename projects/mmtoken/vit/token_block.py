@@ -1,0 +1,62 @@
+"""One transformer layer over `Tokens`."""
+
+from mmcv.cnn.bricks.drop import DropPath
+from mmcv.cnn.bricks.transformer import FFN
+from mmpretrain.models.utils import build_norm_layer
+from torch import nn
+
+from mmtoken.tokens import Tokens
+
+from .token_attention import TokenAttention
+
+
+class TokenBlock(nn.Module):
+    """Pre-norm attention and MLP, each with a residual; parameter names as in mmpretrain's `TransformerEncoderLayer`.
+
+    Args:
+        embed_dims: C.
+        num_heads: h.
+        feedforward_channels: Hidden channels of the MLP.
+        projection: Config of the q, k, v projection.
+        qkv_bias: Whether the projection has a bias.
+        drop_rate: Dropout probability after the output projection and in the MLP.
+        attn_drop_rate: Dropout probability of the attention weights.
+        drop_path_rate: Probability to skip a branch for a whole image (stochastic depth).
+        window_size: Patches per attention window side; 0 means global attention.
+        norm_cfg: Config of the two norms.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        feedforward_channels: int,
+        projection: dict,
+        qkv_bias: bool = True,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        window_size: int = 0,
+        norm_cfg: dict = dict(type='LN', eps=1e-6),
+    ) -> None:
+        super().__init__()
+        self.ln1 = build_norm_layer(norm_cfg, embed_dims)
+        self.attn = TokenAttention(
+            embed_dims, num_heads, projection, qkv_bias, attn_drop_rate, drop_rate, window_size
+        )
+        self.drop_path = DropPath(drop_path_rate)
+        self.ln2 = build_norm_layer(norm_cfg, embed_dims)
+        self.ffn = FFN(
+            embed_dims,
+            feedforward_channels,
+            act_cfg=dict(type='GELU'),
+            ffn_drop=drop_rate,
+            dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate),
+        )
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """Map `Tokens` to `Tokens` of the same shape."""
+        attended, trace = self.attn(tokens.with_(x=self.ln1(tokens.x)))
+        x = tokens.x + self.drop_path(attended)
+        x = self.ffn(self.ln2(x), identity=x)
+        return tokens.with_(x=x, trace=trace)

@@ -1,0 +1,276 @@
+"""The plain vision transformer that every method of the toolbox plugs into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmcv.cnn.bricks.transformer import PatchEmbed
+from mmengine.model import BaseModule
+from mmengine.model.weight_init import trunc_normal_
+from mmengine.utils import to_2tuple
+from mmpretrain.models.utils import build_norm_layer, resize_pos_embed
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmtoken.tokens import Tokens
+
+from .position import adapt_position_on_load
+from .pretrained import load_pretrained
+from .token_block import TokenBlock
+
+
+@MODELS.register_module()
+class TokenViT(BaseModule):
+    """A vision transformer as a sequence of layers over `Tokens`, for classification and dense prediction alike.
+
+    Parameter names are those of mmpretrain's `VisionTransformer`, so its DeiT weights load as they are. The final norm
+    is applied to every output (mmpretrain norms only the last layer's). Layers above the last of `out_indices` are
+    built, so that checkpoints fit, but frozen and not run.
+
+    Args:
+        arch: 'deit-tiny', 'deit-small', 'deit-base' (Touvron et al. 2021), or a dict with `embed_dims`, `num_layers`,
+            `num_heads` and `feedforward_channels`.
+        img_size: Image size in pixels, side or (height, width), of the learned position embedding. Other sizes work:
+            the embedding is resized bicubically.
+        patch_size: Patch side in pixels. Images that it does not divide are zero-padded at the bottom and right.
+        in_channels: Image channels.
+        num_aux_tokens: A, auxiliary tokens before the patches: 0 none, 1 class, 2 class and distillation, more registers.
+        out_indices: Layers whose output is returned, an index or a sequence; negatives count from the end.
+        out_type: What is returned of each: 'cls_token' (B, C), or a pair of class and distillation tokens where there
+            are both; 'avg_featmap' (B, C), the mean patch token; 'featmap' (B, C, H, W); 'raw' (B, N, C).
+        qkv_bias: Whether the projections have a bias.
+        drop_rate: Dropout probability after the embedding, the output projections and in the MLPs.
+        attn_drop_rate: Dropout probability of the attention weights.
+        drop_path_rate: Stochastic depth of the last layer; it grows linearly from 0 at the first.
+        window_size: Patches per side of an attention window; 0 means every layer is global.
+        global_attn_indexes: Layers that stay global where `window_size` is set; negatives count from the end.
+        projection: Config of the q, k, v projection of every layer.
+        frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers: no gradient, in
+            evaluation mode.
+        with_cp: Whether to recompute each layer in the backward pass to save memory (activation checkpointing).
+        norm_cfg: Config of the norms.
+        init_cfg: `dict(type='Pretrained', checkpoint=…, prefix='backbone.', allow_partial=False)` loads weights strictly
+            (`vit/pretrained.py`); other mmengine init configs work as usual.
+
+    Raises:
+        ValueError: If an argument has no meaning; the message names it.
+    """
+
+    ARCHS = {
+        'deit-tiny': dict(embed_dims=192, num_layers=12, num_heads=3, feedforward_channels=768),
+        'deit-small': dict(embed_dims=384, num_layers=12, num_heads=6, feedforward_channels=1536),
+        'deit-base': dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072),
+    }
+    OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap', 'raw')
+
+    def __init__(
+        self,
+        arch: str | dict = 'deit-tiny',
+        img_size: int | tuple[int, int] = 224,
+        patch_size: int = 16,
+        in_channels: int = 3,
+        num_aux_tokens: int = 1,
+        out_indices: int | Sequence[int] = -1,
+        out_type: str = 'cls_token',
+        qkv_bias: bool = True,
+        drop_rate: float = 0.0,
+        attn_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        window_size: int = 0,
+        global_attn_indexes: Sequence[int] = (),
+        projection: dict = dict(type='LinearProjection'),
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        norm_cfg: dict = dict(type='LN', eps=1e-6),
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        arch = self._arch(arch)
+        self.embed_dims = channels = arch['embed_dims']
+        self.num_layers = arch['num_layers']
+        self.img_size = to_2tuple(img_size)
+        self.patch_size = patch_size
+        self.num_aux_tokens = num_aux_tokens
+        self.with_cp = with_cp
+        self.out_type = self._out_type(out_type)
+        self.out_indices = self._layer_indices('out_indices', out_indices)
+        global_layers = self._layer_indices('global_attn_indexes', global_attn_indexes)
+        if not -1 <= frozen_stages <= self.num_layers:
+            raise ValueError(
+                f'frozen_stages {frozen_stages} is not in -1..{self.num_layers}; -1 freezes nothing'
+            )
+        self.frozen_stages = frozen_stages
+
+        self.patch_embed = PatchEmbed(
+            in_channels, channels, kernel_size=patch_size, stride=patch_size, input_size=img_size
+        )
+        self.patch_resolution = tuple(self.patch_embed.init_out_size)
+        self._build_aux_tokens()
+        num_patches = self.patch_resolution[0] * self.patch_resolution[1]
+        self.pos_embed = nn.Parameter(torch.zeros(1, num_aux_tokens + num_patches, channels))
+        self.drop_after_pos = nn.Dropout(drop_rate)
+        self.layers = nn.ModuleList(
+            TokenBlock(
+                channels,
+                arch['num_heads'],
+                arch['feedforward_channels'],
+                projection,
+                qkv_bias,
+                drop_rate,
+                attn_drop_rate,
+                drop_path,
+                0 if index in global_layers else window_size,
+                norm_cfg,
+            )
+            for index, drop_path in enumerate(
+                torch.linspace(0, drop_path_rate, self.num_layers).tolist()
+            )
+        )
+        self.ln1 = build_norm_layer(norm_cfg, channels)
+        self._init_parameters()
+        self._freeze()
+        self._register_load_state_dict_pre_hook(adapt_position_on_load, with_module=True)
+
+    def forward(self, images: Tensor, trace: Tensor | None = None):
+        """Turn images into features.
+
+        Args:
+            images: (B, in_channels, height, width), any height and width.
+            trace: w₀ (B, A + H·W, M) to carry through every layer that runs, or None.
+
+        Returns:
+            The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair of that tuple and
+            w_L (B, A + H·W, M).
+        """
+        tokens = self.embed(images).with_(trace=trace)
+        if trace is not None and trace.shape[:2] != tokens.x.shape[:2]:
+            raise ValueError(
+                f'trace has shape {tuple(trace.shape)}; expected (B, A + H*W, M) = '
+                f'({len(images)}, {tokens.x.shape[1]}, M) for the grid {tokens.grid[0]}x{tokens.grid[1]}'
+            )
+        outs = {}
+        for index, layer in enumerate(self.layers[: max(self.out_indices) + 1]):
+            recompute = self.with_cp and torch.is_grad_enabled()
+            tokens = checkpoint(layer, tokens, use_reentrant=False) if recompute else layer(tokens)
+            if index in self.out_indices:
+                outs[index] = self._output(tokens)
+        outs = tuple(outs[index] for index in self.out_indices)
+        return outs if trace is None else (outs, tokens.trace)
+
+    def embed(self, images: Tensor) -> Tokens:
+        """Patch embedding, auxiliary tokens and position embedding: images → the first layer's `Tokens`."""
+        x, grid = self.patch_embed(images)
+        if self.num_aux_tokens:
+            # (B, H·W, C) → (B, A + H·W, C)
+            aux = torch.cat([getattr(self, name) for name in self._aux_names], dim=1)
+            x = torch.cat([aux.expand(len(x), -1, -1), x], dim=1)
+        position = resize_pos_embed(
+            self.pos_embed, self.patch_resolution, grid, 'bicubic', self.num_aux_tokens
+        )
+        return Tokens(self.drop_after_pos(x + position), tuple(grid), self.num_aux_tokens)
+
+    def _output(self, tokens: Tokens):
+        tokens = tokens.with_(x=self.ln1(tokens.x))
+        if self.out_type == 'featmap':
+            return tokens.feature_map()
+        if self.out_type == 'avg_featmap':
+            return tokens.patches.mean(dim=1)
+        if self.out_type == 'raw':
+            return tokens.x
+        return tokens.x[:, 0] if self.num_aux_tokens == 1 else (tokens.x[:, 0], tokens.x[:, 1])
+
+    def init_weights(self) -> None:
+        """Load pretrained weights strictly where `init_cfg` names a checkpoint.
+
+        DeiT's initialization itself happens at construction, so a backbone built outside a runner has it too.
+        """
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            load_pretrained(self, **{k: v for k, v in self.init_cfg.items() if k != 'type'})
+            self._is_init = True
+        else:
+            super().init_weights()
+
+    def train(self, mode: bool = True) -> TokenViT:
+        """Set the mode, frozen stages excepted: they stay in evaluation mode."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """The depth of a parameter, for layer-wise learning rates.
+
+        Args:
+            param_name: Its name, with the prefix.
+            prefix: What precedes the backbone's own names, such as 'backbone.'.
+
+        Returns:
+            0 for the embedding, 1 … L for the layers, L + 1 for what follows; and the number of depths, L + 2.
+        """
+        depths = self.num_layers + 2
+        if not param_name.startswith(prefix):
+            return depths - 1, depths
+        name, _, rest = param_name.removeprefix(prefix).partition('.')
+        if name == 'layers':
+            return int(rest.partition('.')[0]) + 1, depths
+        return (depths - 1 if name == 'ln1' else 0), depths
+
+    @classmethod
+    def _arch(cls, arch: str | dict) -> dict:
+        if isinstance(arch, dict):
+            keys = set(cls.ARCHS['deit-tiny'])
+            if set(arch) != keys:
+                raise ValueError(f'arch has keys {sorted(arch)}; expected exactly {sorted(keys)}')
+            return dict(arch)
+        if arch not in cls.ARCHS:
+            raise ValueError(f'arch {arch!r} is unknown; use one of {sorted(cls.ARCHS)} or a dict')
+        return cls.ARCHS[arch]
+
+    def _out_type(self, out_type: str) -> str:
+        if out_type not in self.OUT_TYPES:
+            raise ValueError(f'out_type {out_type!r} is unknown; use one of {self.OUT_TYPES}')
+        if out_type == 'cls_token' and self.num_aux_tokens == 0:
+            raise ValueError("out_type 'cls_token' needs num_aux_tokens >= 1; use 'avg_featmap'")
+        return out_type
+
+    def _layer_indices(self, name: str, indices: int | Sequence[int]) -> tuple[int, ...]:
+        indices = (indices,) if isinstance(indices, int) else tuple(indices)
+        wrong = [i for i in indices if not -self.num_layers <= i < self.num_layers]
+        if wrong or (name == 'out_indices' and not indices):
+            raise ValueError(
+                f'{name} {indices} is not a choice of layers 0..{self.num_layers - 1} or '
+                f'{-self.num_layers}..-1'
+            )
+        return tuple(i % self.num_layers for i in indices)
+
+    def _build_aux_tokens(self) -> None:
+        names = ('cls_token', 'dist_token', 'reg_tokens')[: self.num_aux_tokens]
+        for name in names:
+            count = self.num_aux_tokens - 2 if name == 'reg_tokens' else 1
+            setattr(self, name, nn.Parameter(torch.zeros(1, count, self.embed_dims)))
+        self._aux_names = names
+
+    def _init_parameters(self) -> None:
+        """DeiT's initialization: truncated normal of 0.02, zero biases; norms and convolutions keep torch's."""
+        for parameter in (self.pos_embed, *(getattr(self, name) for name in self._aux_names)):
+            trunc_normal_(parameter, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        if self.frozen_stages < 0:
+            return []
+        return [self.patch_embed, self.drop_after_pos, *self.layers[: self.frozen_stages]]
+
+    def _freeze(self) -> None:
+        unused = self.layers[max(self.out_indices) + 1 :]
+        for module in (*self._frozen_modules(), *unused):
+            module.requires_grad_(False)
+        if self.frozen_stages >= 0:
+            for name in ('pos_embed', *self._aux_names):
+                getattr(self, name).requires_grad_(False)

@@ -1,0 +1,48 @@
+"""Split a token grid into windows and put it together again."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, ones
+
+
+def window_partition(x: Tensor, grid: tuple[int, int], size: int) -> Tensor:
+    """Cut the grid into size×size windows, zero-padded at the bottom and right where it does not divide.
+
+    Args:
+        x: Patch values, (..., H·W, C).
+        grid: (H, W).
+        size: Patches per window side, s.
+
+    Returns:
+        (..., R·Q, s², C): R = ⌈H/s⌉ rows and Q = ⌈W/s⌉ columns of windows, row by row.
+    """
+    (height, width), channels = grid, x.shape[-1]
+    # (..., H·W, C) → (..., H, W, C) → (..., R·s, Q·s, C)
+    x = x.unflatten(-2, grid)
+    x = F.pad(x, (0, 0, 0, -width % size, 0, -height % size))
+    rows, columns = x.shape[-3] // size, x.shape[-2] // size
+    # (..., R, s, Q, s, C) → (..., R, Q, s, s, C) → (..., R·Q, s², C)
+    x = x.unflatten(-3, (rows, size)).unflatten(-2, (columns, size)).transpose(-4, -3)
+    return x.reshape(*x.shape[:-5], rows * columns, size * size, channels)
+
+
+def window_reverse(windows: Tensor, grid: tuple[int, int], size: int) -> Tensor:
+    """The inverse of `window_partition`, padding dropped: (..., R·Q, s², C) → (..., H·W, C)."""
+    height, width = grid
+    rows, columns = -(-height // size), -(-width // size)
+    # (..., R·Q, s², C) → (..., R, Q, s, s, C) → (..., R, s, Q, s, C) → (..., R·s, Q·s, C)
+    x = windows.unflatten(-2, (size, size)).unflatten(-4, (rows, columns)).transpose(-4, -3)
+    x = x.flatten(-3, -2).flatten(-4, -3)
+    return x[..., :height, :width, :].flatten(-3, -2)
+
+
+def window_mask(grid: tuple[int, int], size: int, num_aux: int, device) -> Tensor | None:
+    """Which keys of each window are real tokens, (R·Q, 1, 1, A + s²), or None if the windows fit the grid exactly."""
+    height, width = grid
+    if height % size == 0 and width % size == 0:
+        return None
+    real = ones(height * width, 1, dtype=bool, device=device)
+    # (H·W, 1) → (R·Q, s², 1) → (R·Q, 1, 1, s²)
+    real = window_partition(real, grid, size).transpose(-2, -1).unsqueeze(1)
+    return F.pad(real, (num_aux, 0), value=True)
