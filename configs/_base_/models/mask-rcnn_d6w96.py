@@ -1,0 +1,29 @@
+# A Mask R-CNN that two CPU cores train: the small ViT, 96-channel heads, few proposals.
+_base_ = './mask-rcnn_token-vit.py'
+
+model = dict(
+    backbone=dict(
+        arch=dict(embed_dims=96, num_layers=6, num_heads=3, feedforward_channels=384),
+        img_size=128,
+        patch_size=8,
+        drop_path_rate=0.0,
+    ),
+    neck=dict(in_channels=96, out_channels=96, patch_size=8),
+    rpn_head=dict(
+        in_channels=96,
+        feat_channels=96,
+        anchor_generator=dict(scales=[4]),
+    ),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=96),
+        bbox_head=dict(in_channels=96, fc_out_channels=256, num_classes=10),
+        mask_roi_extractor=dict(out_channels=96),
+        mask_head=dict(num_convs=2, in_channels=96, conv_out_channels=64, num_classes=10),
+    ),
+    train_cfg=dict(
+        rpn=dict(sampler=dict(num=128)),
+        rpn_proposal=dict(nms_pre=300, max_per_img=100),
+        rcnn=dict(sampler=dict(num=64)),
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100), rcnn=dict(max_per_img=30)),
+)

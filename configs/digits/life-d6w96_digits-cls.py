@@ -1,0 +1,11 @@
+"""LIFE-ViT (6 layers, 96 wide, patch 8) on single-digit scenes: pre-trains the demo's detector and segmentor.
+
+Reproduces: our own small study (docs/study); no paper.
+Costs: @life-d6w96_digits-cls@
+Command: python tools/train.py configs/digits/life-d6w96_digits-cls.py
+"""
+
+_base_ = './deit-d6w96_digits-cls.py'
+# 6,000 images / 64 = 94 iterations an epoch; x 12 epochs = 1,128.
+
+model = dict(backbone=dict(type='LIFEViT'))

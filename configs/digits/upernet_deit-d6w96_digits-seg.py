@@ -1,0 +1,25 @@
+"""UPerNet over the small plain ViT on digit scenes, from its classification weights.
+
+Reproduces: our own small study (docs/study); no paper.
+Needs: the weights of deit-d6w96_digits-cls.py; model.backbone.init_cfg=None trains from scratch.
+Costs: @upernet_deit-d6w96_digits-seg@
+Command: python tools/train.py configs/digits/upernet_deit-d6w96_digits-seg.py
+"""
+
+_base_ = [
+    '../_base_/models/upernet_d6w96.py',
+    '../_base_/datasets/digits_seg.py',
+    '../_base_/schedules/digits_dense_adamw.py',
+    '../_base_/default_runtime.py',
+]
+# 1,500 scenes / 8 = 188 iterations an epoch; 1,500 iterations are 8 epochs.
+
+model = dict(
+    backbone=dict(
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='work_dirs/deit-d6w96_digits-cls/epoch_12.pth',
+            prefix='backbone.',
+        )
+    )
+)
