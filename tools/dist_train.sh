@@ -6,7 +6,7 @@ set -euo pipefail
 [[ $# -ge 2 ]] || { echo "usage: $0 CONFIG GPUS [flags]" >&2; exit 2; }
 TOOLS="$(cd "$(dirname "$0")" && pwd)"
 
-PYTHONPATH="$TOOLS/../projects:${PYTHONPATH:-}" torchrun \
+PYTHONPATH="$TOOLS/../projects:${PYTHONPATH:-}" python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$2" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
     "$TOOLS/train.py" "$1" --launcher pytorch "${@:3}"

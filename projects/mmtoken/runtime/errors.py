@@ -1,8 +1,9 @@
 """One clear sentence and exit code 2 for everything that a user can put right."""
 
+import difflib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TypeVar
 
@@ -40,3 +41,18 @@ def exit_on_user_error(main: Callable[..., Result]) -> Callable[..., Result]:
             raise SystemExit(2) from None
 
     return wrapped
+
+
+def near_miss(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The end of a sentence that suggests what may have been meant.
+
+    Args:
+        word: What the user wrote.
+        known: What would have been accepted.
+        cutoff: How alike two words must be, from 0 to 1; difflib's default.
+
+    Returns:
+        ``'; did you mean "x"?'``, or the empty string where nothing is near.
+    """
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return f'; did you mean {matches[0]!r}?' if matches else ''

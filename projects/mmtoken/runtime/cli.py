@@ -1,0 +1,136 @@
+"""What every tool's command line shares: its flags, and a config read with its overrides."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from mmtoken.runtime.config_options import check_options
+from mmtoken.runtime.errors import UserError, near_miss
+
+
+class OptionsAction(DictAction):
+    """mmengine's ``KEY=VALUE`` parser, which answers what it cannot split with a sentence."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        for value in values or ():
+            if not value.partition('=')[1]:
+                parser.error(f'--cfg-options {value!r} is not of the form KEY=VALUE')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:
+            parser.error(f'--cfg-options {" ".join(values or ())}: {error}')
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the config and ``--cfg-options``, which every tool takes.
+
+    Args:
+        parser: The tool's parser.
+    """
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=OptionsAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config: model.head.num_classes=10, a list as '
+        'key="[a,b]" or key=a,b, an element of a list as key.0.name=value; no spaces',
+    )
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags with which processes are started, which training and testing take.
+
+    Args:
+        parser: The tool's parser.
+    """
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed run were started',
+    )
+    # torch.distributed.launch passes one spelling or the other, depending on its version.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='do not let the data loaders copy batches into page-locked memory',
+    )
+
+
+def load_config(path: str, options: dict | None = None) -> Config:
+    """Read a config file and merge the command line's overrides into it.
+
+    Args:
+        path: A Python, JSON or YAML config.
+        options: Dotted keys and values, from ``--cfg-options``.
+
+    Returns:
+        The config.
+
+    Raises:
+        UserError: If the file is not there or cannot be read, or if an option names a place that
+            the config does not have.
+    """
+    if not Path(path).is_file():
+        raise UserError(_missing_config(path))
+    try:
+        cfg = Config.fromfile(path)
+    except FileNotFoundError as error:
+        raise UserError(
+            f'config {path!r} inherits from a file that does not exist: {error}; correct its '
+            '_base_, whose paths are relative to the config'
+        ) from error
+    except ImportError as error:
+        raise UserError(
+            f'config {path!r} imports a module that fails to import: {error.__cause__ or error}; '
+            'install it, or put its folder on PYTHONPATH'
+        ) from error
+    except Exception as error:  # A config is a program, so reading it can fail in any way.
+        message = ' '.join(str(error).split())
+        raise UserError(
+            f'config {path!r} cannot be read: {type(error).__name__}: {message}; correct the file'
+        ) from error
+    if options:
+        check_options(cfg, options)
+        try:
+            cfg.merge_from_dict(options)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f'--cfg-options {" ".join(options)} does not fit the config: {error}; '
+                'see the config with tools/misc/print_config.py'
+            ) from error
+    return cfg
+
+
+def resolve_work_dir(cfg: Config, work_dir: str | None) -> None:
+    """Set ``cfg.work_dir``: the flag, else the config's own, else ``work_dirs/<config name>``.
+
+    Args:
+        cfg: The config, changed in place.
+        work_dir: The value of ``--work-dir``.
+    """
+    default = os.path.join('work_dirs', Path(cfg.filename).stem)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or default
+
+
+def _missing_config(path: str) -> str:
+    """Say that a config is not there, and which one may have been meant."""
+    if Path(path).is_dir():
+        return f'config {path!r} is a folder; name a config file in it'
+    folders = {Path(path).parent, Path('configs')}
+    known = {str(file) for folder in folders for file in folder.rglob('*.py')} if path else set()
+    # A right name in a wrong folder is as likely as a wrong name, so both are compared.
+    same_name = sorted(file for file in known if Path(file).name == Path(path).name)
+    hint = f'; did you mean {same_name[0]!r}?' if same_name else near_miss(path, known)
+    return f'config {path!r} does not exist{hint or "; give the path of a config file"}'

@@ -1,0 +1,135 @@
+"""Find what is wrong with a config before anything is built from it.
+
+mmengine accepts a misspelt key, and reports a misspelt type after the model before it was built.
+Here each dict is held against what its ``type`` takes; the registries are asked, nothing is built.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmengine.config import Config
+
+from mmtoken.runtime.config_schema import DEFAULT_HOOKS, RUN_KEYS, accepted_keys
+from mmtoken.runtime.config_types import find_targets, known_names
+from mmtoken.runtime.errors import UserError, near_miss
+
+# Where any keyword is taken, only what is almost a known one is taken for a slip.
+_ALMOST = 0.9
+
+
+def check_config(cfg: Config, needs: Sequence[str] = ()) -> None:
+    """Refuse a config with a key or type that nothing would read.
+
+    Args:
+        cfg: The config.
+        needs: Top-level keys that the tool cannot do without.
+
+    Raises:
+        UserError: For the first fault, with what may have been meant.
+    """
+    for problem in find_problems(cfg, needs):
+        raise UserError(f'config {cfg.filename}: {problem}')
+
+
+def find_problems(cfg: Config, needs: Sequence[str] = ()) -> Iterator[str]:
+    """Find every fault of a config.
+
+    Args:
+        cfg: The config.
+        needs: Top-level keys that must be there.
+
+    Yields:
+        One sentence each, without the name of the config.
+    """
+    content = cfg.to_dict()
+    yield from _top_level(cfg, content)
+    for name in needs:
+        if content.get(name) is None:
+            yield f'{name} is missing, and this tool needs it; add it or inherit a base that has it'
+    scope = content.get('default_scope') or 'mmengine'
+    for key in sorted(RUN_KEYS & content.keys()):
+        yield from _walk((key,), content[key], scope)
+
+
+def _top_level(cfg: Config, content: dict) -> Iterator[str]:
+    """Faults among the top-level keys: those that no library and no line of the config reads."""
+    for key in content:
+        if key in RUN_KEYS or key in names_read(cfg.text):
+            continue
+        hint = near_miss(key, RUN_KEYS, cutoff=0.8)
+        if hint or not _is_dump(cfg.text):
+            remedy = hint or '; remove it, or use it in the config'
+            yield f'nothing reads the top-level key {key!r}{remedy}'
+    hooks = content.get('default_hooks') or {}
+    for name in hooks:
+        hint = near_miss(name, DEFAULT_HOOKS, cutoff=0.8)
+        if name not in DEFAULT_HOOKS and hint:
+            yield f'default_hooks.{name} is not one of the default hooks{hint}'
+
+
+def names_read(text: str) -> set[str]:
+    """The variables that the lines of a config, and of the files it inherits from, make use of.
+
+    Args:
+        text: ``Config.text``: the files' content, each after a line with its path.
+
+    Returns:
+        Their names.
+    """
+    names = set(re.findall(r'_base_\.(\w+)', text))
+    for part in re.split(r'^/.*\.(?:py|json|ya?ml)$', text, flags=re.MULTILINE):
+        try:
+            tree = ast.parse(part)
+        except SyntaxError:  # JSON or YAML, which have no variables.
+            continue
+        names |= {
+            node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
+    return names
+
+
+def _is_dump(text: str) -> bool:
+    """Whether a config is one that mmengine wrote: its variables stand there, already used."""
+    return '_base_' not in text and names_read(text) <= {'dict'}
+
+
+def _walk(path: tuple[str, ...], node: Any, scope: str) -> Iterator[str]:
+    """Faults of a subtree."""
+    if isinstance(node, (list, tuple)):
+        for index, child in enumerate(node):
+            yield from _walk((*path, str(index)), child, scope)
+    elif isinstance(node, dict):
+        scope = node.get('_scope_', scope)
+        yield from _of_dict(path, node, scope)
+        for key, child in node.items():
+            yield from _walk((*path, str(key)), child, scope)
+
+
+def _of_dict(path: tuple[str, ...], node: dict, scope: str) -> Iterator[str]:
+    """Faults of one dict: its type, its keys."""
+    place = '.'.join(path)
+    name = node.get('type')
+    if isinstance(name, str) and not find_targets(name, scope, path[-1]):
+        hint = near_miss(name, known_names(scope))
+        yield f'{place}.type {name!r} is not registered in the scope {scope!r}{hint}'
+        return
+    accepted = accepted_keys(path, node, scope)
+    if accepted is None:
+        return
+    for key in node:
+        if not isinstance(key, str) or key in accepted.names:
+            continue
+        hint = near_miss(key, accepted.names, _ALMOST if accepted.any else 0.6)
+        if hint or not accepted.any:
+            yield f'{place} does not take {key!r}{_whose(name)}{hint}'
+
+
+def _whose(name: Any) -> str:
+    """Name the type that does not take a key."""
+    if name is None:
+        return ''
+    return f' (its type is {name if isinstance(name, str) else name.__name__})'

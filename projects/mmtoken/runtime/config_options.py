@@ -1,0 +1,90 @@
+"""Check that what ``--cfg-options`` sets is there to be set."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+
+from mmtoken.runtime.config_schema import RUN_KEYS, accepted_keys
+from mmtoken.runtime.errors import UserError, near_miss
+
+
+def check_options(cfg: Config, options: dict[str, Any]) -> None:
+    """Refuse an override that would land where nothing reads it.
+
+    mmengine creates whatever a dotted key names, so a misspelt one changes nothing and says nothing.
+    So does a right one that names a variable of the config, since its value was copied to the
+    places that use it when the file was read.
+
+    Args:
+        cfg: The config, before the merge.
+        options: Dotted keys and their values.
+
+    Raises:
+        UserError: For the first key that is out of place.
+    """
+    content = cfg.to_dict()
+    for key in options:
+        root = key.partition('.')[0]
+        if root in content and root not in RUN_KEYS:
+            raise UserError(_variable(root, content))
+        problem = _problem(key.split('.'), content)
+        if problem:
+            raise UserError(f'--cfg-options {key}: {problem}')
+
+
+def _problem(parts: list[str], content: dict) -> str | None:
+    """What is wrong with one dotted key, or None."""
+    node, scope = content, content.get('default_scope') or 'mmengine'
+    for depth, part in enumerate(parts):
+        place = '.'.join(parts[:depth]) or 'the config'
+        if isinstance(node, dict):
+            scope = node.get('_scope_', scope)
+            if part not in node:
+                return _missing(parts[:depth], part, node, scope, place)
+            node = node[part]
+        elif isinstance(node, (list, tuple)):
+            if not part.isdigit() or int(part) >= len(node):
+                return f'{place} is a list of {len(node)}, so {part!r} is no index of it'
+            node = node[int(part)]
+        else:
+            return f'{place} is {node!r}, which has no key {part!r}'
+    return None
+
+
+def _missing(path: list[str], part: str, node: dict, scope: str, place: str) -> str | None:
+    """Whether a key that the config does not have may be added to one of its dicts."""
+    accepted = accepted_keys(path, node, scope)
+    if accepted is None:  # Nothing is known about this dict but what stands in it.
+        hint = near_miss(part, map(str, node), cutoff=0.75)
+        return f'{place} has no key {part!r}{hint}' if hint else None
+    if part in accepted:
+        return None
+    return f'{place} has no key {part!r}{near_miss(part, accepted.names | node.keys())}'
+
+
+def _variable(name: str, content: dict) -> str:
+    """Say where the value of a variable was copied to."""
+    value = content[name]
+    places = [
+        place
+        for key in content.keys() & RUN_KEYS
+        for place, found in _places((key,), content[key])
+        if type(found) is type(value) and found == value
+    ]
+    sentence = f'--cfg-options {name}: {name} is a variable of the config, which is read too early'
+    if places and value not in (None, True, False):
+        return f'{sentence} for this to have an effect; set {", ".join(sorted(places)[:4])} instead'
+    return f'{sentence} for this to have an effect; set what was made from it instead'
+
+
+def _places(path: tuple[str, ...], node: Any) -> Iterator[tuple[str, Any]]:
+    """Every subtree with its dotted key."""
+    yield '.'.join(path), node
+    children: Any = ()
+    if isinstance(node, dict):
+        children = node.items()
+    elif isinstance(node, (list, tuple)):
+        children = enumerate(node)
+    for key, child in children:
+        yield from _places((*path, str(key)), child)

@@ -1,0 +1,107 @@
+"""Find what a config's ``type`` means, in the registries of its scope, without building it."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+
+from mmengine.registry import Registry, root
+from mmengine.utils import get_object_from_string
+
+from mmtoken.runtime.errors import UserError
+
+# Where a name may be found that a library looks up outside its registries, by the config's key.
+_OPS = {'nms', 'roi_layer', 'iou_calculator'}
+
+
+@functools.cache
+def registries(scope: str) -> tuple[Registry, ...]:
+    """The registries of a library, and mmengine's, which it falls back to.
+
+    Args:
+        scope: Name of the library, such as ``'mmdet'``.
+
+    Returns:
+        The library's registries in front.
+
+    Raises:
+        UserError: If there is no such library, or if its registries cannot be imported.
+    """
+    try:
+        module = import_module(f'{scope}.registry')
+        found = [item for item in vars(module).values() if isinstance(item, Registry)]
+        for registry in found:
+            if registry.scope == scope:
+                registry.import_from_location()
+    except ImportError as error:
+        raise UserError(
+            f'the library {scope!r}, which the config uses, fails to import: {error}; '
+            'see tools/misc/check_env.py'
+        ) from error
+    mmengine = [item for item in vars(root).values() if isinstance(item, Registry)]
+    return tuple(dict.fromkeys([*found, *mmengine]))
+
+
+def find_targets(name: str | Callable, scope: str, key: str = '') -> list[Callable]:
+    """Find every class or function that a ``type`` can mean.
+
+    The same name may stand in several registries; which one a library asks is known only to the
+    code that builds the dict, so all of them count.
+
+    Args:
+        name: The value of ``type``: a name, with or without its scope, or the object itself.
+        scope: The default scope where the dict stands.
+        key: The key under which the dict stands.
+
+    Returns:
+        The candidates; empty where the name is unknown.
+    """
+    if not isinstance(name, str):
+        return [name]
+    head, _, tail = name.partition('.')
+    if tail and _is_scope(head):
+        scope, name = head, tail
+    found = [registry.module_dict.get(name) for registry in registries(scope)]
+    found = [target for target in found if target is not None]
+    if not found and key in _OPS:
+        target = getattr(import_module('mmcv.ops'), name, None)
+        found = [target] if callable(target) else []
+    if not found and tail and not _is_scope(head):
+        found = [target for target in [_import(name)] if target is not None]
+    return list(dict.fromkeys(found))
+
+
+def known_names(scope: str) -> set[str]:
+    """Every name that a ``type`` may have in a scope, for suggestions.
+
+    Args:
+        scope: Name of the library.
+
+    Returns:
+        The names of its own registries as they are, mmpretrain's with their scope in front, since
+        our models are there.
+    """
+    names = {name for registry in registries(scope) for name in registry.module_dict}
+    if scope != 'mmpretrain':
+        names |= {
+            f'mmpretrain.{name}'
+            for registry in registries('mmpretrain')
+            for name in registry.module_dict
+        }
+    return names
+
+
+def _is_scope(name: str) -> bool:
+    """Whether the first part of a dotted ``type`` names a library with registries."""
+    try:
+        return inspect.ismodule(import_module(f'{name}.registry'))
+    except ImportError:
+        return False
+
+
+def _import(path: str) -> Callable | None:
+    """The object of a full import path, as mmengine's pure-Python configs write it."""
+    try:
+        return get_object_from_string(path)
+    except Exception:  # Importing a module runs it, so this can fail in any way.
+        return None

@@ -1,0 +1,148 @@
+"""Which keywords a class or function takes, with ``**kwargs`` followed to where they end up."""
+
+import ast
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmengine.utils import ManagerMixin
+from torch import nn
+
+# Methods of a dict that name one key, so that the key is known to be accepted.
+_KEY_METHODS = {'pop', 'get', 'setdefault'}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The keywords that a call may have.
+
+    Args:
+        names: The keywords by name.
+        any: Whether other keywords are taken as well, and used for something.
+    """
+
+    names: frozenset[str] = frozenset()
+    any: bool = False
+
+    def __contains__(self, name: str) -> bool:
+        return self.any or name in self.names
+
+    def __or__(self, other: 'Accepted') -> 'Accepted':
+        return Accepted(self.names | other.names, self.any or other.any)
+
+
+@functools.cache
+def accepted_keywords(target: Callable) -> Accepted:
+    """Find the keywords with which a class can be built or a function called.
+
+    A ``**kwargs`` that goes to ``super().__init__`` is followed there, keys that are read from it
+    one by one are known by name, and one that is never used accepts nothing. Where its way cannot
+    be followed, any keyword counts as accepted: the check must not refuse what works.
+
+    Args:
+        target: A class, a function or a partial.
+
+    Returns:
+        The accepted keywords.
+    """
+    if isinstance(target, functools.partial):
+        return accepted_keywords(target.func)
+    if not inspect.isclass(target):
+        return _of_function(target, owner=None, cls=None)
+    accepted = _of_constructor(target, target.__mro__)
+    if issubclass(target, ManagerMixin):  # Built by get_instance, which takes the name.
+        accepted |= Accepted(frozenset({'name'}))
+    return accepted
+
+
+def _of_constructor(cls: type, mro: tuple[type, ...]) -> Accepted:
+    """The keywords of the first ``__init__`` along ``mro``, which is a tail of ``cls.__mro__``."""
+    for index, owner in enumerate(mro):
+        if owner is object or owner is nn.Module:
+            return Accepted()
+        if '__init__' in vars(owner):
+            return _of_function(vars(owner)['__init__'], owner=mro[index:], cls=cls)
+    return Accepted()
+
+
+def _of_function(function: Callable, owner: tuple[type, ...] | None, cls: type | None) -> Accepted:
+    """The keywords of a function, or of a constructor found at the head of ``owner``."""
+    renamed = _renamed_arguments(function)
+    function = inspect.unwrap(function)
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # Written in C, without a signature.
+        return Accepted(any=True)
+    if owner is not None:
+        parameters = parameters[1:]
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    accepted = Accepted(renamed | {item.name for item in parameters if item.kind in by_name})
+    rest = [item.name for item in parameters if item.kind is inspect.Parameter.VAR_KEYWORD]
+    return accepted | _of_rest(function, rest[0], owner, cls) if rest else accepted
+
+
+def _renamed_arguments(function: Callable) -> frozenset[str]:
+    """Old names that mmengine's ``deprecated_api_warning`` still lets a function take."""
+    names: set[str] = set()
+    while hasattr(function, '__wrapped__'):
+        closure = dict(
+            zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
+        )
+        if 'name_dict' in closure:
+            names |= set(closure['name_dict'].cell_contents)
+        function = function.__wrapped__
+    return frozenset(names)
+
+
+def _of_rest(
+    function: Callable, rest: str, owner: tuple[type, ...] | None, cls: type | None
+) -> Accepted:
+    """What the function does with its ``**rest``, as far as its source shows it."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return Accepted(any=True)
+    accepted = Accepted()
+    understood = 0
+    for node in ast.walk(tree):
+        names: set[str] = set()
+        if isinstance(node, ast.Call) and any(_is_name(k.value, rest) for k in node.keywords):
+            if owner is None or not _is_super_init(node):
+                return Accepted(any=True)
+            fixed = {keyword.arg for keyword in node.keywords}
+            parent = _of_constructor(cls, owner[1:])
+            accepted |= Accepted(parent.names - fixed, parent.any)
+            understood += 1
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if _is_name(node.func.value, rest) and node.func.attr in _KEY_METHODS:
+                names = _constant(node.args[0]) if node.args else set()
+        elif isinstance(node, ast.Subscript) and _is_name(node.value, rest):
+            names = _constant(node.slice)
+        elif isinstance(node, ast.Compare) and _is_name(node.comparators[0], rest):
+            names = _constant(node.left)
+        if names:
+            accepted |= Accepted(frozenset(names))
+            understood += 1
+    uses = sum(_is_name(node, rest) for node in ast.walk(tree))
+    return accepted if uses == understood else Accepted(any=True)
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _constant(node: ast.AST) -> set[str]:
+    return {node.value} if isinstance(node, ast.Constant) and isinstance(node.value, str) else set()
+
+
+def _is_super_init(call: ast.Call) -> bool:
+    """Whether a call is ``super().__init__(...)`` or ``super(Class, self).__init__(...)``."""
+    function = call.func
+    return (
+        isinstance(function, ast.Attribute)
+        and function.attr == '__init__'
+        and isinstance(function.value, ast.Call)
+        and _is_name(function.value.func, 'super')
+    )

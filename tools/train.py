@@ -1,0 +1,135 @@
+"""Train a classifier (mmpretrain), detector (mmdet) or segmentor (mmsegmentation) from its config.
+
+The config's ``default_scope`` decides which library is used::
+
+    python tools/train.py configs/digits/life-d6w96_digits-cls.py
+    python tools/train.py CONFIG --resume            # go on from the last checkpoint
+    bash tools/dist_train.sh CONFIG 8                # eight GPUs of one machine
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmtoken.runtime.checkpoints import check_device_for_amp, latest_checkpoint
+from mmtoken.runtime.cli import (
+    add_config_arguments,
+    add_launch_arguments,
+    load_config,
+    resolve_work_dir,
+)
+from mmtoken.runtime.config_check import check_config
+from mmtoken.runtime.config_files import check_files
+from mmtoken.runtime.errors import UserError, exit_on_user_error
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line: the union of the three libraries' flags."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    add_launch_arguments(parser)
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='PATH',
+        help='go on from a checkpoint: from PATH, or with "auto" or nothing from the last one in '
+        'the work dir; where there is none, training starts from the beginning and says so',
+    )
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate in between')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate by the batch size over the config's base_batch_size",
+    )
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='start the data loading processes anew in each epoch',
+    )
+    return parser.parse_args(argv)
+
+
+def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
+    """Write the flags into the config.
+
+    Args:
+        cfg: The config, changed in place.
+        args: The command line.
+
+    Raises:
+        UserError: If a flag needs what the config or the machine does not have.
+    """
+    cfg.launcher = args.launcher
+    resolve_work_dir(cfg, args.work_dir)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    check_device_for_amp(cfg)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise UserError(
+                '--auto-scale-lr needs the batch size that the learning rate was chosen for; add '
+                f'auto_scale_lr = dict(base_batch_size=...) to {cfg.filename}'
+            )
+        cfg.auto_scale_lr.enable = True
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name)
+        if loader and args.no_pin_memory:
+            loader.pin_memory = False
+        if loader and args.no_persistent_workers:
+            loader.persistent_workers = False
+    if args.resume:
+        apply_resume(cfg, args.resume)
+
+
+def apply_resume(cfg: Config, resume: str) -> None:
+    """Choose the checkpoint to go on from.
+
+    Left to the runner, ``--resume`` in an empty work dir would also drop the config's
+    ``load_from`` without a word, and a fine-tuning run would start from random weights.
+
+    Args:
+        cfg: The config, changed in place.
+        resume: A path, or ``'auto'``.
+    """
+    checkpoint = latest_checkpoint(Path(cfg.work_dir)) if resume == 'auto' else resume
+    cfg.resume = checkpoint is not None
+    if checkpoint is not None:
+        cfg.load_from = str(checkpoint)
+        print(f'resume: training goes on from {checkpoint}')
+    else:
+        start = f'with the weights of {cfg.load_from}' if cfg.get('load_from') else 'from scratch'
+        print(f'resume: no checkpoint in {cfg.work_dir}, so training starts {start}')
+
+
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train from the command line.
+
+    Args:
+        argv: The arguments; ``sys.argv`` by default.
+    """
+    args = parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options)
+    check_config(cfg, needs=('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'))
+    apply_flags(cfg, args)
+    check_files(cfg, loaders=('train_dataloader', 'val_dataloader'))
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()
