@@ -1,0 +1,216 @@
+"""Run tasks as child processes: in order of need, side by side, stopped cleanly.
+
+Our design; ``tools/misc/demo.py`` and ``tools/analysis_tools/study.py`` are built on it.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmtoken.runtime.progress import Progress, TaskState
+from mmtoken.runtime.tasks import Step, Task, log_fraction, open_folder, write_json
+
+POLL_SECONDS = 0.5
+GRACE_SECONDS = 10.0
+
+
+class TaskFailed(RuntimeError):
+    """A child process ended with an error; the message names the task and its log."""
+
+
+def cpu_count() -> int:
+    """CPU cores this process may use."""
+    affinity = getattr(os, 'sched_getaffinity', None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    workers: int = 1,
+    check: Callable[[Task, dict[str, Any]], None] = lambda task, result: None,
+) -> dict[str, dict[str, Any]]:
+    """Run every task that is not finished, showing progress and the time left.
+
+    Args:
+        tasks: Each after the tasks it needs.
+        workers: Tasks run side by side; each gets an equal share of the CPU cores.
+        check: Called with every finished task and its result; may raise to stop everything.
+
+    Returns:
+        The content of each task's ``finished.json``, by task name.
+
+    Raises:
+        TaskFailed: If a command fails. Nothing new is started then; what runs is let finish.
+        KeyboardInterrupt: On Ctrl-C or SIGTERM, after the children have ended.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    pending, running, looked_at = list(tasks), [], set()
+    failure: TaskFailed | None = None
+
+    def settle(task: Task, result: dict[str, Any]) -> None:
+        check(task, result)
+        results[task.name] = result
+
+    with _terminate_as_interrupt(), Progress(workers) as progress:
+        try:
+            while (pending and failure is None) or running:
+                for task in list(pending):
+                    if not set(task.needs) <= results.keys():
+                        continue
+                    # Looked at once, when its inputs are there: reading them takes a while.
+                    if task.name not in looked_at and (result := task.result()) is not None:
+                        pending.remove(task)
+                        settle(task, result)
+                    elif len(running) < workers and failure is None:
+                        pending.remove(task)
+                        # A task that nothing can run beside gets all the cores.
+                        ready = sum(set(other.needs) <= results.keys() for other in pending)
+                        share = min(workers, 1 + len(running) + ready)
+                        running.append(_Running(task, max(1, cpu_count() // share)))
+                    looked_at.add(task.name)
+                for run in list(running):
+                    try:
+                        result = run.poll()
+                    except TaskFailed as error:
+                        failure = failure or error
+                        running.remove(run)
+                        continue
+                    if result is not None:
+                        running.remove(run)
+                        settle(run.task, result)
+                progress.show(_states(tasks, results, running))
+                if running:
+                    time.sleep(POLL_SECONDS)
+        finally:
+            for run in running:
+                run.stop()
+    if failure is not None:
+        raise failure
+    return results
+
+
+class _Running:
+    """A task under way: one child process at a time."""
+
+    def __init__(self, task: Task, threads: int) -> None:
+        self.task = task
+        self.env = {**os.environ, 'PYTHONUNBUFFERED': '1'}
+        self.env |= {name: str(threads) for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')}
+        self.record = open_folder(task)
+        self.earlier, self.started = self.record['seconds'], time.monotonic()
+        self._launch()
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the task, earlier sessions included."""
+        return self.earlier + time.monotonic() - self.started
+
+    @property
+    def log(self) -> Path:
+        return self.task.folder / f'{self.step.name}.log'
+
+    @property
+    def step(self) -> Step:
+        return self.task.steps[self.record['steps_done']]
+
+    @property
+    def fraction(self) -> float:
+        """Share of the task's weight that is done."""
+        steps, done = self.task.steps, self.record['steps_done']
+        weight = sum(step.weight for step in steps[:done])
+        if done < len(steps):
+            weight += self.step.weight * log_fraction(self.log, self.step.epochs)
+        return weight / self.task.weight
+
+    def poll(self) -> dict[str, Any] | None:
+        """Start the next step when one has ended; return the task's result after the last.
+
+        Raises:
+            TaskFailed: If the step failed.
+        """
+        code = self.process.poll()
+        if code is None:
+            return None
+        if code != 0:
+            self._save()
+            raise TaskFailed(_failure_text(self.task.name, self.step.name, code, self.log))
+        self.record['steps_done'] += 1
+        self._save()
+        if self.record['steps_done'] < len(self.task.steps):
+            self._launch()
+            return None
+        result = {'question': self.record['question'], 'seconds': round(self.seconds, 1)}
+        result |= self.task.finish()
+        write_json(self.task.folder / 'finished.json', result)
+        return result
+
+    def stop(self) -> None:
+        """End the child and everything it started, and note the time spent."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self.process.pid, number)
+                self.process.wait(GRACE_SECONDS)
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self._save()
+
+    def _launch(self) -> None:
+        argv = list(self.step.argv())
+        # Appended to: the log of an interrupted step is still wanted after it went on.
+        with self.log.open('a') as log:
+            print('$', *argv, file=log, flush=True)
+            # A session of its own: the terminal's Ctrl-C reaches us alone and we end the child.
+            self.process = subprocess.Popen(
+                argv, env=self.env, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def _save(self) -> None:
+        write_json(self.task.folder / 'started.json', self.record | {'seconds': self.seconds})
+
+
+def _failure_text(task: str, step: str, code: int, log: Path) -> str:
+    lines = log.read_text(errors='replace').splitlines() if log.exists() else []
+    tail = '\n'.join(f'    {line}' for line in lines[-8:])
+    return f'{step} of {task} ended with exit code {code}; its log {log} ends with\n{tail}'
+
+
+def _states(
+    tasks: Sequence[Task], results: dict[str, dict[str, Any]], running: Sequence[_Running]
+) -> list[TaskState]:
+    under_way = {run.task.name: run for run in running}
+    states = []
+    for task in tasks:
+        if task.name in results:
+            state = TaskState(task.name, task.weight, 1.0, results[task.name]['seconds'])
+        elif task.name in under_way:
+            run = under_way[task.name]
+            state = TaskState(task.name, task.weight, run.fraction, run.seconds, run.step.name)
+        else:
+            state = TaskState(task.name, task.weight)
+        states.append(state)
+    return states
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM and a closed terminal like Ctrl-C, so that no child is left behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,142 @@
+"""Tasks run as child processes: order, sharing of cores, failure, interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mmtoken.runtime import launch
+from mmtoken.runtime.launch import TaskFailed, run_tasks
+from mmtoken.runtime.tasks import Step, Task
+
+
+@pytest.fixture(autouse=True)
+def poll_often(monkeypatch):
+    monkeypatch.setattr(launch, 'POLL_SECONDS', 0.01)
+
+
+def python(code: str) -> Step:
+    """A step that runs a line of Python."""
+    return Step('step', lambda: [sys.executable, '-S', '-c', code])
+
+
+def make_task(root: Path, name: str, code: str = '', **changes) -> Task:
+    """A task of one line of Python."""
+    return Task(name, root / name, (python(code),), **changes)
+
+
+def test_result_holds_what_finish_returns(tmp_path):
+    task = make_task(tmp_path, 'a', finish=lambda: {'top1': 88.0})
+    assert run_tasks([task])['a']['top1'] == 88.0
+
+
+def test_output_goes_to_the_log(tmp_path):
+    run_tasks([make_task(tmp_path, 'a', 'print("hello")')])
+    assert 'hello' in (tmp_path / 'a' / 'step.log').read_text()
+
+
+def test_finished_task_is_not_run_again(tmp_path):
+    code = f'open({str(tmp_path / "count")!r}, "a").write("x")'
+    run_tasks([make_task(tmp_path, 'a', code)])
+    run_tasks([make_task(tmp_path, 'a', code)])
+    assert (tmp_path / 'count').read_text() == 'x'
+
+
+def test_needed_task_runs_first(tmp_path):
+    file = tmp_path / 'weights'
+    first = make_task(tmp_path, 'first', f'open({str(file)!r}, "w").write("w")')
+    second = make_task(tmp_path, 'second', f'open({str(file)!r})', needs=['first'])
+    assert list(run_tasks([first, second], workers=2)) == ['first', 'second']
+
+
+def test_new_weights_make_the_task_that_reads_them_run_again(tmp_path):
+    file, count = tmp_path / 'weights', tmp_path / 'count'
+
+    def tasks(weights: str) -> list[Task]:
+        code = f'open({str(file)!r}, "w").write({weights!r})'
+        first = make_task(tmp_path, 'first', code, identity={'weights': weights})
+        code = f'open({str(count)!r}, "a").write("x")'
+        return [first, make_task(tmp_path, 'second', code, inputs=[file], needs=['first'])]
+
+    run_tasks(tasks('one'))
+    run_tasks(tasks('two'))
+    assert count.read_text() == 'xx'
+
+
+def test_task_alone_gets_all_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, 'cpu_count', lambda: 6)
+    run_tasks([make_task(tmp_path, 'a', 'import os; print(os.environ["OMP_NUM_THREADS"])')], 3)
+    assert (tmp_path / 'a' / 'step.log').read_text().splitlines()[-1] == '6'
+
+
+def test_tasks_side_by_side_share_the_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, 'cpu_count', lambda: 6)
+    code = 'import os; print(os.environ["OMP_NUM_THREADS"])'
+    run_tasks([make_task(tmp_path, name, code) for name in 'abc'], workers=2)
+    logs = [(tmp_path / name / 'step.log').read_text().splitlines()[-1] for name in 'ab']
+    assert logs == ['3', '3']
+
+
+def test_failure_names_the_log_and_shows_its_end(tmp_path):
+    task = make_task(tmp_path, 'a', 'raise SystemExit("no such dataset")')
+    with pytest.raises(TaskFailed, match=r'(?s)step of a .*a/step\.log.*no such dataset'):
+        run_tasks([task])
+
+
+def test_nothing_starts_after_a_failure(tmp_path):
+    bad, good = make_task(tmp_path, 'bad', 'raise SystemExit(1)'), make_task(tmp_path, 'good')
+    with pytest.raises(TaskFailed):
+        run_tasks([bad, good])
+    assert not (tmp_path / 'good').exists()
+
+
+def test_failed_step_is_repeated_but_not_the_steps_before_it(tmp_path):
+    count, ready = tmp_path / 'count', tmp_path / 'ready'
+    train = python(f'open({str(count)!r}, "a").write("x")')
+    test = python(f'open({str(ready)!r})')
+    task = Task('a', tmp_path / 'a', (train, test))
+    with pytest.raises(TaskFailed):
+        run_tasks([task])
+    ready.touch()
+    run_tasks([task])
+    assert count.read_text() == 'x'
+
+
+def test_check_can_stop_everything(tmp_path):
+    def refuse(task, result):
+        raise ValueError(task.name)
+
+    with pytest.raises(ValueError, match='a'):
+        run_tasks([make_task(tmp_path, 'a'), make_task(tmp_path, 'b')], check=refuse)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_ends_the_child_and_can_go_on(tmp_path, number):
+    script = f"""
+import pathlib, sys
+from mmtoken.runtime.launch import run_tasks
+from mmtoken.runtime.tasks import Step, Task
+code = 'import os, time; print("pid", os.getpid(), flush=True); time.sleep(60)'
+step = Step('step', lambda: [sys.executable, '-S', '-c', code])
+try:
+    run_tasks([Task('a', pathlib.Path({str(tmp_path / 'a')!r}), (step,))])
+except KeyboardInterrupt:
+    raise SystemExit(130)
+"""
+    parent = subprocess.Popen([sys.executable, '-c', script])
+    log = tmp_path / 'a' / 'step.log'
+    while parent.poll() is None and not (log.exists() and 'pid ' in log.read_text()):
+        time.sleep(0.05)
+    child = int(log.read_text().split('pid ')[-1].split()[0])
+
+    parent.send_signal(number)
+
+    assert parent.wait(30) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+    assert json.loads((tmp_path / 'a' / 'started.json').read_text())['seconds'] > 0
