@@ -11,15 +11,9 @@ optim_wrapper = dict(
         eps=1e-8,
         betas=(0.9, 0.999),
     ),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        bias_decay_mult=0.0,
-        flat_decay_mult=0.0,
-        custom_keys={
-            '.cls_token': dict(decay_mult=0.0),
-            '.pos_embed': dict(decay_mult=0.0),
-        },
-    ),
+    # Rate 1: every layer learns alike; norms, biases, tokens and positions get no weight decay.
+    constructor='mmpretrain.TokenViTLayerDecayConstructor',
+    paramwise_cfg=dict(layer_decay_rate=1.0),
 )
 
 param_scheduler = [
