@@ -67,7 +67,9 @@ class SimpleFeaturePyramid(BaseModule):
         )
 
     @staticmethod
-    def _level(channels: int, out_channels: int, halvings: int, down: str, norm_cfg: dict) -> nn.Sequential:
+    def _level(
+        channels: int, out_channels: int, halvings: int, down: str, norm_cfg: dict
+    ) -> nn.Sequential:
         """One level: `halvings` halvings of the stride (doublings where negative), then the two convolutions."""
         steps: list[nn.Module] = []
         for step in range(halvings):

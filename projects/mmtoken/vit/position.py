@@ -40,7 +40,11 @@ def adapt_position(
         )
     pos_embed = resize_pos_embed(pos_embed, source_grid, grid, 'bicubic', source_aux)
     keep = min(num_aux, source_aux)
-    return pos_embed if keep == source_aux else pos_embed[:, [*range(keep), *range(source_aux, pos_embed.shape[1])]]
+    return (
+        pos_embed
+        if keep == source_aux
+        else pos_embed[:, [*range(keep), *range(source_aux, pos_embed.shape[1])]]
+    )
 
 
 def adapt_position_on_load(module, state_dict: dict, prefix: str, *_) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from mmengine.logging import print_log
@@ -94,9 +93,9 @@ def read_state(checkpoint: str) -> dict[str, Tensor]:
     else:
         try:
             loaded = torch.load(checkpoint, map_location='cpu', weights_only=True)
-        except (UnpicklingError, RuntimeError, EOFError) as error:
+        except Exception as error:  # torch answers damaged files with whatever breaks first
             raise UserError(
-                f'checkpoint {checkpoint} cannot be read as weights ({str(error).splitlines()[0]}); it is damaged or '
+                f'checkpoint {checkpoint} cannot be read as weights ({type(error).__name__}); it is damaged or '
                 'holds code, which is never executed: save it again as a plain state dict'
             ) from error
     return loaded.get('state_dict', loaded.get('model', loaded))
@@ -128,11 +127,9 @@ def load_pretrained(
     state = select_prefix(read_state(checkpoint), prefix, str(checkpoint))
     coverage = compare_state(module, state)
     enforce(coverage, f'pretrained weights {checkpoint}', allow_partial)
-    skipped = {*coverage.mismatched, *coverage.unexpected}
-    module.load_state_dict(
-        {name: value for name, value in state.items() if name not in skipped},
-        strict=not allow_partial,
-    )
+    # Unexpected weights stay in: the position hook reads off them how many auxiliary tokens the source had.
+    fitting = {name: value for name, value in state.items() if name not in coverage.mismatched}
+    module.load_state_dict(fitting, strict=not allow_partial)
     return coverage
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmtoken.tokens import Tokens
 
+from .projections import build_projection
 from .windows import window_mask, window_partition, window_reverse
 
 
@@ -94,7 +94,7 @@ class TokenAttention(nn.Module):
         self.num_heads = num_heads
         self.attn_drop = attn_drop
         self.window_size = window_size
-        self.qkv = MODELS.build(dict(projection, embed_dims=embed_dims, bias=qkv_bias))
+        self.qkv = build_projection(projection, embed_dims, qkv_bias)
         self.proj = nn.Linear(embed_dims, embed_dims)
         self.out_drop = nn.Dropout(proj_drop)
 
@@ -113,7 +113,9 @@ class TokenAttention(nn.Module):
         x = self.out_drop(self.proj(out.transpose(1, 2).flatten(2)))
         return x, None if mixed is None else 0.5 * (mixed + tokens.trace)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor | None]:
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens
+    ) -> tuple[Tensor, Tensor | None]:
         return traced_attention(q, k, v, tokens.trace, dropout=self._dropout)
 
     def _attend_in_windows(

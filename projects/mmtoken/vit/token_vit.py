@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.model import BaseModule
@@ -97,6 +98,9 @@ class TokenViT(BaseModule):
         self.out_type = self._out_type(out_type)
         self.out_indices = self._layer_indices('out_indices', out_indices)
         global_layers = self._layer_indices('global_attn_indexes', global_attn_indexes)
+        for name, value in (('num_aux_tokens', num_aux_tokens), ('window_size', window_size)):
+            if value < 0:
+                raise ValueError(f'{name} {value} is negative; use 0 for none')
         if not -1 <= frozen_stages <= self.num_layers:
             raise ValueError(
                 f'frozen_stages {frozen_stages} is not in -1..{self.num_layers}; -1 freezes nothing'
@@ -125,7 +129,7 @@ class TokenViT(BaseModule):
                 norm_cfg,
             )
             for index, drop_path in enumerate(
-                torch.linspace(0, drop_path_rate, self.num_layers).tolist()
+                np.linspace(0, drop_path_rate, self.num_layers).tolist()
             )
         )
         self.ln1 = build_norm_layer(norm_cfg, channels)

@@ -1,0 +1,58 @@
+"""Names of other projects become ours, all of them, or are refused."""
+
+import pytest
+import torch
+
+from mmtoken.convert import convert_state_dict
+from mmtoken.runtime.errors import UserError
+
+TIMM_NAMES = [
+    'cls_token', 'dist_token', 'pos_embed', 'patch_embed.proj.weight', 'patch_embed.proj.bias', 'norm.weight', 'norm.bias',
+    'blocks.0.norm1.weight', 'blocks.0.norm1.bias', 'blocks.0.norm2.weight', 'blocks.0.norm2.bias',
+    'blocks.0.attn.qkv.weight', 'blocks.0.attn.qkv.bias', 'blocks.0.attn.proj.weight', 'blocks.0.attn.proj.bias',
+    'blocks.0.mlp.fc1.weight', 'blocks.0.mlp.fc1.bias', 'blocks.0.mlp.fc2.weight', 'blocks.0.mlp.fc2.bias',
+    'head.weight', 'head.bias', 'head_dist.weight', 'head_dist.bias',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('source', ['deit', 'timm'])
+def test_distilled_deit_covers_model_exactly(source):
+    from mmpretrain.registry import MODELS
+
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(
+                type='TokenViT',
+                arch=dict(embed_dims=24, num_layers=1, num_heads=3, feedforward_channels=48),
+                img_size=32,
+                num_aux_tokens=2,
+            ),
+            head=dict(type='DeiTClsHead', num_classes=7, in_channels=24),
+        )
+    )
+
+    converted = convert_state_dict({name: torch.zeros(1) for name in TIMM_NAMES}, source)
+
+    assert set(converted) == set(model.state_dict())
+
+
+def test_values_pass_through_untouched():
+    value = torch.randn(3)
+
+    (converted,) = convert_state_dict({'norm.bias': value}, 'deit').values()
+
+    assert converted is value
+
+
+@pytest.mark.parametrize(
+    'name', ['blocks.0.attn.qkv.scale1.weight', 'stages.0.weight', 'backbone.norm.weight']
+)
+def test_an_unknown_name_is_refused(name):
+    with pytest.raises(UserError, match=name):
+        convert_state_dict({name: torch.zeros(1)}, 'deit')
+
+
+def test_an_unknown_source_is_refused():
+    with pytest.raises(UserError, match="source 'jax' is unknown; use one of"):
+        convert_state_dict({}, 'jax')

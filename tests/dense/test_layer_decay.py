@@ -1,0 +1,103 @@
+"""The optimizer groups, listed, in all three libraries."""
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope, init_default_scope
+from torch import nn
+
+from mmtoken.runtime.errors import UserError
+from mmtoken.vit import TokenViT
+
+ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+
+
+class Detector(nn.Module):
+    """Anything with a backbone, a neck and a head."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.backbone = TokenViT(ARCH, 32, num_aux_tokens=3, **options)
+        self.neck = nn.Conv2d(24, 24, 1)
+        self.head = nn.Linear(24, 5)
+
+
+def build(model, **paramwise_cfg):
+    return build_optim_wrapper(
+        model,
+        dict(
+            type='OptimWrapper',
+            constructor='mmpretrain.TokenViTLayerDecayConstructor',
+            optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1),
+            paramwise_cfg=paramwise_cfg,
+        ),
+    ).optimizer
+
+
+@pytest.fixture(params=['mmpretrain', 'mmdet', 'mmseg'])
+def scope(request):
+    init_default_scope(request.param)
+    yield request.param
+    DefaultScope._instance_dict.clear()
+
+
+def test_groups_by_depth_and_decay_in_every_library(scope):
+    optimizer = build(Detector(), layer_decay_rate=0.5)
+
+    listed = [
+        (
+            round(g['lr'], 4),
+            g['weight_decay'],
+            sorted(n.removeprefix('backbone.') for n in g['param_names'])[:4],
+        )
+        for g in optimizer.param_groups
+    ]
+    assert listed == [
+        (0.125, 0.0, ['cls_token', 'dist_token', 'patch_embed.projection.bias', 'pos_embed']),
+        (0.125, 0.1, ['patch_embed.projection.weight']),
+        (0.25, 0.0, ['layers.0.attn.proj.bias', 'layers.0.attn.qkv.bias', 'layers.0.ffn.layers.0.0.bias', 'layers.0.ffn.layers.1.bias']),
+        (0.25, 0.1, ['layers.0.attn.proj.weight', 'layers.0.attn.qkv.weight', 'layers.0.ffn.layers.0.0.weight', 'layers.0.ffn.layers.1.weight']),
+        (0.5, 0.0, ['layers.1.attn.proj.bias', 'layers.1.attn.qkv.bias', 'layers.1.ffn.layers.0.0.bias', 'layers.1.ffn.layers.1.bias']),
+        (0.5, 0.1, ['layers.1.attn.proj.weight', 'layers.1.attn.qkv.weight', 'layers.1.ffn.layers.0.0.weight', 'layers.1.ffn.layers.1.weight']),
+        (1.0, 0.0, ['head.bias', 'ln1.bias', 'ln1.weight', 'neck.bias']),
+        (1.0, 0.1, ['head.weight', 'neck.weight']),
+    ]  # fmt: skip
+
+
+def test_every_auxiliary_token_is_free_of_decay():
+    optimizer = build(Detector(), layer_decay_rate=0.5)
+
+    free = {n for g in optimizer.param_groups if g['weight_decay'] == 0 for n in g['param_names']}
+
+    assert {f'backbone.{n}' for n in ('cls_token', 'dist_token', 'reg_tokens', 'pos_embed')} <= free
+
+
+def test_every_trainable_parameter_is_in_one_group():
+    model = Detector(frozen_stages=1)
+
+    optimizer = build(model, layer_decay_rate=0.7)
+
+    grouped = [id(p) for g in optimizer.param_groups for p in g['params']]
+    assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+
+
+def test_an_unknown_option_is_named():
+    with pytest.raises(UserError, match="'decay_rate': 0.7"):
+        build(Detector(), decay_rate=0.7)
+
+
+def test_a_model_without_such_a_backbone_is_named():
+    with pytest.raises(UserError, match='Linear has no backbone with get_layer_depth'):
+        build(nn.Linear(2, 2), layer_decay_rate=0.7)
+
+
+def test_optimizer_state_survives_a_round_trip():
+    model = Detector()
+    optimizer = build(model, layer_decay_rate=0.5)
+    model.head(torch.ones(1, 24)).sum().backward()
+    optimizer.step()
+
+    again = build(model, layer_decay_rate=0.5)
+    again.load_state_dict(optimizer.state_dict())
+
+    assert [g['lr'] for g in again.param_groups] == [g['lr'] for g in optimizer.param_groups]

@@ -1,0 +1,127 @@
+"""Pretrained weights cover the backbone, or the user is told what does not."""
+
+import pytest
+import torch
+
+from mmtoken.life import LIFEViT
+from mmtoken.runtime.errors import UserError
+from mmtoken.vit import TokenViT
+from mmtoken.vit.pretrained import compare_state, load_pretrained
+
+ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+
+
+def small(img_size=32, cls=TokenViT, **options):
+    return cls(ARCH, img_size, 8, **options)
+
+
+def save(path, model, prefix='backbone.', **extra):
+    torch.save(
+        {'state_dict': {**{prefix + k: v for k, v in model.state_dict().items()}, **extra}}, path
+    )
+    return str(path)
+
+
+def test_weights_load_through_init_cfg(tmp_path):
+    source = small()
+    file = save(tmp_path / 'a.pth', source, **{'head.fc.weight': torch.zeros(1)})
+
+    target = small(init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.'))
+    target.init_weights()
+
+    for a, b in zip(source.parameters(), target.parameters()):
+        assert torch.equal(a, b)
+
+
+def test_a_resized_position_embedding_is_reported(tmp_path):
+    file = save(tmp_path / 'a.pth', small(64))
+
+    coverage = load_pretrained(small(), file, 'backbone')
+
+    assert coverage.resized == ['pos_embed']
+    assert coverage.complete
+    assert str(coverage) == '30 of 30 tensors, 1 resized (pos_embed)'
+
+
+@pytest.mark.parametrize(
+    ('source', 'named'),
+    [
+        (dict(cls=LIFEViT), '8 missing|unexpected'),
+        (dict(num_aux_tokens=2), r'1 unexpected \(dist_token\)'),
+    ],
+)
+def test_partial_coverage_is_an_error(tmp_path, source, named):
+    file = save(tmp_path / 'a.pth', small(**source))
+
+    with pytest.raises(UserError, match=named):
+        load_pretrained(small(), file, 'backbone.')
+
+
+def test_partial_coverage_is_allowed_where_the_config_says_so(tmp_path):
+    source = small(num_aux_tokens=2)
+    file = save(tmp_path / 'a.pth', source)
+    target = small(
+        init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.', allow_partial=True)
+    )
+
+    target.init_weights()
+
+    assert torch.equal(target.layers[1].attn.qkv.weight, source.layers[1].attn.qkv.weight)
+    assert torch.equal(target.pos_embed[:, 1:], source.pos_embed[:, 2:])
+
+
+def test_shapes_that_do_not_fit_are_counted():
+    wide = TokenViT(dict(ARCH, feedforward_channels=96), 32, 8)
+
+    coverage = compare_state(small(), wide.state_dict())
+
+    assert coverage.mismatched == [
+        f'layers.{i}.ffn.layers.{n}' for i in (0, 1) for n in ('0.0.weight', '0.0.bias', '1.weight')
+    ]
+    assert not coverage.complete
+
+
+def test_a_wrong_prefix_names_those_that_are_there(tmp_path):
+    file = save(tmp_path / 'a.pth', small())
+
+    with pytest.raises(UserError, match=r"under the prefix 'model.'; it has \['backbone'\]"):
+        load_pretrained(small(), file, 'model.')
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match='nothing.pth does not exist'):
+        load_pretrained(small(), str(tmp_path / 'nothing.pth'))
+
+
+@pytest.mark.parametrize('content', [b'', b'junk', b'PK\x03\x04 truncated'])
+def test_a_damaged_file_is_named(tmp_path, content):
+    file = tmp_path / 'damaged.pth'
+    file.write_bytes(content)
+
+    with pytest.raises(UserError, match='damaged.pth cannot be read as weights'):
+        load_pretrained(small(), str(file))
+
+
+class Touch:
+    """Pickles as a call that creates a file: code in a checkpoint."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, 'w')
+
+
+def test_code_in_a_checkpoint_is_not_executed(tmp_path):
+    file = tmp_path / 'malicious.pth'
+    torch.save({'state_dict': small().state_dict(), 'meta': Touch(tmp_path / 'executed')}, file)
+
+    with pytest.raises(UserError, match='holds code, which is never executed'):
+        load_pretrained(small(), str(file))
+
+    assert not (tmp_path / 'executed').exists()
+
+
+def test_an_unknown_option_is_named(tmp_path):
+    with pytest.raises(UserError, match="'strict'"):
+        load_pretrained(small(), save(tmp_path / 'a.pth', small()), 'backbone.', strict=False)

@@ -1,0 +1,116 @@
+"""What TokenViT shares with mmpretrain's VisionTransformer, its checks, and its position embedding."""
+
+import pytest
+import torch
+from mmpretrain.models import VisionTransformer
+
+from mmtoken.vit import TokenViT
+from mmtoken.vit.position import adapt_position
+
+ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+
+
+def small(**options):
+    return TokenViT(**{'arch': ARCH, 'img_size': 32, 'patch_size': 8, **options}).eval()
+
+
+@pytest.mark.parametrize('arch', ['deit-tiny', 'deit-small'])
+def test_weights_of_mmpretrains_vit_load_and_compute_the_same(arch):
+    theirs, ours = VisionTransformer(arch, img_size=64), TokenViT(arch, img_size=64)
+    theirs.eval()
+    ours.eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.normal_(std=0.05)
+
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+
+    image = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(ours(image)[0], theirs(image)[0], rtol=0, atol=1e-5)
+
+
+def test_base_preset_has_deits_parameter_count():
+    with torch.device('meta'):
+        backbone = TokenViT('deit-base')
+
+    assert sum(p.numel() for p in backbone.parameters()) == 85_798_656
+
+
+def test_initialization_is_deits():
+    backbone = TokenViT('deit-tiny')
+
+    for weight in (
+        backbone.pos_embed,
+        backbone.layers[3].attn.qkv.weight,
+        backbone.layers[3].ffn.layers[1].weight,
+    ):
+        assert weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert not backbone.layers[3].attn.qkv.bias.any()
+
+
+def test_drop_path_grows_linearly_with_depth():
+    backbone = TokenViT(dict(ARCH, num_layers=5), drop_path_rate=0.4)
+
+    rates = [layer.drop_path.drop_prob for layer in backbone.layers]
+
+    assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        (dict(arch='small'), "arch 'small'"),
+        (dict(arch=dict(embed_dims=24)), 'arch has keys'),
+        (dict(arch=dict(ARCH, embed_dims=25)), 'embed_dims 25 is not a multiple of num_heads 3'),
+        (dict(out_type='map'), "out_type 'map'"),
+        (dict(num_aux_tokens=0), 'num_aux_tokens >= 1'),
+        (dict(num_aux_tokens=-1), 'num_aux_tokens -1'),
+        (dict(out_indices=2), r'out_indices \(2,\)'),
+        (dict(out_indices=(-3,)), r'out_indices \(-3,\)'),
+        (dict(out_indices=()), r'out_indices \(\)'),
+        (dict(global_attn_indexes=(5,), window_size=2), 'global_attn_indexes'),
+        (dict(frozen_stages=3), 'frozen_stages 3'),
+        (dict(window_size=-1), 'window_size -1'),
+    ],
+)
+def test_a_meaningless_argument_is_named(options, named):
+    with pytest.raises(ValueError, match=named):
+        small(**options)
+
+
+def test_position_embedding_of_a_larger_grid_is_resized_on_loading():
+    source, target = small(img_size=64), small()
+
+    target.load_state_dict(source.state_dict(), strict=True)
+
+    expected = torch.nn.functional.interpolate(
+        source.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (8, 8)), size=(4, 4), mode='bicubic'
+    )
+    torch.testing.assert_close(target.pos_embed[:, 1:], expected.flatten(2).transpose(1, 2))
+    torch.testing.assert_close(target.pos_embed[:, :1], source.pos_embed[:, :1])
+
+
+def test_non_square_grids_load_at_their_own_size():
+    source, target = small(img_size=(16, 48)), small(img_size=(16, 48))
+
+    target.load_state_dict(source.state_dict(), strict=True)
+
+    torch.testing.assert_close(target.pos_embed, source.pos_embed)
+
+
+def test_position_embedding_of_an_unknown_grid_is_refused():
+    with pytest.raises(ValueError, match='10 patch positions'):
+        adapt_position(torch.zeros(1, 11, 24), source_aux=1, grid=(4, 4), num_aux=1)
+
+
+def test_positions_of_surplus_auxiliary_tokens_are_dropped():
+    source = torch.arange(18.0).reshape(1, 18, 1)
+
+    adapted = adapt_position(source, source_aux=2, grid=(4, 4), num_aux=1)
+
+    assert adapted.flatten().tolist() == [0.0, *range(2, 18)]
+
+
+def test_a_trace_of_another_length_is_refused():
+    with pytest.raises(ValueError, match=r'trace has shape \(1, 9, 1\); expected'):
+        small()(torch.randn(1, 3, 32, 32), trace=torch.zeros(1, 9, 1))

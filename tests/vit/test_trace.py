@@ -1,0 +1,122 @@
+"""The trace equals the explicit product of ½(Ā + I) over the layers; windows equal full attention under a mask."""
+
+import pytest
+import torch
+
+from mmtoken.life import LIFEViT
+from mmtoken.tokens import Tokens
+from mmtoken.vit import TokenAttention, TokenViT, traced_attention
+
+ARCH = dict(embed_dims=24, num_layers=3, num_heads=3, feedforward_channels=48)
+
+
+def explicit_attention(attention: TokenAttention, tokens: Tokens) -> torch.Tensor:
+    """softmax(q·kᵀ/√d) as a full (B, h, N, N) matrix, by the definition; windows as a block mask."""
+    q, k, _ = (
+        t.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for t in attention.qkv(tokens)
+    )
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    if attention.window_size:
+        rows, columns = torch.meshgrid(
+            *(torch.arange(n) // attention.window_size for n in tokens.grid), indexing='ij'
+        )
+        window = (rows * 1000 + columns).flatten()
+        allowed = torch.ones(scores.shape[-2:], dtype=torch.bool)
+        allowed[tokens.num_aux :, tokens.num_aux :] = window[:, None] == window[None]
+        scores = scores.masked_fill(~allowed, -torch.inf)
+    return scores.softmax(-1)
+
+
+def explicit_rollout(backbone: TokenViT, image: torch.Tensor, trace: torch.Tensor) -> torch.Tensor:
+    tokens = backbone.embed(image)
+    for layer in backbone.layers:
+        mean = explicit_attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x))).mean(1)
+        trace = (mean @ trace + trace) / 2
+        tokens = layer(tokens)
+    return trace
+
+
+@pytest.mark.parametrize('cls', [TokenViT, LIFEViT])
+@pytest.mark.parametrize('num_aux', [0, 1, 2])
+@pytest.mark.parametrize('window', [0, 3])
+@pytest.mark.parametrize('channels', [1, 5])
+def test_trace_is_the_explicit_product(cls, num_aux, window, channels):
+    torch.manual_seed(0)
+    backbone = cls(
+        ARCH,
+        (20, 28),
+        4,
+        num_aux_tokens=num_aux,
+        out_type='raw',
+        window_size=window,
+        global_attn_indexes=(1,),
+    ).eval()
+    for parameter in backbone.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    image, trace = torch.randn(2, 3, 20, 28), torch.rand(2, num_aux + 35, channels)
+
+    with torch.no_grad():
+        features, mixed = backbone(image, trace=trace)
+
+        torch.testing.assert_close(
+            mixed, explicit_rollout(backbone, image, trace), rtol=0, atol=1e-6
+        )
+        torch.testing.assert_close(features, backbone(image), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('grid', [(6, 6), (5, 7), (2, 9)])
+@pytest.mark.parametrize('num_aux', [0, 2])
+def test_windows_are_full_attention_under_a_block_mask(grid, num_aux):
+    torch.manual_seed(0)
+    attention = TokenAttention(24, 3, dict(type='LinearProjection'), window_size=3)
+    tokens = Tokens(torch.randn(2, num_aux + grid[0] * grid[1], 24), grid, num_aux)
+
+    out, _ = attention(tokens)
+
+    v = attention.qkv(tokens)[2].unflatten(-1, (3, -1)).transpose(1, 2)
+    expected = attention.proj(
+        (explicit_attention(attention, tokens) @ v).transpose(1, 2).flatten(2)
+    )
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-6)
+
+
+def test_gradient_of_the_trace_is_the_transposed_rollout():
+    torch.manual_seed(0)
+    backbone = TokenViT(ARCH, 16, 4, out_type='raw').eval()
+    image, trace = torch.randn(1, 3, 16, 16), torch.zeros(1, 17, 1, requires_grad=True)
+
+    backbone(image, trace=trace)[1][0, 0].sum().backward()
+
+    identity = torch.eye(17).unsqueeze(0)
+    torch.testing.assert_close(
+        trace.grad[0, :, 0], explicit_rollout(backbone, image, identity)[0, 0], rtol=0, atol=1e-6
+    )
+
+
+def test_rows_of_the_rollout_sum_to_one():
+    backbone = LIFEViT(ARCH, 16, 4, out_type='raw', num_aux_tokens=2)
+
+    _, mixed = backbone(torch.randn(1, 3, 16, 16), trace=torch.ones(1, 18, 1))
+
+    torch.testing.assert_close(mixed, torch.ones(1, 18, 1))
+
+
+def test_the_trace_sees_attention_before_dropout():
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 7, 8)
+    trace = torch.rand(2, 7, 2)
+
+    _, dropped = traced_attention(q, k, v, trace, dropout=0.5)
+
+    _, kept = traced_attention(q, k, v, trace)
+    torch.testing.assert_close(dropped, kept)
+
+
+def test_the_trace_does_not_change_the_attended_values():
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 7, 8)
+
+    traced, _ = traced_attention(q, k, v, torch.rand(2, 7, 2))
+
+    plain, _ = traced_attention(q, k, v)
+    torch.testing.assert_close(traced, plain, rtol=0, atol=1e-6)
