@@ -2,8 +2,9 @@
 # usual FCN auxiliary head on stride 16.
 # Group norm, not mmseg's customary SyncBN: at two images per GPU the pooled 1x1 map leaves batch
 # norm two values per channel and at one image it fails, and SyncBN refuses several CPU processes.
-# Group norm computes the same on CPU and GPU, on one process and many, at any batch size.
-norm_cfg = dict(type='GN', num_groups=32, requires_grad=True)
+# Group norm computes the same on CPU and GPU, on one process and many, at any batch size. Few
+# groups, because on the 1x1 map a group sees nothing but its own channels.
+norm_cfg = dict(type='GN', num_groups=8, requires_grad=True)
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
