@@ -1,12 +1,13 @@
-"""Token-level vision transformers on OpenMMLab; importing the package registers everything it has."""
+"""Token-level vision transformers on OpenMMLab; importing the package registers all of it."""
 
-import importlib
+from .runtime.stack import require_stack
 
 __version__ = '0.1.0'
 
-for _name in ('vit', 'life', 'dense', 'datasets', 'convert', 'runtime.pretrained'):
-    try:
-        importlib.import_module(f'mmtoken.{_name}')
-    except ModuleNotFoundError as error:
-        if not (error.name or '').startswith('mmtoken'):
-            raise
+# Before anything that imports OpenMMLab, so that a wrong installation is answered by a sentence.
+require_stack()
+
+from . import convert, datasets, dense, life, vit  # noqa: E402
+from .runtime import strict_load  # noqa: E402
+
+__all__ = ['convert', 'datasets', 'dense', 'life', 'strict_load', 'vit']
