@@ -1,0 +1,74 @@
+# Digit scenes, 1 to 6 digits, 128 px, background and 10 classes. Made by
+#   python tools/dataset_converters/digit_scenes.py --out data/digit_scenes
+# Scenes are in random order: train_dataloader.dataset.indices=300 trains on the first 300.
+default_scope = 'mmseg'
+dataset_type = 'BaseSegDataset'
+data_root = 'data/digit_scenes/segmentation/'
+metainfo = dict(
+    classes=('background', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'),
+    palette=[
+        (0, 0, 0),
+        (230, 25, 75),
+        (60, 180, 75),
+        (255, 225, 25),
+        (0, 130, 200),
+        (245, 130, 48),
+        (145, 30, 180),
+        (70, 240, 240),
+        (240, 50, 230),
+        (210, 245, 60),
+        (0, 128, 128),
+    ],
+)
+
+# No flip: a mirrored digit is another sign.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=(128, 128), ratio_range=(0.85, 1.15), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(128, 128)),
+    dict(type='PhotoMetricDistortion', hue_delta=18),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(128, 128), keep_ratio=True),
+    # After Resize: the ground truth keeps its size.
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    collate_fn=dict(type='pseudo_collate'),
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        img_suffix='.png',
+        data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
+        metainfo=metainfo,
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=True,
+    collate_fn=dict(type='pseudo_collate'),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        img_suffix='.png',
+        data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
+        metainfo=metainfo,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
