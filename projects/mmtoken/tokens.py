@@ -1,7 +1,7 @@
 """The one value that flows between the layers of every backbone.
 
-Shape letters, here and everywhere: B images, A auxiliary tokens, H×W patch grid, N = A + H·W tokens, C channels,
-h heads, d head channels, M traced channels, K classes, L layers.
+Shape letters, here and everywhere: B images, A auxiliary tokens, H×W patch grid, N = A + H·W
+tokens, C channels, h heads, d head channels, M traced channels, K classes, L layers.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class Tokens:
         x: Features, (B, A + H·W, C), the A auxiliary tokens (class, distillation) first.
         grid: Patch rows and patch columns, (H, W).
         num_aux: Number of auxiliary tokens, A.
-        trace: M numbers that ride along with every token, (B, A + H·W, M), or None. Every attention replaces them by
-            ½(Ā·trace + trace), Ā the head-mean of the attention before dropout; LayerNorm, projections, MLP and
-            DropPath leave them alone.
+        trace: M numbers that ride along with every token, (B, A + H·W, M), or None. Every attention
+            replaces them by ½(Ā·trace + trace), Ā the head-mean of the attention before dropout;
+            LayerNorm, projections, MLP and DropPath leave them alone.
     """
 
     x: Tensor
@@ -42,8 +42,8 @@ class Tokens:
     def feature_map(self) -> Tensor:
         """The patch tokens as a contiguous (B, C, H, W) map.
 
-        Contiguous, because mmcv's RoIAlign reads the channels-last memory that a bare permutation would leave as if it
-        were channels-first (mmcv issue 2203).
+        Contiguous, because mmcv's RoIAlign reads the channels-last memory that a bare permutation
+        would leave as if it were channels-first (mmcv issue 2203).
         """
         # (B, H·W, C) → (B, C, H·W) → (B, C, H, W)
         return self.patches.transpose(1, 2).unflatten(2, self.grid).contiguous()

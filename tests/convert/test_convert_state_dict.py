@@ -2,23 +2,26 @@
 
 import pytest
 import torch
+from mmpretrain.registry import MODELS
 
 from mmtoken.convert import convert_state_dict
 from mmtoken.runtime.errors import UserError
 
+MODULES = [
+    'patch_embed.proj',
+    'norm',
+    *(f'blocks.0.{n}' for n in ('norm1', 'norm2', 'attn.qkv', 'attn.proj', 'mlp.fc1', 'mlp.fc2')),
+    'head',
+    'head_dist',
+]
 TIMM_NAMES = [
-    'cls_token', 'dist_token', 'pos_embed', 'patch_embed.proj.weight', 'patch_embed.proj.bias', 'norm.weight', 'norm.bias',
-    'blocks.0.norm1.weight', 'blocks.0.norm1.bias', 'blocks.0.norm2.weight', 'blocks.0.norm2.bias',
-    'blocks.0.attn.qkv.weight', 'blocks.0.attn.qkv.bias', 'blocks.0.attn.proj.weight', 'blocks.0.attn.proj.bias',
-    'blocks.0.mlp.fc1.weight', 'blocks.0.mlp.fc1.bias', 'blocks.0.mlp.fc2.weight', 'blocks.0.mlp.fc2.bias',
-    'head.weight', 'head.bias', 'head_dist.weight', 'head_dist.bias',
-]  # fmt: skip
+    *('cls_token', 'dist_token', 'pos_embed'),
+    *(f'{module}.{kind}' for module in MODULES for kind in ('weight', 'bias')),
+]
 
 
 @pytest.mark.parametrize('source', ['deit', 'timm'])
 def test_distilled_deit_covers_model_exactly(source):
-    from mmpretrain.registry import MODELS
-
     model = MODELS.build(
         dict(
             type='ImageClassifier',

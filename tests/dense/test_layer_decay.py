@@ -45,23 +45,28 @@ def test_groups_by_depth_and_decay_in_every_library(scope):
     optimizer = build(Detector(), layer_decay_rate=0.5)
 
     listed = [
-        (
-            round(g['lr'], 4),
-            g['weight_decay'],
-            sorted(n.removeprefix('backbone.') for n in g['param_names'])[:4],
-        )
+        (round(g['lr'], 4), g['weight_decay'], sorted(g['param_names']))
         for g in optimizer.param_groups
     ]
+    embedding = [
+        'cls_token',
+        'dist_token',
+        'patch_embed.projection.bias',
+        'pos_embed',
+        'reg_tokens',
+    ]
+    linears = ['attn.proj', 'attn.qkv', 'ffn.layers.0.0', 'ffn.layers.1']
+    norms = ['ln1.bias', 'ln1.weight', 'ln2.bias', 'ln2.weight']
     assert listed == [
-        (0.125, 0.0, ['cls_token', 'dist_token', 'patch_embed.projection.bias', 'pos_embed']),
-        (0.125, 0.1, ['patch_embed.projection.weight']),
-        (0.25, 0.0, ['layers.0.attn.proj.bias', 'layers.0.attn.qkv.bias', 'layers.0.ffn.layers.0.0.bias', 'layers.0.ffn.layers.1.bias']),
-        (0.25, 0.1, ['layers.0.attn.proj.weight', 'layers.0.attn.qkv.weight', 'layers.0.ffn.layers.0.0.weight', 'layers.0.ffn.layers.1.weight']),
-        (0.5, 0.0, ['layers.1.attn.proj.bias', 'layers.1.attn.qkv.bias', 'layers.1.ffn.layers.0.0.bias', 'layers.1.ffn.layers.1.bias']),
-        (0.5, 0.1, ['layers.1.attn.proj.weight', 'layers.1.attn.qkv.weight', 'layers.1.ffn.layers.0.0.weight', 'layers.1.ffn.layers.1.weight']),
-        (1.0, 0.0, ['head.bias', 'ln1.bias', 'ln1.weight', 'neck.bias']),
+        (0.125, 0.0, [f'backbone.{n}' for n in embedding]),
+        (0.125, 0.1, ['backbone.patch_embed.projection.weight']),
+        (0.25, 0.0, [f'backbone.layers.0.{n}' for n in [*(f'{n}.bias' for n in linears), *norms]]),
+        (0.25, 0.1, [f'backbone.layers.0.{n}.weight' for n in linears]),
+        (0.5, 0.0, [f'backbone.layers.1.{n}' for n in [*(f'{n}.bias' for n in linears), *norms]]),
+        (0.5, 0.1, [f'backbone.layers.1.{n}.weight' for n in linears]),
+        (1.0, 0.0, ['backbone.ln1.bias', 'backbone.ln1.weight', 'head.bias', 'neck.bias']),
         (1.0, 0.1, ['head.weight', 'neck.weight']),
-    ]  # fmt: skip
+    ]
 
 
 def test_every_auxiliary_token_is_free_of_decay():

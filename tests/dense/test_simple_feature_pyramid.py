@@ -1,4 +1,6 @@
-"""The pyramid's strides, its memory layout as RoIAlign sees it, and its place in mmdet and mmsegmentation."""
+"""The pyramid's strides, its memory layout as RoIAlign sees it, and its place in mmdet and
+mmsegmentation.
+"""
 
 import pytest
 import torch

@@ -1,4 +1,6 @@
-"""LIFE's projection and classifier against the numbers of the released code, and what is our generalization."""
+"""LIFE's projection and classifier against the numbers of the released code, and what is our
+generalization.
+"""
 
 from pathlib import Path
 
@@ -25,7 +27,9 @@ def group(file: str, name: str) -> dict[str, torch.Tensor]:
 
 
 def projection_state(file: str) -> dict[str, torch.Tensor]:
-    """The released projection's weights under our names, through the converter of whole classifiers."""
+    """The released projection's weights under our names, through the converter of whole
+    classifiers.
+    """
     block = {f'blocks.0.attn.qkv.{name}': value for name, value in group(file, 'state').items()}
     prefix = 'backbone.layers.0.attn.qkv.'
     return {
@@ -114,7 +118,7 @@ def test_lifevit_is_tokenvit_with_the_projection():
     general = TokenViT('deit-tiny', 32, projection=dict(type='LIFEProjection'))
 
     assert str(special).replace('LIFEViT', 'TokenViT') == str(general)
-    for a, b in zip(special.parameters(), general.parameters()):
+    for a, b in zip(special.parameters(), general.parameters(), strict=True):
         assert torch.equal(a, b)
 
 

@@ -1,4 +1,6 @@
-"""The one contract of every registered backbone, over all of them (shapes, gradients, serialization, compilation)."""
+"""The one contract of every registered backbone, over all of them (shapes, gradients,
+serialization, compilation).
+"""
 
 import pickle
 
@@ -89,8 +91,7 @@ def test_out_indices_pick_layers_in_the_order_asked_for(name, out_indices):
     picked = build(name, out_indices=out_indices, out_type='featmap')(images())
 
     expected = [out_indices] if isinstance(out_indices, int) else list(out_indices)
-    assert len(picked) == len(expected)
-    for out, index in zip(picked, expected):
+    for out, index in zip(picked, expected, strict=True):
         torch.testing.assert_close(out, every[index], rtol=0, atol=0)
 
 
@@ -194,7 +195,7 @@ def test_checkpointing_leaves_outputs_and_gradients_unchanged(name, variant):
         torch.manual_seed(2)
         total(backbone(images())).backward()
 
-    for (n, a), b in zip(plain.named_parameters(), saving.parameters()):
+    for (n, a), b in zip(plain.named_parameters(), saving.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, msg=n)
 
 

@@ -29,7 +29,7 @@ def test_weights_load_through_init_cfg(tmp_path):
     target = small(init_cfg=dict(type='Pretrained', checkpoint=file, prefix='backbone.'))
     target.init_weights()
 
-    for a, b in zip(source.parameters(), target.parameters()):
+    for a, b in zip(source.parameters(), target.parameters(), strict=True):
         assert torch.equal(a, b)
 
 

@@ -1,4 +1,4 @@
-"""What TokenViT shares with mmpretrain's VisionTransformer, its checks, and its position embedding."""
+"""TokenViT beside mmpretrain's VisionTransformer, its checks, and its position embedding."""
 
 import pytest
 import torch

@@ -1,4 +1,6 @@
-"""The trace equals the explicit product of ½(Ā + I) over the layers; windows equal full attention under a mask."""
+"""The trace equals the explicit product of ½(Ā + I) over the layers; windows equal full attention
+under a mask.
+"""
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ ARCH = dict(embed_dims=24, num_layers=3, num_heads=3, feedforward_channels=48)
 
 
 def explicit_attention(attention: TokenAttention, tokens: Tokens) -> torch.Tensor:
-    """softmax(q·kᵀ/√d) as a full (B, h, N, N) matrix, by the definition; windows as a block mask."""
+    """softmax(q·kᵀ/√d) as a full (B, h, N, N) matrix; windows as a block mask."""
     q, k, _ = (
         t.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for t in attention.qkv(tokens)
     )

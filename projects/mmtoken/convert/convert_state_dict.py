@@ -40,12 +40,14 @@ SOURCES = {'deit': _TIMM_VIT, 'timm': _TIMM_VIT, 'life': _LIFE + _TIMM_VIT}
 
 
 def convert_state_dict(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Rename the weights of another project for an `ImageClassifier` over `TokenViT` (or `LIFEViT`).
+    """Rename the weights of another project for an `ImageClassifier` over `TokenViT` (or
+    `LIFEViT`).
 
     Args:
         state: Weights by the names of the other project.
-        source: 'deit' and 'timm' (timm's `VisionTransformer`, the names of facebookresearch/deit too), or 'life'
-            (NeurAI-Lab/LIFE; the model needs `aux_key='first'` to compute the same function).
+        source: 'deit' and 'timm' (timm's `VisionTransformer`, the names of facebookresearch/deit
+            too), or 'life' (NeurAI-Lab/LIFE; the model needs `aux_key='first'` to compute the same
+            function).
 
     Returns:
         The same tensors as `backbone.*` and `head.layers.*`, to be loaded strictly.
@@ -64,5 +66,6 @@ def _rename(name: str, source: str) -> str:
         if match:
             return match.expand(replacement)
     raise UserError(
-        f'{name!r} is not a weight of a {source!r} classifier; check that `source` names where the file is from'
+        f'{name!r} is not a weight of a {source!r} classifier; check that `source` names where the '
+        'file is from'
     )

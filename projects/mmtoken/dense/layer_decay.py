@@ -15,12 +15,13 @@ from mmtoken.vit.position import AUX_NAMES
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class TokenViTLayerDecayConstructor:
-    """Layer-wise learning-rate decay (BEiT, ViTDet) for any model with a `backbone` that knows its layers' depths.
+    """Layer-wise learning-rate decay (BEiT, ViTDet) for any model with a `backbone` that knows its
+    layers' depths.
 
-    A parameter of depth i out of D gets lr·rate^(D − 1 − i): necks and heads the full rate. Norms, biases and other
-    1-D parameters, position embeddings and auxiliary tokens get no weight decay. Parameters of the same depth and
-    decay share a group, so optimizers stay fused. In mmdet and mmsegmentation configs it is
-    `constructor='mmpretrain.TokenViTLayerDecayConstructor'`.
+    A parameter of depth i out of D gets lr·rate^(D − 1 − i): necks and heads the full rate. Norms,
+    biases and other 1-D parameters, position embeddings and auxiliary tokens get no weight decay.
+    Parameters of the same depth and decay share a group, so optimizers stay fused. In mmdet and
+    mmsegmentation configs it is `constructor='mmpretrain.TokenViTLayerDecayConstructor'`.
 
     Args:
         optim_wrapper_cfg: Config of the optimizer wrapper with its `optimizer`.
@@ -36,7 +37,8 @@ class TokenViTLayerDecayConstructor:
         self.rate = options.pop('layer_decay_rate', 1.0)
         if options or not 0 < self.rate <= 1:
             raise UserError(
-                f'paramwise_cfg {dict(paramwise_cfg or {})} is not understood; TokenViTLayerDecayConstructor takes '
+                f'paramwise_cfg {dict(paramwise_cfg or {})} is not understood; '
+                'TokenViTLayerDecayConstructor takes '
                 'layer_decay_rate in (0, 1] and nothing else'
             )
 
@@ -54,7 +56,8 @@ class TokenViTLayerDecayConstructor:
         return OPTIM_WRAPPERS.build(wrapper_cfg, default_args=dict(optimizer=optimizer))
 
     def param_groups(self, model: nn.Module, lr: float, weight_decay: float) -> list[dict]:
-        """The groups by depth, shallow first, each with `params`, `lr`, `weight_decay`, `lr_scale` and `param_names`.
+        """The groups by depth, shallow first, each with `params`, `lr`, `weight_decay`, `lr_scale`
+        and `param_names`.
 
         Args:
             model: The model.
@@ -64,7 +67,8 @@ class TokenViTLayerDecayConstructor:
         backbone = getattr(model, 'backbone', None)
         if not hasattr(backbone, 'get_layer_depth'):
             raise UserError(
-                f'{type(model).__name__} has no backbone with get_layer_depth, which layer decay asks; use a TokenViT '
+                f'{type(model).__name__} has no backbone with get_layer_depth, which layer decay '
+                'asks; use a TokenViT '
                 'backbone or another constructor'
             )
         groups: dict[tuple[int, bool], dict] = {}
@@ -86,11 +90,11 @@ class TokenViTLayerDecayConstructor:
             )
             group['params'].append(parameter)
             group['param_names'].append(name)
-        ordered = [groups[key] for key in sorted(groups)]
-        for (depth, _), group in zip(sorted(groups), ordered):
+        ordered = sorted(groups.items())
+        for (depth, _), group in ordered:
             print_log(
                 f'depth {depth}: lr {group["lr"]:.3g}, weight decay {group["weight_decay"]:.3g}, '
                 f'{len(group["params"])} tensors',
                 logger='current',
             )
-        return ordered
+        return [group for _, group in ordered]

@@ -14,20 +14,24 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(BaseModule):
-    """ViTDet's simple feature pyramid (Li et al. 2022, arXiv 2203.16527, §3), for mmdet and mmsegmentation.
+    """ViTDet's simple feature pyramid (Li et al. 2022, arXiv 2203.16527, §3), for mmdet and
+    mmsegmentation.
 
-    Every level starts from the same map: transposed convolutions halve the stride, max pooling doubles it, and a 1×1
-    and a 3×3 convolution, each with LayerNorm, make the output. Halving more than once has LayerNorm and GELU between
-    the steps. Learned down-sampling instead of max pooling is an option of ours.
+    Every level starts from the same map: transposed convolutions halve the stride, max pooling
+    doubles it, and a 1×1 and a 3×3 convolution, each with LayerNorm, make the output. Halving more
+    than once has LayerNorm and GELU between the steps. Learned down-sampling instead of max pooling
+    is an option of ours.
 
     Args:
         in_channels: Channels of the backbone's map.
         out_channels: Channels of every level.
-        strides: Strides of the levels, in pixels of the image, each `patch_size` times a power of two.
+        strides: Strides of the levels, in pixels of the image, each `patch_size` times a power of
+            two.
         patch_size: The backbone's patch size: the stride of the map that comes in.
-        num_outs: Number of outputs; those beyond `strides` are subsampled from the level before, as RPNs like one
-            level more than the box head. None: as many as `strides`.
-        down: 'conv', a learned 2×2 convolution with stride 2 per halving of the resolution, or 'pool', ViTDet's.
+        num_outs: Number of outputs; those beyond `strides` are subsampled from the level before, as
+            RPNs like one level more than the box head. None: as many as `strides`.
+        down: 'conv', a learned 2×2 convolution with stride 2 per halving of the resolution, or
+            'pool', ViTDet's.
         norm_cfg: Config of the norms, over the channels.
         init_cfg: mmengine's initialization config.
 
@@ -50,7 +54,8 @@ class SimpleFeaturePyramid(BaseModule):
         wrong = [s for s in strides if s < 1 or not log2(s / patch_size).is_integer()]
         if wrong or not strides:
             raise ValueError(
-                f'strides {tuple(strides)} must each be patch_size {patch_size} times a power of two, such as '
+                f'strides {tuple(strides)} must each be patch_size {patch_size} times a power of '
+                'two, such as '
                 f'{tuple(int(patch_size * f) for f in (0.25, 0.5, 1, 2) if patch_size * f >= 1)}'
             )
         if num_outs is not None and num_outs < len(strides):
@@ -70,7 +75,9 @@ class SimpleFeaturePyramid(BaseModule):
     def _level(
         channels: int, out_channels: int, halvings: int, down: str, norm_cfg: dict
     ) -> nn.Sequential:
-        """One level: `halvings` halvings of the stride (doublings where negative), then the two convolutions."""
+        """One level: `halvings` halvings of the stride (doublings where negative), then the two
+        convolutions.
+        """
         steps: list[nn.Module] = []
         for step in range(halvings):
             if step:
@@ -98,8 +105,9 @@ class SimpleFeaturePyramid(BaseModule):
             inputs: The backbone's outputs; the last, (B, C, H, W), is used.
 
         Returns:
-            One contiguous (B, out_channels, H_i, W_i) map per level, finest stride first as in `strides`. Contiguous,
-            because mmcv's RoIAlign reads channels-last memory as if it were channels-first.
+            One contiguous (B, out_channels, H_i, W_i) map per level, finest stride first as in
+            `strides`. Contiguous, because mmcv's RoIAlign reads channels-last memory as if it were
+            channels-first.
 
         Raises:
             ValueError: If the map has other channels than `in_channels`.
@@ -107,7 +115,8 @@ class SimpleFeaturePyramid(BaseModule):
         x = inputs[-1]
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(
-                f'SimpleFeaturePyramid got a map of shape {tuple(x.shape)}; expected (B, {self.in_channels}, H, W): set '
+                f'SimpleFeaturePyramid got a map of shape {tuple(x.shape)}; expected (B, '
+                f'{self.in_channels}, H, W): set '
                 "the backbone's out_type='featmap' and in_channels to its embed_dims"
             )
         outs = [level(x).contiguous() for level in self.levels]

@@ -1,4 +1,6 @@
-"""LIFE: local information at several scales in the q, k, v projection (Akkaya et al., arXiv 2305.08551)."""
+"""LIFE: local information at several scales in the q, k, v projection (Akkaya et al., arXiv
+2305.08551).
+"""
 
 from .life_projection import LIFEProjection
 from .life_vit import LIFEViT

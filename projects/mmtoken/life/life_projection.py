@@ -1,4 +1,6 @@
-"""LIFE's q, k, v: a cascade of depthwise convolutions over the token grid adds local information at several scales."""
+"""LIFE's q, k, v: a cascade of depthwise convolutions over the token grid adds local information at
+several scales.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +16,26 @@ from mmtoken.tokens import Tokens
 
 @MODELS.register_module()
 class LIFEProjection(nn.Module):
-    """The multi-scale q, k, v projection of LIFE (arXiv 2305.08551; module as released, NeurAI-Lab/LIFE `ms_qkv.py`).
+    """The multi-scale q, k, v projection of LIFE (arXiv 2305.08551; module as released,
+    NeurAI-Lab/LIFE `ms_qkv.py`).
 
-    Scale 1 is a linear map of every token; each further scale is a depthwise convolution of the scale before over the
-    patch grid, then a linear map without bias. Auxiliary tokens have no neighbors: they take the linear maps and skip
-    the convolutions. Each scale gives a third of its channels to each of q, k and v:
+    Scale 1 is a linear map of every token; each further scale is a depthwise convolution of the
+    scale before over the patch grid, then a linear map without bias. Auxiliary tokens have no
+    neighbors: they take the linear maps and skip the convolutions. Each scale gives a third of its
+    channels to each of q, k and v:
 
-        S₁ = W₁x + b₁,   Sₙ = Wₙ·DWₙ(Sₙ₋₁),   Sₙ = (qₙ|kₙ|vₙ),   q = (q₁|q₂|…), k = (k₁|k₂|…), v = (v₁|v₂|…)
+        S₁ = W₁x + b₁,   Sₙ = Wₙ·DWₙ(Sₙ₋₁),   Sₙ = (qₙ|kₙ|vₙ),   q = (q₁|q₂|…), k = (k₁|k₂|…), v =
+        (v₁|v₂|…)
 
-    With 3 scales the cascade sees 1×1, 3×3 and 7×7 patches. Any number of scales and of auxiliary tokens is our
-    generalization: the released code has 3 and 1.
+    With 3 scales the cascade sees 1×1, 3×3 and 7×7 patches. Any number of scales and of auxiliary
+    tokens is our generalization: the released code has 3 and 1.
 
     Args:
         embed_dims: C; a multiple of the number of scales, `len(kernel_sizes) + 1`.
         kernel_sizes: Odd kernel side of each depthwise convolution.
         qkv_norm: Whether one LayerNorm, shared by q, k and v, follows. Off in the paper's tables.
-        aux_key: 'cascaded', the figure's key of the auxiliary tokens (k₁|k₂|…), or 'first', the released code's
-            (k₁|k₁|…), which checkpoints trained with that code need.
+        aux_key: 'cascaded', the figure's key of the auxiliary tokens (k₁|k₂|…), or 'first', the
+            released code's (k₁|k₁|…), which checkpoints trained with that code need.
         bias: Whether scale 1 has a bias, the only one of the module.
 
     Raises:
@@ -50,14 +55,16 @@ class LIFEProjection(nn.Module):
         if embed_dims % scales:
             raise ValueError(
                 f'embed_dims {embed_dims} is not a multiple of the {scales} scales (kernel_sizes '
-                f'{tuple(kernel_sizes)} and the linear one); use {embed_dims // scales * scales} or '
+                f'{tuple(kernel_sizes)} and the linear one); use {embed_dims // scales * scales} '
+                'or '
                 'another number of kernel sizes'
             )
         if any(size < 1 or size % 2 == 0 for size in kernel_sizes):
             raise ValueError(f'kernel_sizes {tuple(kernel_sizes)} must all be odd, such as (3, 5)')
         if aux_key not in ('cascaded', 'first'):
             raise ValueError(f"aux_key {aux_key!r} is unknown; use 'cascaded' or 'first'")
-        # q, k and v take embed_dims // scales channels of every scale, so a scale is 3·(C // scales) wide.
+        # q, k and v take embed_dims // scales channels of every scale, so a scale is 3·(C //
+        # scales) wide.
         width = 3 * (embed_dims // scales)
         self.aux_key = aux_key
         self.linear = nn.Linear(embed_dims, width, bias=bias)
@@ -72,11 +79,12 @@ class LIFEProjection(nn.Module):
     def forward(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
         """q, k and v of every token, each (B, N, C)."""
         scales = [self.linear(tokens.x)]
-        for depthwise, pointwise in zip(self.depthwise, self.pointwise):
+        for depthwise, pointwise in zip(self.depthwise, self.pointwise, strict=True):
             local = self._convolve(depthwise, tokens.with_(x=scales[-1]))
             scales.append(F.linear(local, pointwise.weight.flatten(1)))
+        chunks = [scale.chunk(3, dim=-1) for scale in scales]
         # per scale (B, N, 3·C/n) → three of (B, N, C/n); together (B, N, C)
-        q, k, v = (list(parts) for parts in zip(*(scale.chunk(3, dim=-1) for scale in scales)))
+        q, k, v = (list(parts) for parts in zip(*chunks, strict=True))
         if self.aux_key == 'first' and tokens.num_aux:
             first = k[0][:, : tokens.num_aux]
             k[1:] = [torch.cat([first, part[:, tokens.num_aux :]], dim=1) for part in k[1:]]
@@ -84,7 +92,9 @@ class LIFEProjection(nn.Module):
 
     @staticmethod
     def _convolve(depthwise: nn.Conv2d, tokens: Tokens) -> Tensor:
-        """Convolve the patches over their grid and pass the auxiliary tokens by: (B, N, C) → (B, N, C)."""
+        """Convolve the patches over their grid and pass the auxiliary tokens by: (B, N, C) → (B, N,
+        C).
+        """
         # (B, H·W, C) → (B, H, W, C) → (B, C, H, W), a view in channels-last memory
         x = depthwise(tokens.patches.unflatten(1, tokens.grid).permute(0, 3, 1, 2))
         # (B, C, H, W) → (B, H, W, C) → (B, H·W, C)

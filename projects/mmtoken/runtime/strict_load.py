@@ -1,4 +1,6 @@
-"""The same strictness for whole models: `load_from`, `--resume` and the checkpoint that tools/test.py evaluates."""
+"""The same strictness for whole models: `load_from`, `--resume` and the checkpoint that
+tools/test.py evaluates.
+"""
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -9,7 +11,8 @@ from mmtoken.vit.pretrained import compare_state, enforce
 
 @HOOKS.register_module()
 class StrictLoadHook(Hook):
-    """Refuse checkpoints that do not cover the model; mmengine loads them without strictness, and only warns.
+    """Refuse checkpoints that do not cover the model; mmengine loads them without strictness, and
+    only warns.
 
     Args:
         allow_partial: Whether to go on with what fits; the coverage is logged either way.

@@ -16,7 +16,8 @@ def adapt_position(
     grid: tuple[int, int],
     num_aux: int,
 ) -> Tensor:
-    """Make position embeddings of another model fit: resize the grid bicubically, drop surplus auxiliary rows.
+    """Make position embeddings of another model fit: resize the grid bicubically, drop surplus
+    auxiliary rows.
 
     Args:
         pos_embed: (1, A′ + H′·W′, C), of a square grid H′ = W′ or of this very grid.
@@ -35,7 +36,8 @@ def adapt_position(
     source_grid = grid if patches == grid[0] * grid[1] else (side, side)
     if patches != source_grid[0] * source_grid[1]:
         raise ValueError(
-            f'pos_embed has {patches} patch positions, neither the grid {grid[0]}x{grid[1]} of this backbone nor a '
+            f'pos_embed has {patches} patch positions, neither the grid {grid[0]}x{grid[1]} of '
+            'this backbone nor a '
             'square one; build the backbone at the img_size it was trained on'
         )
     pos_embed = resize_pos_embed(pos_embed, source_grid, grid, 'bicubic', source_aux)
@@ -50,7 +52,8 @@ def adapt_position(
 def adapt_position_on_load(module, state_dict: dict, prefix: str, *_) -> None:
     """A `load_state_dict` pre-hook that adapts `pos_embed` to the backbone that loads it.
 
-    How many auxiliary tokens the source had is read off its `cls_token`, `dist_token` and `reg_tokens`.
+    How many auxiliary tokens the source had is read off its `cls_token`, `dist_token` and
+    `reg_tokens`.
     """
     key = f'{prefix}pos_embed'
     if key not in state_dict:

@@ -1,4 +1,6 @@
-"""Strict loading: what is missing, unexpected or resized is counted, reported and, below full coverage, an error."""
+"""Strict loading: what is missing, unexpected or resized is counted, reported and, below full
+coverage, an error.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +50,10 @@ class Coverage:
 
 
 def compare_state(module: nn.Module, state: dict[str, Tensor]) -> Coverage:
-    """Compare a state dict with the module that is to load it, by name and shape, loading nothing."""
+    """Compare a state dict with the module that is to load it, by name and shape."""
     own = module.state_dict()
-    differing = [name for name in own if name in state and own[name].shape != state[name].shape]
+    shared = [name for name in own if name in state]
+    differing = [name for name in shared if own[name].shape != state[name].shape]
     resized = [name for name in differing if name.split('.')[-1] == 'pos_embed']
     return Coverage(
         total=len(own),
@@ -88,14 +91,16 @@ def read_state(checkpoint: str) -> dict[str, Tensor]:
         loaded = load_state_dict_from_url(checkpoint, map_location='cpu', weights_only=True)
     elif not Path(checkpoint).is_file():
         raise UserError(
-            f'checkpoint {checkpoint} does not exist; train it first, or set init_cfg to the file you have'
+            f'checkpoint {checkpoint} does not exist; train it first, or set init_cfg to the file '
+            'you have'
         )
     else:
         try:
             loaded = torch.load(checkpoint, map_location='cpu', weights_only=True)
         except Exception as error:  # torch answers damaged files with whatever breaks first
             raise UserError(
-                f'checkpoint {checkpoint} cannot be read as weights ({type(error).__name__}); it is damaged or '
+                f'checkpoint {checkpoint} cannot be read as weights ({type(error).__name__}); it '
+                'is damaged or '
                 'holds code, which is never executed: save it again as a plain state dict'
             ) from error
     return loaded.get('state_dict', loaded.get('model', loaded))
@@ -121,13 +126,15 @@ def load_pretrained(
     """
     if unknown:
         raise UserError(
-            f'init_cfg has unknown keys {sorted(unknown)}; a Pretrained init_cfg takes checkpoint, prefix and '
+            f'init_cfg has unknown keys {sorted(unknown)}; a Pretrained init_cfg takes checkpoint, '
+            'prefix and '
             'allow_partial'
         )
     state = select_prefix(read_state(checkpoint), prefix, str(checkpoint))
     coverage = compare_state(module, state)
     enforce(coverage, f'pretrained weights {checkpoint}', allow_partial)
-    # Unexpected weights stay in: the position hook reads off them how many auxiliary tokens the source had.
+    # Unexpected weights stay in: the position hook reads off them how many auxiliary tokens the
+    # source had.
     fitting = {name: value for name, value in state.items() if name not in coverage.mismatched}
     module.load_state_dict(fitting, strict=not allow_partial)
     return coverage
@@ -141,7 +148,8 @@ def enforce(coverage: Coverage, source: str, allow_partial: bool) -> None:
     """
     if not coverage.complete and not allow_partial:
         raise UserError(
-            f'{source} do not cover the model: {coverage}; use the matching checkpoint or model, or set '
+            f'{source} do not cover the model: {coverage}; use the matching checkpoint or model, '
+            'or set '
             'allow_partial=True to load what fits'
         )
     print_log(f'{source}: {coverage}', logger='current')

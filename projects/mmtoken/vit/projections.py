@@ -8,9 +8,11 @@ from mmtoken.tokens import Tokens
 
 @MODELS.register_module()
 class LinearProjection(nn.Linear):
-    """One linear map from C channels to q, k and v (Dosovitskiy et al. 2021); mmpretrain's `attn.qkv`.
+    """One linear map from C channels to q, k and v (Dosovitskiy et al. 2021); mmpretrain's
+    `attn.qkv`.
 
-    Every projection has this interface: built with `embed_dims` and `bias`, it maps `Tokens` to q, k, v.
+    Every projection has this interface: built with `embed_dims` and `bias`, it maps `Tokens` to q,
+    k, v.
 
     Args:
         embed_dims: C.

@@ -1,4 +1,6 @@
-"""Multi-head self-attention over tokens, global or in windows, that carries the trace in the same fused call."""
+"""Multi-head self-attention over tokens, global or in windows, that carries the trace in the same
+fused call.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,12 @@ def traced_attention(
     mask: Tensor | None = None,
     dropout: float = 0.0,
 ) -> tuple[Tensor, Tensor | None]:
-    """softmax(q·kᵀ/√d)·v and, in the same fused call, the head-mean of that attention applied to the trace.
+    """softmax(q·kᵀ/√d)·v and, in the same fused call, the head-mean of that attention applied to
+    the trace.
 
-    The traced channels are appended to v, and q and k zero-padded to the same width, so that no N×N matrix is formed
-    (`design.md`, "One mechanism for two papers"; our design). The width is padded to a multiple of 8, which the fused
-    CUDA kernels ask for.
+    The traced channels are appended to v, and q and k zero-padded to the same width, so that no N×N
+    matrix is formed (`design.md`, "One mechanism for two papers"; our design). The width is padded
+    to a multiple of 8, which the fused CUDA kernels ask for.
 
     Args:
         q: Queries, (B, h, Q, d).
@@ -32,7 +35,8 @@ def traced_attention(
         v: Values, (B, h, N, d).
         trace: Traced numbers of the keys, (B, N, M), or None.
         mask: Which keys may be attended to, broadcastable to (B, h, Q, N), or None for all.
-        dropout: Probability to drop an attention weight; the trace sees the attention before dropout.
+        dropout: Probability to drop an attention weight; the trace sees the attention before
+            dropout.
 
     Returns:
         The attended values (B, h, Q, d) and Ā·trace (B, Q, M), or None where there is no trace.
@@ -59,9 +63,10 @@ def traced_attention(
 class TokenAttention(nn.Module):
     """Multi-head self-attention over `Tokens`.
 
-    With a window size, patches attend to the auxiliary tokens and to the patches of their own window, while auxiliary
-    tokens attend to everything: full attention under a block mask, without the full matrix (our design; ViTDet drops
-    the class token instead). The projection comes before the split, so LIFE's convolutions see the whole grid.
+    With a window size, patches attend to the auxiliary tokens and to the patches of their own
+    window, while auxiliary tokens attend to everything: full attention under a block mask, without
+    the full matrix (our design; ViTDet drops the class token instead). The projection comes before
+    the split, so LIFE's convolutions see the whole grid.
 
     Args:
         embed_dims: C.
@@ -89,7 +94,8 @@ class TokenAttention(nn.Module):
         super().__init__()
         if embed_dims % num_heads:
             raise ValueError(
-                f'embed_dims {embed_dims} is not a multiple of num_heads {num_heads}; change one of them'
+                f'embed_dims {embed_dims} is not a multiple of num_heads {num_heads}; change one '
+                'of them'
             )
         self.num_heads = num_heads
         self.attn_drop = attn_drop
@@ -102,7 +108,8 @@ class TokenAttention(nn.Module):
         """Attend.
 
         Returns:
-            The attended features (B, N, C), residual not added, and the new trace ½(Ā·trace + trace) (B, N, M) or None.
+            The attended features (B, N, C), residual not added, and the new trace ½(Ā·trace +
+            trace) (B, N, M) or None.
         """
         # (B, N, C) → (B, N, h, d) → (B, h, N, d)
         q, k, v = (t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in self.qkv(tokens))
@@ -125,7 +132,7 @@ class TokenAttention(nn.Module):
         windows = -(-grid[0] // size) * -(-grid[1] // size)
 
         def split(t: Tensor, with_aux: bool = True) -> Tensor:
-            """(B, h, N, d) → (B·R·Q, h, A + s², d), the auxiliary tokens repeated in every window."""
+            """(B, h, N, d) → (B·R·Q, h, A + s², d), auxiliary tokens repeated in every window."""
             patches = window_partition(t[:, :, num_aux:], grid, size)
             if with_aux and num_aux:
                 aux = t[:, :, None, :num_aux].expand(-1, -1, windows, -1, -1)

@@ -11,7 +11,8 @@ from .token_attention import TokenAttention
 
 
 class TokenBlock(nn.Module):
-    """Pre-norm attention and MLP, each with a residual; parameter names as in mmpretrain's `TransformerEncoderLayer`.
+    """Pre-norm attention and MLP, each with a residual; parameter names as in mmpretrain's
+    `TransformerEncoderLayer`.
 
     Args:
         embed_dims: C.

@@ -24,36 +24,43 @@ from .token_block import TokenBlock
 
 @MODELS.register_module()
 class TokenViT(BaseModule):
-    """A vision transformer as a sequence of layers over `Tokens`, for classification and dense prediction alike.
+    """A vision transformer as a sequence of layers over `Tokens`, for classification and dense
+    prediction alike.
 
-    Parameter names are those of mmpretrain's `VisionTransformer`, so its DeiT weights load as they are. The final norm
-    is applied to every output (mmpretrain norms only the last layer's). Layers above the last of `out_indices` are
-    built, so that checkpoints fit, but frozen and not run.
+    Parameter names are those of mmpretrain's `VisionTransformer`, so its DeiT weights load as they
+    are. The final norm is applied to every output (mmpretrain norms only the last layer's). Layers
+    above the last of `out_indices` are built, so that checkpoints fit, but frozen and not run.
 
     Args:
-        arch: 'deit-tiny', 'deit-small', 'deit-base' (Touvron et al. 2021), or a dict with `embed_dims`, `num_layers`,
-            `num_heads` and `feedforward_channels`.
-        img_size: Image size in pixels, side or (height, width), of the learned position embedding. Other sizes work:
-            the embedding is resized bicubically.
-        patch_size: Patch side in pixels. Images that it does not divide are zero-padded at the bottom and right.
+        arch: 'deit-tiny', 'deit-small', 'deit-base' (Touvron et al. 2021), or a dict with
+            `embed_dims`, `num_layers`, `num_heads` and `feedforward_channels`.
+        img_size: Image size in pixels, side or (height, width), of the learned position embedding.
+            Other sizes work: the embedding is resized bicubically.
+        patch_size: Patch side in pixels. Images that it does not divide are zero-padded at the
+            bottom and right.
         in_channels: Image channels.
-        num_aux_tokens: A, auxiliary tokens before the patches: 0 none, 1 class, 2 class and distillation, more registers.
-        out_indices: Layers whose output is returned, an index or a sequence; negatives count from the end.
-        out_type: What is returned of each: 'cls_token' (B, C), or a pair of class and distillation tokens where there
-            are both; 'avg_featmap' (B, C), the mean patch token; 'featmap' (B, C, H, W); 'raw' (B, N, C).
+        num_aux_tokens: A, auxiliary tokens before the patches: 0 none, 1 class, 2 class and
+            distillation, more registers.
+        out_indices: Layers whose output is returned, an index or a sequence; negatives count from
+            the end.
+        out_type: What is returned of each: 'cls_token' (B, C), or a pair of class and distillation
+            tokens where there are both; 'avg_featmap' (B, C), the mean patch token; 'featmap' (B,
+            C, H, W); 'raw' (B, N, C).
         qkv_bias: Whether the projections have a bias.
         drop_rate: Dropout probability after the embedding, the output projections and in the MLPs.
         attn_drop_rate: Dropout probability of the attention weights.
         drop_path_rate: Stochastic depth of the last layer; it grows linearly from 0 at the first.
         window_size: Patches per side of an attention window; 0 means every layer is global.
-        global_attn_indexes: Layers that stay global where `window_size` is set; negatives count from the end.
+        global_attn_indexes: Layers that stay global where `window_size` is set; negatives count
+            from the end.
         projection: Config of the q, k, v projection of every layer.
-        frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers: no gradient, in
-            evaluation mode.
-        with_cp: Whether to recompute each layer in the backward pass to save memory (activation checkpointing).
+        frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers:
+            no gradient, in evaluation mode.
+        with_cp: Whether to recompute each layer in the backward pass to save memory (activation
+            checkpointing).
         norm_cfg: Config of the norms.
-        init_cfg: `dict(type='Pretrained', checkpoint=…, prefix='backbone.', allow_partial=False)` loads weights strictly
-            (`vit/pretrained.py`); other mmengine init configs work as usual.
+        init_cfg: `dict(type='Pretrained', checkpoint=…, prefix='backbone.', allow_partial=False)`
+            loads weights strictly (`vit/pretrained.py`); other mmengine init configs work as usual.
 
     Raises:
         ValueError: If an argument has no meaning; the message names it.
@@ -145,14 +152,15 @@ class TokenViT(BaseModule):
             trace: w₀ (B, A + H·W, M) to carry through every layer that runs, or None.
 
         Returns:
-            The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair of that tuple and
-            w_L (B, A + H·W, M).
+            The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair
+            of that tuple and w_L (B, A + H·W, M).
         """
         tokens = self.embed(images).with_(trace=trace)
         if trace is not None and trace.shape[:2] != tokens.x.shape[:2]:
             raise ValueError(
                 f'trace has shape {tuple(trace.shape)}; expected (B, A + H*W, M) = '
-                f'({len(images)}, {tokens.x.shape[1]}, M) for the grid {tokens.grid[0]}x{tokens.grid[1]}'
+                f'({len(images)}, {tokens.x.shape[1]}, M) for the grid '
+                f'{tokens.grid[0]}x{tokens.grid[1]}'
             )
         outs = {}
         for index, layer in enumerate(self.layers[: max(self.out_indices) + 1]):
@@ -164,7 +172,9 @@ class TokenViT(BaseModule):
         return outs if trace is None else (outs, tokens.trace)
 
     def embed(self, images: Tensor) -> Tokens:
-        """Patch embedding, auxiliary tokens and position embedding: images → the first layer's `Tokens`."""
+        """Patch embedding, auxiliary tokens and position embedding: images → the first layer's
+        `Tokens`.
+        """
         x, grid = self.patch_embed(images)
         if self.num_aux_tokens:
             # (B, H·W, C) → (B, A + H·W, C)
@@ -188,7 +198,8 @@ class TokenViT(BaseModule):
     def init_weights(self) -> None:
         """Load pretrained weights strictly where `init_cfg` names a checkpoint.
 
-        DeiT's initialization itself happens at construction, so a backbone built outside a runner has it too.
+        DeiT's initialization itself happens at construction, so a backbone built outside a runner
+        has it too.
         """
         if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
             load_pretrained(self, **{k: v for k, v in self.init_cfg.items() if k != 'type'})
@@ -211,7 +222,8 @@ class TokenViT(BaseModule):
             prefix: What precedes the backbone's own names, such as 'backbone.'.
 
         Returns:
-            0 for the embedding, 1 … L for the layers, L + 1 for what follows; and the number of depths, L + 2.
+            0 for the embedding, 1 … L for the layers, L + 1 for what follows; and the number of
+            depths, L + 2.
         """
         depths = self.num_layers + 2
         if not param_name.startswith(prefix):
@@ -257,7 +269,9 @@ class TokenViT(BaseModule):
         self._aux_names = names
 
     def _init_parameters(self) -> None:
-        """DeiT's initialization: truncated normal of 0.02, zero biases; norms and convolutions keep torch's."""
+        """DeiT's initialization: truncated normal of 0.02, zero biases; norms and convolutions keep
+        torch's.
+        """
         for parameter in (self.pos_embed, *(getattr(self, name) for name in self._aux_names)):
             trunc_normal_(parameter, std=0.02)
         for module in self.modules():

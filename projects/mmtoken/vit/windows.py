@@ -7,7 +7,8 @@ from torch import Tensor, ones
 
 
 def window_partition(x: Tensor, grid: tuple[int, int], size: int) -> Tensor:
-    """Cut the grid into size×size windows, zero-padded at the bottom and right where it does not divide.
+    """Cut the grid into size×size windows, zero-padded at the bottom and right where it does not
+    divide.
 
     Args:
         x: Patch values, (..., H·W, C).
@@ -38,7 +39,9 @@ def window_reverse(windows: Tensor, grid: tuple[int, int], size: int) -> Tensor:
 
 
 def window_mask(grid: tuple[int, int], size: int, num_aux: int, device) -> Tensor | None:
-    """Which keys of each window are real tokens, (R·Q, 1, 1, A + s²), or None if the windows fit the grid exactly."""
+    """Which keys of each window are real tokens, (R·Q, 1, 1, A + s²), or None if the windows fit
+    the grid exactly.
+    """
     height, width = grid
     if height % size == 0 and width % size == 0:
         return None
