@@ -20,7 +20,7 @@ model = dict(
     ),
     backbone=dict(
         type='mmpretrain.TokenViT',
-        arch='deit-tiny',
+        # DeiT-tiny by default; named here, no child could put a dict in its place.
         img_size=224,
         patch_size=16,
         drop_path_rate=0.1,
