@@ -23,3 +23,4 @@ model = dict(
         )
     )
 )
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=250))

@@ -16,8 +16,5 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=1500, val_interval=500)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 log_processor = dict(by_epoch=False)
-default_hooks = dict(
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=250, max_keep_ckpts=2)
-)
 
 auto_scale_lr = dict(enable=False, base_batch_size=8)
