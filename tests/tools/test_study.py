@@ -33,7 +33,7 @@ import argparse, json, pathlib, runpy
 parser = argparse.ArgumentParser()
 for name in {names}:
     parser.add_argument(name)
-args = parser.parse_args()
+args, _ = parser.parse_known_args()
 cfg = runpy.run_path(args.config)
 """
 TRAIN = (

@@ -12,7 +12,6 @@ changed since is repeated.
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -23,7 +22,7 @@ from study_report import markdown, plot
 from study_runs import Run, check_budget, find_arm, load_study, run_config
 
 from mmtoken.runtime.errors import UserError, exit_on_user_error
-from mmtoken.runtime.launch import TaskFailed, run_tasks
+from mmtoken.runtime.launch import run_from_command_line
 from mmtoken.runtime.tasks import Task, text_digest, write_json
 from mmtoken.runtime.tool_steps import (
     environment,
@@ -95,7 +94,15 @@ def make_task(study: Config, run: Run, work_dir: Path) -> Task:
         name=run.name,
         folder=folder,
         steps=(
-            train_step(TOOLS, config, folder, cfg, prepare=lambda: cfg.dump(config)),
+            train_step(
+                # Only the test at the end counts, and validation would take time from training.
+                TOOLS,
+                config,
+                folder,
+                cfg,
+                ['--no-validate'],
+                lambda: cfg.dump(config),
+            ),  # fmt: skip
             test_step(TOOLS, config, folder),
         ),
         identity={'config': arm.config, 'merged': text_digest(str(cfg.to_dict()))},
@@ -220,14 +227,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_budget(collect(study, runs, results))
         remove_checkpoints(task)
 
-    try:
-        run_tasks(tasks, args.workers, settle)
-    except KeyboardInterrupt:
-        print('\nstopped; the same command goes on from here', file=sys.stderr)
-        raise SystemExit(130) from None
-    except TaskFailed as error:
-        print(f'{error}\nthe same command goes on from here', file=sys.stderr)
-        raise SystemExit(1) from None
+    run_from_command_line(tasks, args.workers, settle)
     write_report(study, collect(study, runs, results), args)
 
 

@@ -88,7 +88,16 @@ def markdown(report: dict[str, Any]) -> str:
     env = report['environment']
     versions = ', '.join(f'{name} {version}' for name, version in env['versions'].items())
     seconds = sum(run['seconds'] for run in report['runs'])
-    lines = [f'# {report["title"]}', '', report['question'], '', '```', report['command'], '```', '']
+    lines = [
+        f'# {report["title"]}',
+        '',
+        report['question'],
+        '',
+        '```',
+        report['command'],
+        '```',
+        '',
+    ]
     lines += [f'![{report["title"]}](plot.png)', '']
     for metric in report['metrics']:
         lines += _table(report, metric)

@@ -6,6 +6,7 @@ Our design; ``tools/misc/demo.py`` and ``tools/analysis_tools/study.py`` are bui
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -92,6 +93,32 @@ def run_tasks(
     if failure is not None:
         raise failure
     return results
+
+
+def run_from_command_line(
+    tasks: Sequence[Task],
+    workers: int = 1,
+    check: Callable[[Task, dict[str, Any]], None] = lambda task, result: None,
+) -> dict[str, dict[str, Any]]:
+    """Run tasks for a tool, which ends with a sentence instead of a traceback.
+
+    Args:
+        tasks: See :func:`run_tasks`.
+        workers: See :func:`run_tasks`.
+        check: See :func:`run_tasks`.
+
+    Returns:
+        See :func:`run_tasks`; ``SystemExit(130)`` on an interruption, ``SystemExit(1)`` when a
+        command fails.
+    """
+    try:
+        return run_tasks(tasks, workers, check)
+    except KeyboardInterrupt:
+        print('\nstopped; the same command goes on from here', file=sys.stderr)
+        raise SystemExit(130) from None
+    except TaskFailed as error:
+        print(f'{error}\nwith the cause removed, the same command goes on here', file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 class _Running:

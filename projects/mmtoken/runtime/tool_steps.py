@@ -26,7 +26,7 @@ def train_step(
     config: str,
     folder: Path,
     cfg: Config,
-    options: Sequence[str] = (),
+    flags: Sequence[str] = (),
     prepare: Callable[[], object] = lambda: None,
     weight: float = 1.0,
 ) -> Step:
@@ -37,7 +37,7 @@ def train_step(
         config: Config file.
         folder: The task's folder, which is also the work dir.
         cfg: The config as it will run; only its number of epochs is read.
-        options: ``KEY=VALUE`` overrides.
+        flags: Further flags of ``tools/train.py``.
         prepare: Called just before the command is made, for example to write ``config``.
         weight: Expected cost, relative to the task's other steps.
 
@@ -47,14 +47,19 @@ def train_step(
 
     def argv() -> list[str]:
         prepare()
-        command = [*_script(tools / 'train.py'), config, '--work-dir', str(folder)]
-        return command + ['--resume', 'auto'] + _cfg_options(options)
+        command = [*script(tools / 'train.py'), config, '--work-dir', str(folder)]
+        return [*command, '--resume', 'auto', *flags]
 
     return Step('train', argv, weight, cfg.train_cfg.get('max_epochs', 1))
 
 
 def test_step(
-    tools: Path, config: str, folder: Path, out: Path | None = None, weight: float = 0.1
+    tools: Path,
+    config: str,
+    folder: Path,
+    flags: Sequence[str] = (),
+    out: Path | None = None,
+    weight: float = 0.1,
 ) -> Step:
     """Test the last checkpoint of a training, not its best one.
 
@@ -62,6 +67,7 @@ def test_step(
         tools: Folder of ``test.py``.
         config: Config file.
         folder: The task's folder, in which the training ran.
+        flags: Further flags of ``tools/test.py``.
         out: Where ``tools/test.py --out`` writes predictions.
         weight: Expected cost, relative to the task's other steps.
 
@@ -71,9 +77,9 @@ def test_step(
 
     def argv() -> list[str]:
         checkpoint = str(last_checkpoint(folder))
-        command = [*_script(tools / 'test.py'), config, checkpoint]
+        command = [*script(tools / 'test.py'), config, checkpoint]
         command += ['--work-dir', str(folder / 'test')]
-        return command + (['--out', str(out)] if out else [])
+        return [*command, *(['--out', str(out)] if out else []), *flags]
 
     return Step('test', argv, weight)
 
@@ -168,9 +174,13 @@ def git_commit() -> str | None:
     return commit.strip() + ('+' if changed.strip() else '')
 
 
-def _cfg_options(options: Sequence[str]) -> list[str]:
-    return ['--cfg-options', *options] if options else []
+def script(path: Path) -> list[str]:
+    """The start of a command that runs a Python script.
 
+    Args:
+        path: The script.
 
-def _script(path: Path) -> list[str]:
+    Returns:
+        This interpreter and the script, relative to the current folder.
+    """
     return [sys.executable, os.path.relpath(path)]

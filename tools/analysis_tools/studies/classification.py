@@ -1,0 +1,47 @@
+"""DeiT and LIFE on single-digit scenes, by the number of training scenes.
+
+Costs: 18 runs of the same number of iterations, about 25 minutes on two cores.
+Command::
+
+    python tools/analysis_tools/study.py tools/analysis_tools/studies/classification.py --workers 2
+"""
+
+_iterations = 600  # the budget of every run, whatever its number of scenes; batch 64
+_warmup = _iterations // 10
+
+title = 'LIFE and DeiT, by the number of training scenes'
+question = (
+    'Does local information in the projection help a small ViT, and does it help more where data '
+    f'is scarce? Both models train {_iterations} iterations of 64 images at every number of scenes.'
+)
+metrics = [dict(key='accuracy/top1', name='top-1 accuracy', unit='%')]
+x = dict(
+    name='training scenes',
+    log=True,
+    values=[dict(value=600), dict(value=1800), dict(value=6000)],
+)
+subset = dict(key='train_dataloader.dataset.indices', total=6000)
+arms = [
+    dict(name='DeiT', config='configs/digits/deit-d6w96_digits-cls.py'),
+    # The detection and segmentation studies start from these.
+    dict(name='LIFE', config='configs/digits/life-d6w96_digits-cls.py', keep_checkpoint=True),
+]
+control = 'DeiT'
+options = {
+    'train_cfg': dict(
+        _delete_=True, type='IterBasedTrainLoop', max_iters=_iterations, val_interval=_iterations
+    ),
+    'param_scheduler': [
+        dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=_warmup),
+        dict(
+            type='CosineAnnealingLR',
+            eta_min_ratio=0.0,
+            by_epoch=False,
+            begin=_warmup,
+            end=_iterations,
+        ),
+    ],
+    'log_processor': dict(by_epoch=False),
+    'default_hooks.checkpoint.by_epoch': False,
+    'default_hooks.checkpoint.interval': _iterations // 2,
+}

@@ -1,0 +1,45 @@
+"""Mask R-CNN over LIFE-ViT, from scratch and pre-trained, by the number of training scenes.
+
+Needs: the classification study with the same seeds, whose LIFE runs it starts from.
+Costs: 18 runs of the same number of iterations, about 25 minutes on two cores.
+Command::
+
+    python tools/analysis_tools/study.py tools/analysis_tools/studies/detection.py --workers 2
+"""
+
+_config = 'configs/digits/mask-rcnn_life-d6w96_digits-det.py'
+_iterations = 300  # the budget of every run, whatever its number of scenes; batch 8
+
+title = 'Mask R-CNN over LIFE-ViT from scratch and pre-trained, by the number of training scenes'
+question = (
+    'Where does pre-training on single digits pay? Both arms train the detector for '
+    f'{_iterations} iterations of 8 scenes at every number of scenes; the pre-trained arm starts '
+    'from the LIFE-ViT that the classification study trained with the same seed on all images.'
+)
+metrics = [
+    dict(key='coco/bbox_mAP', name='box AP', unit='%', scale=100),
+    dict(key='coco/segm_mAP', name='mask AP', unit='%', scale=100),
+]
+x = dict(
+    name='training scenes',
+    log=True,
+    values=[dict(value=100), dict(value=300), dict(value=1500)],
+)
+subset = dict(key='train_dataloader.dataset.indices', total=1500)
+arms = [
+    dict(name='from scratch', config=_config, options={'model.backbone.init_cfg': None}),
+    dict(
+        name='pre-trained',
+        config=_config,
+        options={
+            'model.backbone.init_cfg.checkpoint': '{studies}/classification/'
+            'life_6000_seed{seed}/final.pth'
+        },
+    ),
+]
+control = 'from scratch'
+options = {
+    'train_cfg.max_iters': _iterations,
+    'train_cfg.val_interval': _iterations,
+    'param_scheduler.1.end': _iterations,
+}
