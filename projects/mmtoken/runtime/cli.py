@@ -97,7 +97,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
             'install it, or put its folder on PYTHONPATH'
         ) from error
     except Exception as error:  # A config is a program, so reading it can fail in any way.
-        message = ' '.join(str(error).split())
+        message = ' '.join(str(error).split()).rstrip('.')
         raise UserError(
             f'config {path!r} cannot be read: {type(error).__name__}: {message}; correct the file'
         ) from error

@@ -11,10 +11,14 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmtoken.runtime.config_schema import DEFAULT_HOOKS, RUN_KEYS, accepted_keys
+from mmtoken.runtime.config_schema import DEFAULT_HOOKS, RUN_KEYS, accepted_keys, subtrees
 from mmtoken.runtime.config_types import find_targets, known_names
 from mmtoken.runtime.errors import UserError, near_miss
 
+# Types whose arguments are those of another library, and keys whose dicts have types that no
+# registry holds.
+_FOREIGN_TYPES = {'Albu', 'Albumentations', 'mmpretrain.Albumentations'}
+_FOREIGN_KEYS = re.compile(r'adapt_cfg|\w+_trans')
 # Where any keyword is taken, only what is almost a known one is taken for a slip.
 _ALMOST = 0.9
 
@@ -55,11 +59,12 @@ def find_problems(cfg: Config, needs: Sequence[str] = ()) -> Iterator[str]:
 
 def _top_level(cfg: Config, content: dict) -> Iterator[str]:
     """Faults among the top-level keys: those that no library and no line of the config reads."""
-    for key in content:
-        if key in RUN_KEYS or key in names_read(cfg.text):
+    read, dump = names_read(cfg.text), _is_dump(cfg.text)
+    for key, value in content.items():
+        if key in RUN_KEYS or key in read or (dump and _is_used(value, content)):
             continue
-        hint = near_miss(key, RUN_KEYS, cutoff=0.8)
-        if hint or not _is_dump(cfg.text):
+        hint = near_miss(key, RUN_KEYS, cutoff=0.87)
+        if hint or not dump:
             remedy = hint or '; remove it, or use it in the config'
             yield f'nothing reads the top-level key {key!r}{remedy}'
     hooks = content.get('default_hooks') or {}
@@ -94,7 +99,17 @@ def names_read(text: str) -> set[str]:
 
 def _is_dump(text: str) -> bool:
     """Whether a config is one that mmengine wrote: its variables stand there, already used."""
-    return '_base_' not in text and names_read(text) <= {'dict'}
+    inherits = re.search(r'^_base_\s*=|read_base\(', text, flags=re.MULTILINE)
+    return not inherits and names_read(text) <= {'dict'}
+
+
+def _is_used(value: Any, content: dict) -> bool:
+    """Whether a variable's value stands somewhere among the keys that are read."""
+    return any(
+        type(found) is type(value) and found == value
+        for key in RUN_KEYS & content.keys()
+        for _, found in subtrees((key,), content[key])
+    )
 
 
 def _walk(path: tuple[str, ...], node: Any, scope: str) -> Iterator[str]:
@@ -104,7 +119,11 @@ def _walk(path: tuple[str, ...], node: Any, scope: str) -> Iterator[str]:
             yield from _walk((*path, str(index)), child, scope)
     elif isinstance(node, dict):
         scope = node.get('_scope_', scope)
+        if _FOREIGN_KEYS.fullmatch(path[-1]):
+            return
         yield from _of_dict(path, node, scope)
+        if node.get('type') in _FOREIGN_TYPES:
+            return
         for key, child in node.items():
             yield from _walk((*path, str(key)), child, scope)
 

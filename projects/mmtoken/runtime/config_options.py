@@ -1,20 +1,19 @@
 """Check that what ``--cfg-options`` sets is there to be set."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
 
-from mmtoken.runtime.config_schema import RUN_KEYS, accepted_keys
+from mmtoken.runtime.config_schema import RUN_KEYS, accepted_keys, subtrees
 from mmtoken.runtime.errors import UserError, near_miss
 
 
 def check_options(cfg: Config, options: dict[str, Any]) -> None:
     """Refuse an override that would land where nothing reads it.
 
-    mmengine creates whatever a dotted key names, so a misspelt one changes nothing and says nothing.
-    So does a right one that names a variable of the config, since its value was copied to the
-    places that use it when the file was read.
+    mmengine creates whatever a dotted key names, so a misspelt one changes nothing and says
+    nothing. So does a right one that names a variable of the config, since its value was copied
+    to the places that use it when the file was read.
 
     Args:
         cfg: The config, before the merge.
@@ -69,22 +68,10 @@ def _variable(name: str, content: dict) -> str:
     places = [
         place
         for key in content.keys() & RUN_KEYS
-        for place, found in _places((key,), content[key])
+        for place, found in subtrees((key,), content[key])
         if type(found) is type(value) and found == value
     ]
     sentence = f'--cfg-options {name}: {name} is a variable of the config, which is read too early'
     if places and value not in (None, True, False):
         return f'{sentence} for this to have an effect; set {", ".join(sorted(places)[:4])} instead'
     return f'{sentence} for this to have an effect; set what was made from it instead'
-
-
-def _places(path: tuple[str, ...], node: Any) -> Iterator[tuple[str, Any]]:
-    """Every subtree with its dotted key."""
-    yield '.'.join(path), node
-    children: Any = ()
-    if isinstance(node, dict):
-        children = node.items()
-    elif isinstance(node, (list, tuple)):
-        children = enumerate(node)
-    for key, child in children:
-        yield from _places((*path, str(key)), child)

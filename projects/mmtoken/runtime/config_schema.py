@@ -1,6 +1,7 @@
 """Which keys a dict of a config may have, by its ``type`` or by its place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
@@ -32,6 +33,11 @@ _EVERYWHERE = {'type', '_scope_', '_delete_'}
 _BUILDER_KEYS = {
     'norm_cfg': {'requires_grad'},
     'conv_cfg': {'fallback_on_stride'},
+    'dcn': {'fallback_on_stride'},
+    'upsample_cfg': {'scale_factor'},
+    'nms': {'class_agnostic', 'split_thr', 'max_num'},
+    'loss_cls': {'bg_cls_weight'},
+    'policies': {'magnitude_key', 'magnitude_range'},
     'custom_hooks': {'priority'},
     'default_hooks': {'priority'},
     'param_scheduler': {'convert_to_iter_based', 'epoch_length'},
@@ -53,9 +59,8 @@ _FIXED = {
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
     'env_cfg.mp_cfg': {'mp_start_method', 'opencv_num_threads'},
 }
-_PARAMWISE = {'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult'} | {
-    'flat_decay_mult', 'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'
-}
+_PARAMWISE = {'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult'}
+_PARAMWISE |= {'flat_decay_mult', 'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'}
 DEFAULT_HOOKS = {
     'runtime_info',
     'timer',
@@ -128,3 +133,23 @@ def _union(targets: Sequence[Callable]) -> Accepted:
     for target in targets:
         accepted |= accepted_keywords(target)
     return accepted
+
+
+def subtrees(path: tuple[str, ...], node: Any) -> Iterator[tuple[str, Any]]:
+    """Every value of a config, from the outside in.
+
+    Args:
+        path: Where ``node`` stands.
+        node: A dict, a list or a plain value.
+
+    Yields:
+        The dotted key and the value: ``node`` itself, then what it holds.
+    """
+    yield '.'.join(path), node
+    children: Any = ()
+    if isinstance(node, dict):
+        children = node.items()
+    elif isinstance(node, (list, tuple)):
+        children = enumerate(node)
+    for key, child in children:
+        yield from subtrees((*path, str(key)), child)

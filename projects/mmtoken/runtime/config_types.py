@@ -11,7 +11,7 @@ from mmengine.utils import get_object_from_string
 from mmtoken.runtime.errors import UserError
 
 # Where a name may be found that a library looks up outside its registries, by the config's key.
-_OPS = {'nms', 'roi_layer', 'iou_calculator'}
+_OPS = {'nms', 'dqs_cfg', 'roi_layer'}
 
 
 @functools.cache

@@ -20,7 +20,7 @@ class Accepted:
 
     Args:
         names: The keywords by name.
-        any: Whether other keywords are taken as well, and used for something.
+        any: Whether other keywords are taken as well.
     """
 
     names: frozenset[str] = frozenset()
@@ -37,9 +37,9 @@ class Accepted:
 def accepted_keywords(target: Callable) -> Accepted:
     """Find the keywords with which a class can be built or a function called.
 
-    A ``**kwargs`` that goes to ``super().__init__`` is followed there, keys that are read from it
-    one by one are known by name, and one that is never used accepts nothing. Where its way cannot
-    be followed, any keyword counts as accepted: the check must not refuse what works.
+    A ``**kwargs`` that goes to ``super().__init__`` is followed there, and keys that are read from
+    it one by one are known by name. Where its way cannot be followed or ends without a use, any
+    keyword counts as accepted: the check must not refuse what works.
 
     Args:
         target: A class, a function or a partial.
@@ -87,9 +87,7 @@ def _renamed_arguments(function: Callable) -> frozenset[str]:
     """Old names that mmengine's ``deprecated_api_warning`` still lets a function take."""
     names: set[str] = set()
     while hasattr(function, '__wrapped__'):
-        closure = dict(
-            zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
-        )
+        closure = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))
         if 'name_dict' in closure:
             names |= set(closure['name_dict'].cell_contents)
         function = function.__wrapped__
@@ -109,10 +107,11 @@ def _of_rest(
     for node in ast.walk(tree):
         names: set[str] = set()
         if isinstance(node, ast.Call) and any(_is_name(k.value, rest) for k in node.keywords):
-            if owner is None or not _is_super_init(node):
+            parents = _super_init(node, owner) if owner else None
+            if parents is None:
                 return Accepted(any=True)
             fixed = {keyword.arg for keyword in node.keywords}
-            parent = _of_constructor(cls, owner[1:])
+            parent = _of_constructor(cls, parents)
             accepted |= Accepted(parent.names - fixed, parent.any)
             understood += 1
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -126,7 +125,7 @@ def _of_rest(
             accepted |= Accepted(frozenset(names))
             understood += 1
     uses = sum(_is_name(node, rest) for node in ast.walk(tree))
-    return accepted if uses == understood else Accepted(any=True)
+    return accepted if 0 < uses == understood else accepted | Accepted(any=True)
 
 
 def _is_name(node: ast.AST, name: str) -> bool:
@@ -137,12 +136,19 @@ def _constant(node: ast.AST) -> set[str]:
     return {node.value} if isinstance(node, ast.Constant) and isinstance(node.value, str) else set()
 
 
-def _is_super_init(call: ast.Call) -> bool:
-    """Whether a call is ``super().__init__(...)`` or ``super(Class, self).__init__(...)``."""
+def _super_init(call: ast.Call, owner: tuple[type, ...]) -> tuple[type, ...] | None:
+    """The classes in which ``super().__init__(...)`` looks; None for another call."""
     function = call.func
-    return (
+    if not (
         isinstance(function, ast.Attribute)
         and function.attr == '__init__'
         and isinstance(function.value, ast.Call)
         and _is_name(function.value.func, 'super')
-    )
+    ):
+        return None
+    if not function.value.args:
+        return owner[1:]
+    # super(Grandparent, self) skips classes on purpose.
+    names = [item.__name__ for item in owner]
+    name = getattr(function.value.args[0], 'id', None)
+    return owner[names.index(name) + 1 :] if name in names else None
