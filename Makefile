@@ -1,0 +1,38 @@
+# STACK=onedl (default) or openmmlab chooses the distribution of the OpenMMLab libraries; each has
+# an environment of its own. PYTHON names the interpreter to build it on.
+STACK ?= onedl
+VENV := $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
+RUN := $(VENV)/bin/python
+
+.PHONY: help env demo test test-long lint clean
+
+help:
+	@echo 'make env        the environment of the stack, in $(VENV) (10 minutes once, then seconds)'
+	@echo 'make demo       data, training, fine-tuning and pictures, in work_dirs/demo (20 minutes)'
+	@echo 'make test       the tests (15 minutes); make test-long adds the slow ones'
+	@echo 'make lint       ruff and codespell'
+	@echo 'make clean      what runs and builds left behind, but not the environments'
+	@echo 'STACK=onedl (default) or STACK=openmmlab chooses the OpenMMLab distribution.'
+
+env:
+	@tools/misc/setup_env.sh '$(STACK)'
+
+demo: env
+	$(RUN) tools/misc/demo.py
+
+test: env
+	@echo 'running the tests: about 15 minutes on 2 processors'
+	$(RUN) -m pytest -m 'not long' tests
+
+test-long: env
+	@echo 'running all tests, the long ones too'
+	$(RUN) -m pytest tests
+
+lint: env
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(VENV)/bin/codespell
+
+clean:
+	rm -rf build dist projects/*.egg-info projects/mmtoken/.mim .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
