@@ -1,0 +1,20 @@
+"""UPerNet over DeiT-S on ADE20K, 160k iterations: the baseline of the LIFE-DeiT-S segmentor.
+
+Reproduces: nothing published; our design (one map, a simple feature pyramid, layer-wise learning
+    rates). The paper segments Cityscapes with a head that is not public.
+Needs: the DeiT-S of deit-small_8xb64_in1k.py, trained by you; no weights are published.
+Costs: 54.6 M parameters, 259 G multiply-adds at 512 px. Training time was not measured.
+Command:
+    bash tools/dist_train.sh configs/life/deit-small_upernet_8xb2-160k_ade20k-512x512.py 8 --amp
+"""
+
+_base_ = './deit-tiny_upernet_8xb2-160k_ade20k-512x512.py'
+# 160,000 iterations x (8 x 2) images / 20,210 images = 126.7 epochs.
+
+model = dict(
+    backbone=dict(
+        arch='deit-small',
+        init_cfg=dict(checkpoint='work_dirs/deit-small_8xb64_in1k/epoch_300.pth'),
+    ),
+    neck=dict(in_channels=384),
+)

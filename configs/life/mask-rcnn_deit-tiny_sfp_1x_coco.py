@@ -1,0 +1,30 @@
+"""Mask R-CNN over DeiT-T on COCO, 1x: the baseline of the LIFE-DeiT-T detector.
+
+Reproduces: nothing published; our design, after ViTDet (four global layers among windowed ones,
+    a simple feature pyramid, layer-wise learning rates). The paper's detector is not public.
+Needs: the DeiT-T of deit-tiny_8xb64_in1k.py, trained by you; no weights are published.
+Costs: 25.9 M parameters; backbone and neck 108 G multiply-adds at 800 x 1344 px.
+    Training time was not measured.
+Command: bash tools/dist_train.sh configs/life/mask-rcnn_deit-tiny_sfp_1x_coco.py 8 --amp
+"""
+
+_base_ = [
+    '../_base_/models/mask-rcnn_token-vit.py',
+    '../_base_/datasets/coco_instance.py',
+    '../_base_/schedules/coco_1x_adamw.py',
+    '../_base_/default_runtime.py',
+]
+# 117,266 images with objects / (8 x 2) = 7,330 iterations an epoch; x 12 epochs = 87,960.
+
+model = dict(
+    backbone=dict(
+        # 800 x 1333 px are 4,200 tokens: attention stays in 14 x 14 windows but for four layers.
+        window_size=14,
+        global_attn_indexes=(2, 5, 8, 11),
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='work_dirs/deit-tiny_8xb64_in1k/epoch_300.pth',
+            prefix='backbone.',
+        ),
+    ),
+)

@@ -1,0 +1,142 @@
+"""Every leaf config builds and computes: model, loss, optimizer, schedule, pipelines, hooks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import HOOKS
+from torch import nn
+
+
+def classification_batch(config: Config) -> dict:
+    from mmpretrain.structures import DataSample
+
+    side = config.model.backbone.get('img_size', 224)
+    return dict(
+        inputs=torch.randint(0, 256, (2, 3, side, side), dtype=torch.uint8),
+        data_samples=[DataSample().set_gt_label(label) for label in (0, 1)],
+    )
+
+
+def detection_batch(config: Config) -> dict:
+    from mmdet.testing import demo_mm_inputs
+
+    classes = config.model.roi_head.bbox_head.num_classes
+    shapes = [(3, 64, 96), (3, 96, 64)]
+    return demo_mm_inputs(2, shapes, num_items=[2, 1], num_classes=classes, with_mask=True)
+
+
+def segmentation_batch(config: Config) -> dict:
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    classes = config.model.decode_head.num_classes
+    samples = []
+    for _ in range(2):
+        sample = SegDataSample(metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64)))
+        sample.gt_sem_seg = PixelData(data=torch.randint(0, classes, (1, 64, 64)))
+        samples.append(sample)
+    inputs = [torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in samples]
+    return dict(inputs=inputs, data_samples=samples)
+
+
+BATCHES = dict(mmpretrain=classification_batch, mmdet=detection_batch, mmseg=segmentation_batch)
+
+
+def total(losses: dict) -> torch.Tensor:
+    """The sum of all losses, the lists of the RPN included."""
+    terms = [losses[name] for name in losses if 'loss' in name]
+    return sum(sum(term) if isinstance(term, list) else term for term in terms)
+
+
+def test_model_computes_a_finite_loss(config: Config, model: nn.Module) -> None:
+    batch = BATCHES[config.default_scope](config)
+    if config.default_scope == 'mmseg':
+        # At its real size of 512 px the head takes seconds.
+        model.data_preprocessor.size = (64, 64)
+
+    data = model.data_preprocessor(batch, training=True)
+    loss = total(model(**data, mode='loss'))
+
+    assert torch.isfinite(loss)
+    assert loss.requires_grad
+
+
+def test_optimizer_decays_weights_only(config: Config, model: nn.Module) -> None:
+    optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    decayed = {
+        names[parameter]: parameter
+        for group in optimizer.param_groups
+        if group['weight_decay'] > 0
+        for parameter in group['params']
+    }
+
+    auxiliary = ('backbone.pos_embed', 'backbone.cls_token')
+    wrong = [name for name, p in decayed.items() if p.ndim == 1 or name in auxiliary]
+    assert decayed
+    assert wrong == []
+
+
+def test_optimizer_holds_every_trainable_parameter_once(config: Config, model: nn.Module) -> None:
+    optimizer = build_optim_wrapper(model, config.optim_wrapper).optimizer
+
+    held = [id(p) for group in optimizer.param_groups for p in group['params']]
+
+    assert len(held) == len(set(held))
+    assert set(held) >= {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def test_learning_rates_follow_the_layers(config: Config, model: nn.Module) -> None:
+    """The rate is the base rate times the decay, once per layer between a parameter and the head."""
+    optim_wrapper = config.optim_wrapper
+    decay = optim_wrapper.get('paramwise_cfg', {}).get('layer_decay_rate', 1.0)
+    optimizer = build_optim_wrapper(model, optim_wrapper).optimizer
+    rates = {id(p): group['lr'] for group in optimizer.param_groups for p in group['params']}
+
+    expected = {}
+    for name, _ in model.named_parameters():
+        depth, depths = model.backbone.get_layer_depth(name, prefix='backbone.')
+        expected[name] = optim_wrapper.optimizer.lr * decay ** (depths - 1 - depth)
+
+    actual = {name: rates.get(id(p), expected[name]) for name, p in model.named_parameters()}
+    assert actual == pytest.approx(expected)
+
+
+def test_schedule_ends_with_the_training(config: Config) -> None:
+    schedulers, train = config.param_scheduler, config.train_cfg
+
+    length = train.get('max_epochs') or train.max_iters
+
+    assert schedulers[-1].end == length
+    assert schedulers[-1].by_epoch == ('max_epochs' in train)
+
+
+def test_smallest_rate_is_relative(config: Config) -> None:
+    """An absolute minimum would raise the rates of early layers under layer-wise decay."""
+    assert [s.type for s in config.param_scheduler if s.get('eta_min')] == []
+
+
+def test_pipelines_build(config: Config) -> None:
+    loaders = (config.train_dataloader, config.val_dataloader, config.test_dataloader)
+    pipelines = [loader.dataset.pipeline for loader in loaders] + [config.get('tta_pipeline', [])]
+
+    built = [Compose(pipeline).transforms for pipeline in pipelines]
+
+    assert [len(b) for b in built] == [len(p) for p in pipelines]
+
+
+def test_loaders_name_their_collate_function(config: Config) -> None:
+    collate = 'default_collate' if config.default_scope == 'mmpretrain' else 'pseudo_collate'
+
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        assert loader.collate_fn.type == collate
+
+
+def test_hooks_build(config: Config) -> None:
+    hooks = [*config.default_hooks.values(), *config.custom_hooks]
+
+    assert all(HOOKS.build(dict(hook)) is not None for hook in hooks)

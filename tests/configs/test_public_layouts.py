@@ -1,0 +1,184 @@
+"""The configs of ImageNet, CIFAR-100, COCO and ADE20K run on folders laid out like the datasets."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+TINY = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+
+
+def write_image(path: Path, height: int = 48, width: int = 64) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(path), rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def write_imagenet(folder: Path) -> None:
+    (folder / 'meta').mkdir(parents=True)
+    for split in ('train', 'val'):
+        names = [f'{split}_{index}.JPEG' for index in range(4)]
+        for name in names:
+            write_image(folder / split / name)
+        lines = '\n'.join(f'{name} {label}' for label, name in enumerate(names))
+        (folder / 'meta' / f'{split}.txt').write_text(lines)
+
+
+def write_cifar100(folder: Path) -> None:
+    batches = folder / 'cifar-100-python'
+    batches.mkdir(parents=True)
+    data = np.random.default_rng(0).integers(0, 256, (4, 3 * 32 * 32), dtype=np.uint8)
+    for split in ('train', 'test'):
+        entry = pickle.dumps(dict(data=data, fine_labels=[0, 1, 2, 3]))
+        (batches / split).write_bytes(entry)
+    names = dict(fine_label_names=[str(label) for label in range(100)])
+    (batches / 'meta').write_bytes(pickle.dumps(names))
+
+
+def write_coco(folder: Path) -> None:
+    from mmdet.datasets import CocoDataset
+
+    (folder / 'annotations').mkdir(parents=True)
+    box = dict(bbox=[10, 10, 40, 30], segmentation=[[10, 10, 50, 10, 50, 40, 10, 40]])
+    for split in ('train2017', 'val2017'):
+        names = [f'{index:012d}.jpg' for index in range(4)]
+        for name in names:
+            write_image(folder / split / name)
+        content = dict(
+            images=[
+                dict(id=i, file_name=name, height=48, width=64) for i, name in enumerate(names)
+            ],
+            annotations=[
+                dict(id=i + 1, image_id=i, category_id=1, area=1200, iscrowd=0, **box)
+                for i in range(len(names))
+            ],
+            categories=[
+                dict(id=label + 1, name=name)
+                for label, name in enumerate(CocoDataset.METAINFO['classes'])
+            ],
+        )
+        (folder / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
+
+
+def write_ade20k(folder: Path) -> None:
+    for split in ('training', 'validation'):
+        for index in range(2):
+            write_image(folder / 'images' / split / f'{index}.jpg')
+            labels = folder / 'annotations' / split / f'{index}.png'
+            labels.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(labels), np.full((48, 64), index + 1, dtype=np.uint8))
+
+
+LAYOUTS: dict[str, tuple[Callable, str]] = {
+    'life-deit-tiny_8xb64_in1k': (write_imagenet, 'accuracy/top1'),
+    'life-deit-tiny-p4_1xb512_cifar100': (write_cifar100, 'accuracy/top1'),
+    'mask-rcnn_life-deit-tiny_sfp_1x_coco': (write_coco, 'coco/segm_mAP'),
+    'life-deit-tiny_upernet_8xb2-160k_ade20k-512x512': (write_ade20k, 'mIoU'),
+}
+AUGMENTED = [name for name in LAYOUTS if 'mask-rcnn' not in name]
+
+
+def shrink_model(config: Config) -> None:
+    """Make a model that a test can afford, of the same modules."""
+    model = config.model
+    model.backbone.arch = TINY
+    model.backbone.init_cfg = None
+    if config.default_scope == 'mmpretrain':
+        model.head.in_channels = TINY['embed_dims']
+    else:
+        model.neck.update(in_channels=TINY['embed_dims'], out_channels=32)
+        shrink = shrink_detector if config.default_scope == 'mmdet' else shrink_segmentor
+        shrink(model)
+
+
+def shrink_detector(model: ConfigDict) -> None:
+    model.backbone.global_attn_indexes = (1,)
+    model.rpn_head.update(in_channels=32, feat_channels=32)
+    model.roi_head.bbox_roi_extractor.out_channels = 32
+    model.roi_head.mask_roi_extractor.out_channels = 32
+    model.roi_head.bbox_head.update(in_channels=32, fc_out_channels=32)
+    model.roi_head.mask_head.update(in_channels=32, conv_out_channels=32)
+    model.train_cfg.rcnn.sampler.num = 32
+    model.train_cfg.rpn_proposal.max_per_img = model.test_cfg.rpn.max_per_img = 20
+    # Untrained scores are low, and without any detection there is no metric.
+    model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=5)
+
+
+def shrink_segmentor(model: ConfigDict) -> None:
+    model.data_preprocessor.size = (64, 64)
+    model.decode_head.update(in_channels=[32] * 4, channels=32)
+    model.auxiliary_head.update(in_channels=32, channels=32)
+    model.test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(42, 42))
+
+
+def shrink_pipeline(pipeline: list) -> None:
+    """Make the images of detection and segmentation about as small as the files."""
+    for step in pipeline:
+        if step.type in ('Resize', 'RandomResize') and 'scale' in step:
+            step.scale = (96, 64)
+        if step.type == 'RandomCrop' and step.get('cat_max_ratio'):
+            step.crop_size = (64, 64)
+
+
+@pytest.fixture
+def small_config(
+    request: pytest.FixtureRequest, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Config:
+    """The config named by the test: tiny, for one step, on a folder laid out like its dataset."""
+    write, _ = LAYOUTS[request.param]
+    write(tmp_path / 'data')
+    if write is write_cifar100:
+        from mmpretrain.datasets import CIFAR100
+
+        # The real files' checksums are not ours to match.
+        monkeypatch.setattr(CIFAR100, '_check_integrity', lambda self: True)
+    config = Config.fromfile(root / 'configs/life' / f'{request.param}.py')
+    config.work_dir = str(tmp_path / 'work')
+    config.custom_hooks = []
+    shrink_model(config)
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
+        loader.batch_size = min(loader.batch_size, 2)
+        loader.dataset.data_root = str(tmp_path / 'data')
+        shrink_pipeline(loader.dataset.pipeline)
+    for evaluator in (config.val_evaluator, config.test_evaluator):
+        if 'ann_file' in evaluator:
+            evaluator.ann_file = str(tmp_path / 'data/annotations/instances_val2017.json')
+    key = 'max_epochs' if 'max_epochs' in config.train_cfg else 'max_iters'
+    config.train_cfg.update({key: 1, 'val_interval': 1})
+    return config
+
+
+@pytest.mark.parametrize('small_config', LAYOUTS, indirect=True)
+def test_trains_and_validates(small_config: Config, request: pytest.FixtureRequest) -> None:
+    _, metric = LAYOUTS[request.node.callspec.params['small_config']]
+    with DefaultScope.overwrite_default_scope(small_config.default_scope):
+        runner = Runner.from_cfg(small_config)
+        runner.train()
+        metrics = runner.val_loop.run()
+
+    assert metric in metrics
+
+
+@pytest.mark.parametrize('small_config', AUGMENTED, indirect=True)
+def test_tests_with_augmentation(small_config: Config, request: pytest.FixtureRequest) -> None:
+    _, metric = LAYOUTS[request.node.callspec.params['small_config']]
+    config = small_config
+    if 'data_preprocessor' in config:
+        config.model.data_preprocessor = config.pop('data_preprocessor')
+    config.model = ConfigDict(**config.tta_model, module=config.model)
+    config.test_dataloader.dataset.pipeline = config.tta_pipeline
+
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        metrics = Runner.from_cfg(config).test()
+
+    assert metric in metrics
