@@ -1,7 +1,7 @@
 """Packaging of the distribution ``mmtoken-toolbox``, whose module is ``mmtoken``.
 
-The distribution is not named like the module on purpose: onedl-mim finds an installed package by the
-first row of its RECORD that starts with the name, which would be the ``.dist-info`` folder.
+The distribution is not named like the module on purpose: onedl-mim finds an installed package by
+the first row of its RECORD that starts with the name, which would be the ``.dist-info`` folder.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def lay_out_mim_folder(commands: list[str]) -> None:
             outside a package is not packed. A development install gets links, so that an edited
             config is the one that mim runs. An ``editable_wheel`` gets nothing.
     """
+    if not (ROOT / 'configs').is_dir():
+        return  # an unpacked source distribution, which brings the folder along
     if {'sdist', 'bdist_wheel'}.intersection(commands):
         link = False
     elif 'develop' in commands:
