@@ -18,7 +18,9 @@ from mmtoken.runtime.errors import UserError
 
 TASKS = ('classification', 'detection')
 
-PLACEMENTS = 40
+PLACEMENTS = 100
+PLACEMENTS_PER_SIZE = 20
+SHRINK = 0.85
 MIN_DIGIT_PIXELS = 12
 INK = 0.5
 COLOR_CANDIDATES = 24
@@ -241,17 +243,21 @@ def _place(
     whole_areas: list[int],
     options: SceneOptions,
 ) -> np.ndarray | None:
-    """Coverage (S, S) of a digit where it hides too much of no other; None if no place is found."""
-    height, width = ink.shape
-    if max(height, width) > options.size:
-        scale = options.size / max(height, width)
-        ink = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        height, width = ink.shape
-    for _ in range(PLACEMENTS):
+    """Coverage (S, S) of a digit at a place, and size, where it hides too much of no other."""
+    for attempt in range(PLACEMENTS):
+        if attempt % PLACEMENTS_PER_SIZE == 0:
+            shrink = SHRINK ** (attempt // PLACEMENTS_PER_SIZE)
+            scale = min(shrink, options.size / max(ink.shape))
+            if scale * max(ink.shape) < MIN_DIGIT_PIXELS:
+                return None
+            fitted = ink
+            if scale < 1:
+                fitted = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            height, width = fitted.shape
         top = rng.integers(options.size - height, endpoint=True)
         left = rng.integers(options.size - width, endpoint=True)
         coverage = np.zeros((options.size, options.size), np.float32)
-        coverage[top : top + height, left : left + width] = ink
+        coverage[top : top + height, left : left + width] = fitted
         covered = coverage >= 0.5
         if all(
             (d.mask & ~covered).sum() >= (1 - options.occlusion) * area
