@@ -1,6 +1,7 @@
 """The demo: its stages, table and pictures, with stand-ins for the tools."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,7 @@ def workplace(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, 'TOOLS', tmp_path)
+    monkeypatch.setattr(demo, 'export_weights', shutil.copyfile)
     monkeypatch.setattr(demo, 'paint', lambda work_dir: [])
     monkeypatch.setattr(launch, 'POLL_SECONDS', 0.01)
     return tmp_path

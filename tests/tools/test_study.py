@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,7 @@ def workplace(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(study, 'TOOLS', tmp_path)
+    monkeypatch.setattr(study, 'export_weights', shutil.copyfile)
     monkeypatch.setattr(study, 'trained_iterations', lambda path: int(path.read_text()))
     monkeypatch.setattr(launch, 'POLL_SECONDS', 0.01)
     return tmp_path
@@ -286,8 +288,6 @@ def test_report_only_runs_nothing(workplace):
 
 
 def test_report_only_reads_the_merged_results_where_no_runs_are(workplace):
-    import shutil
-
     run_study('--seeds', '0')
     Path('out/README.md').unlink()
     shutil.rmtree('work')

@@ -11,7 +11,6 @@ changed since is repeated.
 
 import argparse
 import json
-import shutil
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -26,6 +25,7 @@ from mmtoken.runtime.launch import run_from_command_line
 from mmtoken.runtime.tasks import Task, text_digest, write_json
 from mmtoken.runtime.tool_steps import (
     environment,
+    export_weights,
     last_checkpoint,
     test_metrics,
     test_step,
@@ -79,7 +79,7 @@ def make_task(study: Config, run: Run, work_dir: Path) -> Task:
     def finish() -> dict[str, Any]:
         checkpoint = last_checkpoint(folder)
         if keep:
-            shutil.copyfile(checkpoint, final)
+            export_weights(checkpoint, final)
         found, metrics = test_metrics(folder), {}
         for metric in study.metrics:
             if metric.key not in found:

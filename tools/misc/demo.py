@@ -9,7 +9,6 @@ An interrupted demo goes on where it stopped when it is started again.
 """
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from mmtoken.runtime.progress import clock
 from mmtoken.runtime.tasks import Step, Task, text_digest, write_json
 from mmtoken.runtime.tool_steps import (
     environment,
+    export_weights,
     last_checkpoint,
     script,
     test_metrics,
@@ -170,7 +170,7 @@ def model_task(stage: Stage, work_dir: Path, quick: bool = False) -> Task:
 
     def finish() -> dict[str, Any]:
         if not stage.pretrained:
-            shutil.copyfile(last_checkpoint(folder), weights)
+            export_weights(last_checkpoint(folder), weights)
         found = test_metrics(folder)
         return {'metrics': {m.name: round(found[m.key] * m.scale, 1) for m in stage.metrics}}
 

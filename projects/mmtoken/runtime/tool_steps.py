@@ -124,17 +124,25 @@ def test_metrics(folder: Path) -> dict[str, float]:
 
 
 def trained_iterations(checkpoint: Path) -> int:
-    """Iterations a checkpoint was trained for.
+    """Iterations that a checkpoint of one of our own runs was trained for.
 
     Args:
-        checkpoint: A checkpoint of one of our own runs: it is unpickled in full, since mmengine
-            keeps its log buffers beside the weights.
+        checkpoint: The file.
 
     Returns:
         The number of optimizer iterations.
     """
-    content = torch.load(checkpoint, map_location='cpu', weights_only=False)
-    return int(content['meta']['iter'])
+    return int(_read_own(checkpoint)['meta']['iter'])
+
+
+def export_weights(checkpoint: Path, path: Path) -> None:
+    """Write a checkpoint's weights alone, without the optimizer and mmengine's log buffers.
+
+    Args:
+        checkpoint: A checkpoint of one of our own runs.
+        path: The file to write.
+    """
+    torch.save({'state_dict': _read_own(checkpoint)['state_dict']}, path)
 
 
 def environment() -> dict[str, Any]:
@@ -184,3 +192,8 @@ def script(path: Path) -> list[str]:
         This interpreter and the script, relative to the current folder.
     """
     return [sys.executable, os.path.relpath(path)]
+
+
+def _read_own(checkpoint: Path) -> dict[str, Any]:
+    # In full, since mmengine's log buffers are no plain data; these files are our own children's.
+    return torch.load(checkpoint, map_location='cpu', weights_only=False)
