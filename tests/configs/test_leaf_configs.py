@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.optim import build_optim_wrapper
@@ -25,8 +28,8 @@ def detection_batch(config: Config) -> dict:
     from mmdet.testing import demo_mm_inputs
 
     classes = config.model.roi_head.bbox_head.num_classes
-    shapes = [(3, 64, 96), (3, 96, 64)]
-    return demo_mm_inputs(2, shapes, num_items=[2, 1], num_classes=classes, with_mask=True)
+    shapes = [(3, 64, 96)]
+    return demo_mm_inputs(1, shapes, num_items=[2], num_classes=classes, with_mask=True)
 
 
 def segmentation_batch(config: Config) -> dict:
@@ -34,13 +37,10 @@ def segmentation_batch(config: Config) -> dict:
     from mmseg.structures import SegDataSample
 
     classes = config.model.decode_head.num_classes
-    samples = []
-    for _ in range(2):
-        sample = SegDataSample(metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64)))
-        sample.gt_sem_seg = PixelData(data=torch.randint(0, classes, (1, 64, 64)))
-        samples.append(sample)
-    inputs = [torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in samples]
-    return dict(inputs=inputs, data_samples=samples)
+    sample = SegDataSample(metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64)))
+    sample.gt_sem_seg = PixelData(data=torch.randint(0, classes, (1, 64, 64)))
+    image = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)
+    return dict(inputs=[image], data_samples=[sample])
 
 
 BATCHES = dict(mmpretrain=classification_batch, mmdet=detection_batch, mmseg=segmentation_batch)
@@ -63,6 +63,14 @@ def test_model_computes_a_finite_loss(config: Config, model: nn.Module) -> None:
 
     assert torch.isfinite(loss)
     assert loss.requires_grad
+
+
+def test_model_index_beside_the_config_counts_its_parameters(leaf: Path, model: nn.Module) -> None:
+    index = leaf.with_name('metafile.yml')
+    entries = yaml.safe_load(index.read_text(encoding='utf-8'))['Models'] if index.is_file() else []
+    stated = {entry['Metadata']['Parameters'] for entry in entries if entry['Name'] == leaf.stem}
+
+    assert stated <= {sum(parameter.numel() for parameter in model.parameters())}
 
 
 def test_optimizer_decays_weights_only(config: Config, model: nn.Module) -> None:
@@ -91,7 +99,7 @@ def test_optimizer_holds_every_trainable_parameter_once(config: Config, model: n
 
 
 def test_learning_rates_follow_the_layers(config: Config, model: nn.Module) -> None:
-    """The rate is the base rate times the decay, once per layer between a parameter and the head."""
+    """The rate is the base rate times the decay, once per layer up to the head."""
     optim_wrapper = config.optim_wrapper
     decay = optim_wrapper.get('paramwise_cfg', {}).get('layer_decay_rate', 1.0)
     optimizer = build_optim_wrapper(model, optim_wrapper).optimizer

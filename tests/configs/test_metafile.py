@@ -1,4 +1,4 @@
-"""The model index of LIFE says of every config what the config says of itself."""
+"""The model index of LIFE says of every config what its name and folder say of it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 
 ROOT = Path(__file__).resolve().parents[2]
 INDEX = yaml.safe_load((ROOT / 'configs/life/metafile.yml').read_text(encoding='utf-8'))
@@ -38,14 +36,6 @@ def test_entry_belongs_to_a_collection(entry: dict) -> None:
 def test_results_are_labelled_as_the_papers(entry: dict) -> None:
     for result in entry['Results'] or []:
         assert all(metric.endswith('(paper)') for metric in result['Metrics'])
-
-
-def test_entry_counts_the_parameters_of_its_model(entry: dict) -> None:
-    config = Config.fromfile(ROOT / entry['Config'])
-    with DefaultScope.overwrite_default_scope(config.default_scope):
-        model = MODELS.build(config.model)
-
-    assert entry['Metadata']['Parameters'] == sum(p.numel() for p in model.parameters())
 
 
 def test_collection_has_a_readme() -> None:

@@ -26,7 +26,7 @@ def write_image(path: Path, height: int = 48, width: int = 64) -> None:
 def write_imagenet(folder: Path) -> None:
     (folder / 'meta').mkdir(parents=True)
     for split in ('train', 'val'):
-        names = [f'{split}_{index}.JPEG' for index in range(4)]
+        names = [f'{split}_{index}.JPEG' for index in range(2)]
         for name in names:
             write_image(folder / split / name)
         lines = '\n'.join(f'{name} {label}' for label, name in enumerate(names))
@@ -36,9 +36,9 @@ def write_imagenet(folder: Path) -> None:
 def write_cifar100(folder: Path) -> None:
     batches = folder / 'cifar-100-python'
     batches.mkdir(parents=True)
-    data = np.random.default_rng(0).integers(0, 256, (4, 3 * 32 * 32), dtype=np.uint8)
+    data = np.random.default_rng(0).integers(0, 256, (2, 3 * 32 * 32), dtype=np.uint8)
     for split in ('train', 'test'):
-        entry = pickle.dumps(dict(data=data, fine_labels=[0, 1, 2, 3]))
+        entry = pickle.dumps(dict(data=data, fine_labels=[0, 1]))
         (batches / split).write_bytes(entry)
     names = dict(fine_label_names=[str(label) for label in range(100)])
     (batches / 'meta').write_bytes(pickle.dumps(names))
@@ -50,7 +50,7 @@ def write_coco(folder: Path) -> None:
     (folder / 'annotations').mkdir(parents=True)
     box = dict(bbox=[10, 10, 40, 30], segmentation=[[10, 10, 50, 10, 50, 40, 10, 40]])
     for split in ('train2017', 'val2017'):
-        names = [f'{index:012d}.jpg' for index in range(4)]
+        names = [f'{index:012d}.jpg' for index in range(2)]
         for name in names:
             write_image(folder / split / name)
         content = dict(
@@ -70,8 +70,8 @@ def write_coco(folder: Path) -> None:
 
 
 def write_ade20k(folder: Path) -> None:
-    for split in ('training', 'validation'):
-        for index in range(2):
+    for split, count in (('training', 2), ('validation', 1)):
+        for index in range(count):
             write_image(folder / 'images' / split / f'{index}.jpg')
             labels = folder / 'annotations' / split / f'{index}.png'
             labels.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def shrink_segmentor(model: ConfigDict) -> None:
     model.data_preprocessor.size = (64, 64)
     model.decode_head.update(in_channels=[32] * 4, channels=32)
     model.auxiliary_head.update(in_channels=32, channels=32)
-    model.test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(42, 42))
+    model.test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(48, 48))
 
 
 def shrink_pipeline(pipeline: list) -> None:
