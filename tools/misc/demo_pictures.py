@@ -18,7 +18,9 @@ from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-COLORS = pyplot.get_cmap('tab10').colors
+# One color a digit; tab10's gray, the eighth, could not be told from the faded image.
+COLORS = list(pyplot.get_cmap('tab10').colors)
+COLORS[7] = (0.0, 0.0, 0.45)
 Draw = Callable[[Axes], None]
 
 
@@ -127,9 +129,14 @@ def _image(image: np.ndarray) -> Draw:
     return lambda axes: axes.imshow(image)
 
 
+def _faded(axes: Axes, image: np.ndarray) -> None:
+    """Draw an image in pale gray: the digits' own colors would mix with those of the classes."""
+    axes.imshow(255 - (255 - image.mean(axis=-1)) * 0.6, cmap='gray', vmin=0, vmax=255)
+
+
 def _class_map(image: np.ndarray, labels: np.ndarray) -> Draw:
     def draw(axes: Axes) -> None:
-        axes.imshow(image)
+        _faded(axes, image)
         overlay = np.zeros((*labels.shape, 4))
         for label in set(np.unique(labels)) - {0}:
             overlay[labels == label] = (*COLORS[(label - 1) % len(COLORS)], 0.7)
@@ -144,11 +151,11 @@ def _instances(
     names: Sequence[str],
 ) -> Draw:
     def draw(axes: Axes) -> None:
-        axes.imshow(image)
+        _faded(axes, image)
         for label, (left, top, right, bottom), mask, note in instances:
             color = COLORS[label % len(COLORS)]
             overlay = np.zeros((*mask.shape, 4))
-            overlay[mask > 0] = (*color, 0.5)
+            overlay[mask > 0] = (*color, 0.6)
             axes.imshow(overlay, interpolation='nearest')
             axes.add_patch(
                 Rectangle((left, top), right - left, bottom - top, fill=False, color=color, lw=1.2)

@@ -54,6 +54,11 @@ def clock(seconds: float | None) -> str:
     return '-:--:--' if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
+def _is_done(state: TaskState) -> bool:
+    # A task whose last log line says 100 % may still be saving what it found.
+    return state.fraction >= 1 and not state.step
+
+
 class Progress:
     """Shows task states: live bars on a terminal, a line now and then elsewhere.
 
@@ -99,7 +104,7 @@ class Progress:
         total = sum(state.weight for state in states)
         share = sum(state.weight * state.fraction for state in states) / total if total else 1.0
         left = f'{clock(seconds_left(states, self.workers))} left'
-        title = f'all ({sum(s.fraction >= 1 for s in states)} of {len(states)} done)'
+        title = f'all ({sum(_is_done(state) for state in states)} of {len(states)} done)'
         if not self.console.is_terminal:
             if running and time.monotonic() - self.last_line >= PLAIN_SECONDS:
                 self.last_line = time.monotonic()
@@ -120,7 +125,7 @@ class Progress:
         self.bars.update(self.rows[name], description=title, completed=fraction, clock=text)
 
     def _tell_finished(self, states: Sequence[TaskState]) -> None:
-        done = {state.name: state for state in states if state.fraction >= 1 and not state.step}
+        done = {state.name: state for state in states if _is_done(state)}
         if self.finished is None and done:
             self._print(f'finished earlier: {len(done)} of {len(states)}')
         elif self.finished is not None:
