@@ -41,5 +41,7 @@ control = 'from scratch'
 options = {
     'train_cfg.max_iters': _iterations,
     'train_cfg.val_interval': _iterations,
+    'param_scheduler.0.end': _iterations // 10,
+    'param_scheduler.1.begin': _iterations // 10,
     'param_scheduler.1.end': _iterations,
 }
