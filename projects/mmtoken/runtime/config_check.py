@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmtoken.runtime.config_schema import DEFAULT_HOOKS, RUN_KEYS, accepted_keys, subtrees
-from mmtoken.runtime.config_types import find_targets, known_names
+from mmtoken.runtime.config_types import find_targets, type_hint
 from mmtoken.runtime.errors import UserError, near_miss
 
 # Types whose arguments are those of another library, and keys whose dicts have types that no
@@ -133,7 +133,7 @@ def _of_dict(path: tuple[str, ...], node: dict, scope: str) -> Iterator[str]:
     place = '.'.join(path)
     name = node.get('type')
     if isinstance(name, str) and not find_targets(name, scope, path[-1]):
-        hint = near_miss(name, known_names(scope))
+        hint = type_hint(name, scope) or '; import the module that registers it in custom_imports'
         yield f'{place}.type {name!r} is not registered in the scope {scope!r}{hint}'
         return
     accepted = accepted_keys(path, node, scope)

@@ -8,7 +8,7 @@ from importlib import import_module
 from mmengine.registry import Registry, root
 from mmengine.utils import get_object_from_string
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.runtime.errors import UserError, near_miss
 
 # Where a name may be found that a library looks up outside its registries, by the config's key.
 _OPS = {'nms', 'dqs_cfg', 'roi_layer'}
@@ -71,24 +71,27 @@ def find_targets(name: str | Callable, scope: str, key: str = '') -> list[Callab
     return list(dict.fromkeys(found))
 
 
-def known_names(scope: str) -> set[str]:
-    """Every name that a ``type`` may have in a scope, for suggestions.
+def type_hint(name: str, scope: str) -> str:
+    """The end of a sentence that suggests which ``type`` may have been meant.
 
     Args:
-        scope: Name of the library.
+        name: What the config says.
+        scope: The default scope there.
 
     Returns:
-        The names of its own registries as they are, mmpretrain's with their scope in front, since
-        our models are there.
+        A name of the scope, or one of mmpretrain's with its scope in front, since the models of
+        this project are there; the empty string where nothing is near.
     """
-    names = {name for registry in registries(scope) for name in registry.module_dict}
-    if scope != 'mmpretrain':
-        names |= {
-            f'mmpretrain.{name}'
-            for registry in registries('mmpretrain')
-            for name in registry.module_dict
-        }
-    return names
+    known = {name for registry in registries(scope) for name in registry.module_dict}
+    others = {
+        f'mmpretrain.{name}'
+        for registry in registries('mmpretrain')
+        for name in registry.module_dict
+    }
+    qualified = f'mmpretrain.{name}'
+    if qualified in others:
+        return near_miss(qualified, others)
+    return near_miss(name, known) or near_miss(qualified, others, cutoff=0.85)
 
 
 def _is_scope(name: str) -> bool:

@@ -1,0 +1,39 @@
+"""What tests of several folders share: tiny digit scenes, and the tools as modules."""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+REPO = Path(__file__).parents[1]
+# The tensors of the tests are too small to share between threads.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope='session')
+def digit_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a tiny digit data set: classification, detection and segmentation."""
+    from mmtoken.datasets.digit_data import DigitDataOptions, write_digit_scenes
+
+    root = tmp_path_factory.mktemp('data') / 'digit_scenes'
+    write_digit_scenes(root, DigitDataOptions(cls_train=40, cls_val=20, train=8, val=4))
+    return root
+
+
+@pytest.fixture(scope='session')
+def load_tool() -> Callable[[str], ModuleType]:
+    """A function that imports a script of ``tools/`` by its path there, ``'train.py'``."""
+
+    def load(path: str) -> ModuleType:
+        name = f'tools_{path.removesuffix(".py").replace("/", "_")}'
+        if name not in sys.modules:
+            spec = importlib.util.spec_from_file_location(name, REPO / 'tools' / path)
+            module = sys.modules[name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        return sys.modules[name]
+
+    return load

@@ -1,0 +1,245 @@
+"""What the config check refuses, and what it must let pass."""
+
+import copy
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from mmengine.config import Config
+
+from mmtoken.runtime.cli import load_config
+from mmtoken.runtime.config_check import check_config, find_problems
+from mmtoken.runtime.config_files import check_files
+from mmtoken.runtime.config_schema import RUN_KEYS, accepted_keys
+from mmtoken.runtime.errors import UserError
+
+DATASET = dict(type='CustomDataset', data_root='no/data', data_prefix='train', pipeline=[])
+CONFIG = dict(
+    default_scope='mmpretrain',
+    model=dict(
+        type='ImageClassifier',
+        backbone=dict(type='VisionTransformer', arch='deit-tiny', norm_cfg=dict(type='LN')),
+        head=dict(type='LinearClsHead', num_classes=10, in_channels=192),
+    ),
+    train_dataloader=dict(
+        batch_size=4,
+        sampler=dict(type='DefaultSampler', shuffle=True),
+        collate_fn=dict(type='default_collate'),
+        dataset=DATASET,
+    ),
+    train_cfg=dict(by_epoch=True, max_epochs=1),
+    optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-3), clip_grad=dict(max_norm=1.0)),
+    param_scheduler=[dict(type='LinearLR', begin=0, end=1, convert_to_iter_based=True)],
+    default_hooks=dict(checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2)),
+    env_cfg=dict(mp_cfg=dict(mp_start_method='fork')),
+    randomness=dict(seed=0),
+)
+
+
+def changed(key: str, value: object) -> Config:
+    """The config with one value set at a dotted key; list indices are allowed."""
+    content = copy.deepcopy(CONFIG)
+    *parents, last = key.split('.')
+    node = content
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    node[last] = value
+    return Config(content)
+
+
+def write(folder: Path, text: str) -> str:
+    """A config file with this text after a valid config."""
+    path = folder / 'config.py'
+    path.write_text('\n'.join(f'{key} = {value!r}' for key, value in CONFIG.items()) + text)
+    return str(path)
+
+
+def test_a_right_config_has_no_problem():
+    assert list(find_problems(Config(copy.deepcopy(CONFIG)))) == []
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'meant'),
+    [
+        ('optim_wraper', {}, 'optim_wrapper'),
+        ('model.backbone.type', 'VisionTransfomer', 'VisionTransformer'),
+        ('model.backbone.drop_path_rat', 0.1, 'drop_path_rate'),
+        ('model.head.num_class', 3, 'num_classes'),
+        ('train_dataloader.batchsize', 4, 'batch_size'),
+        ('train_dataloader.dataset.dataroot', 'x', 'data_root'),
+        ('train_cfg.max_epoch', 2, 'max_epochs'),
+        ('optim_wrapper.clip_grads', None, 'clip_grad'),
+        ('optim_wrapper.optimizer.weight_decays', 0, 'weight_decay'),
+        ('param_scheduler.0.start_facter', 0.1, 'start_factor'),
+        ('default_hooks.checkpoint.max_keep_ckpt', 1, 'max_keep_ckpts'),
+        ('default_hooks.checkpoints', dict(type='CheckpointHook'), 'checkpoint'),
+        ('env_cfg.mp_cfg.mp_start_methd', 'fork', 'mp_start_method'),
+        ('randomness.seeds', 0, 'seed'),
+    ],
+)
+def test_a_slip_is_refused_with_what_was_meant(key, value, meant):
+    with pytest.raises(UserError, match=f'did you mean {meant!r}'):
+        check_config(changed(key, value))
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('model.backbone.norm_cfg.requires_grad', True),
+        ('model.backbone.init_cfg', dict(type='TruncNormal', layer='Linear', std=0.02)),
+        ('default_hooks.visualization', dict(type='VisualizationHook', wait_time=1)),
+        ('optim_wrapper.paramwise_cfg', dict(custom_keys={'.pos_embed': dict(decay_mult=0)})),
+        ('train_dataloader.dataset.pipeline', [dict(type='LoadImageFromFile')]),
+        ('train_cfg', dict(type='IterBasedTrainLoop', max_iters=3)),
+        ('custom_hooks', [dict(type='EMAHook', momentum=1e-4, priority='ABOVE_NORMAL')]),
+    ],
+)
+def test_what_builders_take_is_let_pass(key, value):
+    assert list(find_problems(changed(key, value))) == []
+
+
+def test_a_type_of_another_scope_is_suggested_with_its_scope():
+    cfg = Config(dict(default_scope='mmdet', model=dict(type='LIFEViT')))
+
+    with pytest.raises(UserError, match="did you mean 'mmpretrain.LIFEViT'"):
+        check_config(cfg)
+
+
+def test_a_variable_that_the_config_uses_is_let_pass(tmp_path):
+    path = write(tmp_path, '\nseeds = 3\nrandomness = dict(seed=seeds)\n_base_ = []\n')
+
+    check_config(load_config(path))
+
+
+def test_a_variable_that_nothing_uses_is_refused(tmp_path):
+    path = write(tmp_path, '\nfp16 = dict(loss_scale=512)\n_base_ = []\n')
+
+    with pytest.raises(UserError, match="nothing reads the top-level key 'fp16'"):
+        check_config(load_config(path))
+
+
+def test_a_dumped_config_passes_with_its_variables(tmp_path):
+    source = load_config(write(tmp_path, '\nnum_images = 77\n'))
+    source.dump(tmp_path / 'dump.py')
+
+    check_config(load_config(str(tmp_path / 'dump.py')))
+
+
+def test_a_missing_part_is_named():
+    with pytest.raises(UserError, match='test_dataloader is missing'):
+        check_config(Config(copy.deepcopy(CONFIG)), needs=('model', 'test_dataloader'))
+
+
+@pytest.mark.parametrize(
+    ('option', 'said'),
+    [
+        ({'model.backbon.arch': 'x'}, "model has no key 'backbon'; did you mean 'backbone'"),
+        ({'model.backbone.drop_path_rat': 0.1}, "did you mean 'drop_path_rate'"),
+        ({'modle.type': 'x'}, "did you mean 'model'"),
+        ({'model.type.name': 'x'}, "model.type is 'ImageClassifier', which has no key 'name'"),
+        ({'param_scheduler.3.end': 1}, "param_scheduler is a list of 1, so '3' is no index"),
+        ({'randomness.sed': 1}, "did you mean 'seed'"),
+        ({'image_side': 32}, 'set model.backbone.img_size instead'),
+    ],
+)
+def test_an_override_out_of_place_is_refused(tmp_path, option, said):
+    text = '\nimage_side = 97\nmodel["backbone"]["img_size"] = image_side\n'
+
+    with pytest.raises(UserError) as caught:
+        load_config(write(tmp_path, text), option)
+
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    'option',
+    [
+        {'model.backbone.drop_path_rate': 0.1},
+        {'model.backbone.init_cfg.type': 'Pretrained'},
+        {'param_scheduler.0.end': 5},
+        {'load_from': 'x.pth'},
+        {'optim_wrapper.paramwise_cfg.custom_keys': {}},
+    ],
+)
+def test_an_override_in_place_is_merged(tmp_path, option):
+    cfg = load_config(write(tmp_path, ''), option)
+
+    node = cfg
+    for part in next(iter(option)).split('.'):
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    assert node == next(iter(option.values()))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_any_doubled_letter_in_a_key_of_the_backbone_is_refused(data):
+    backbone = CONFIG['model']['backbone']
+    names = accepted_keys(('model', 'backbone'), backbone, 'mmpretrain').names
+    name = data.draw(st.sampled_from(sorted(name for name in names if name.isidentifier())))
+    place = data.draw(st.integers(0, len(name) - 1))
+    slip = name[:place] + name[place] + name[place:]
+    assume(slip not in names)
+
+    problems = list(find_problems(changed(f'model.backbone.{slip}', 1)))
+
+    assert len(problems) == 1
+    assert slip in problems[0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(sorted(RUN_KEYS)), st.data())
+def test_any_letter_left_out_of_a_top_level_key_is_refused(name, data):
+    place = data.draw(st.integers(0, len(name) - 1))
+    slip = name[:place] + name[place + 1 :]
+    assume(len(name) > 5 and slip not in RUN_KEYS)
+
+    problems = list(find_problems(changed(slip, {})))
+
+    assert any(repr(slip) in problem for problem in problems)
+
+
+def test_a_missing_data_folder_is_named_with_a_near_miss(tmp_path):
+    (tmp_path / 'digits').mkdir()
+    cfg = changed('train_dataloader.dataset.data_root', str(tmp_path / 'digit'))
+
+    with pytest.raises(
+        UserError, match=r"data_root '.*digit' does not exist; did you mean 'digits'"
+    ):
+        check_files(cfg, loaders=('train_dataloader',))
+
+
+def test_a_missing_annotation_file_is_named(tmp_path):
+    cfg = changed('train_dataloader.dataset.ann_file', 'meta.txt')
+    cfg.train_dataloader.dataset.data_root = str(tmp_path)
+
+    with pytest.raises(UserError, match=r'dataset.ann_file .*meta.txt'):
+        check_files(cfg, loaders=('train_dataloader',))
+
+
+def test_data_of_a_wrapped_dataset_is_looked_for():
+    repeated = dict(type='RepeatDataset', times=2, dataset=DATASET)
+
+    with pytest.raises(UserError, match='train_dataloader.dataset.dataset.data_root'):
+        check_files(changed('train_dataloader.dataset', repeated), loaders=('train_dataloader',))
+
+
+def test_a_dataset_that_downloads_itself_needs_no_folder():
+    cifar = dict(type='CIFAR100', data_root='nowhere', split='train', pipeline=[])
+
+    check_files(changed('train_dataloader.dataset', cifar), loaders=('train_dataloader',))
+
+
+def test_missing_pretrained_weights_are_named_before_training(tmp_path):
+    cfg = changed('model.backbone.init_cfg', dict(type='Pretrained', checkpoint='none.pth'))
+    cfg.train_dataloader.dataset.data_root = str(tmp_path)
+    (tmp_path / 'train').mkdir()
+
+    with pytest.raises(UserError, match="init_cfg.checkpoint 'none.pth' does not exist"):
+        check_files(cfg, loaders=('train_dataloader',))
+
+
+def test_weights_on_another_machine_are_left_to_the_library():
+    cfg = changed('load_from', 'https://example.com/weights.pth')
+
+    check_files(cfg, loaders=())
