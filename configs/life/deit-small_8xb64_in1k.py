@@ -2,7 +2,7 @@
 
 Reproduces: the recipe of the released LIFE code (DeiT's, at batch 512). No ImageNet-1k accuracy
     of the LIFE paper is known to us.
-Costs: 22.1 M parameters, 4.6 G multiply-adds an image. Training time was not measured.
+Costs: 22.05 M parameters, 4.61 G multiply-adds an image. Training time was not measured.
 Command (automatic mixed precision as in the released code):
     bash tools/dist_train.sh configs/life/deit-small_8xb64_in1k.py 8 --amp
 """

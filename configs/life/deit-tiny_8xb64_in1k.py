@@ -2,7 +2,7 @@
 
 Reproduces: the recipe of the released LIFE code (DeiT's, at batch 512). No ImageNet-1k accuracy
     of the LIFE paper is known to us.
-Costs: 5.7 M parameters, 1.3 G multiply-adds an image. Training time was not measured.
+Costs: 5.72 M parameters, 1.26 G multiply-adds an image. Training time was not measured.
 Command (automatic mixed precision as in the released code):
     bash tools/dist_train.sh configs/life/deit-tiny_8xb64_in1k.py 8 --amp
 """
