@@ -108,13 +108,21 @@ def apply_tta(cfg: Config) -> None:
         cfg: The config, changed in place.
 
     Raises:
-        UserError: If the config has no ``tta_model`` or no ``tta_pipeline``.
+        UserError: If the config has no ``tta_model`` or no ``tta_pipeline``, or if the model makes
+            masks, which mmdet cannot merge.
     """
     missing = [name for name in ('tta_model', 'tta_pipeline') if not cfg.get(name)]
     if missing:
         raise UserError(
             f'--tta needs {" and ".join(missing)}, which {cfg.filename} does not have; '
             'add it to the config or leave out --tta'
+        )
+    roi_head = cfg.model.get('roi_head') or {}
+    mask_head = cfg.model.get('mask_head') or roi_head.get('mask_head')
+    if mask_head and cfg.tta_model.type.endswith('DetTTAModel'):
+        raise UserError(
+            f'--tta: DetTTAModel merges boxes but no masks, and the model of {cfg.filename} has a '
+            'mask head; leave out --tta, or take the head out with model.roi_head.mask_head=None'
         )
     # The runner would give a top-level data_preprocessor to the wrapper, which does not use it,
     # and the wrapped model would see images that nothing normalized.
@@ -150,8 +158,7 @@ def apply_painting(cfg: Config, args: argparse.Namespace) -> None:
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     hook = hooks.visualization = hooks.get('visualization') or ConfigDict(type=hook_type)
     if not cfg.get('visualizer'):
-        backends = [dict(type='LocalVisBackend')]
-        cfg.visualizer = dict(type=visualizer_type, vis_backends=backends, name='visualizer')
+        cfg.visualizer = dict(type=visualizer_type, vis_backends=[dict(type='LocalVisBackend')])
     folder = os.path.abspath(args.show_dir) if args.show_dir else None
     hook.update(show=args.show, wait_time=args.wait_time)
     if scope == 'mmpretrain':
