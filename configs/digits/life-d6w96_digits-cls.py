@@ -1,4 +1,4 @@
-"""LIFE-ViT (6 layers, 96 wide, patch 8) on single-digit scenes: pre-trains the demo's detector and segmentor.
+"""LIFE-ViT (6 layers, 96 wide, patch 8) on single-digit scenes: where the demo starts.
 
 Reproduces: our own small study (docs/study); no paper.
 Costs: @life-d6w96_digits-cls@

@@ -1,4 +1,4 @@
-"""UPerNet over the small LIFE-ViT on digit scenes, from its classification weights: the demo's segmentor.
+"""UPerNet over the small LIFE-ViT on digit scenes from its class weights: the demo's segmentor.
 
 Reproduces: our own small study (docs/study); no paper.
 Needs: the weights of life-d6w96_digits-cls.py; model.backbone.init_cfg=None trains from scratch.

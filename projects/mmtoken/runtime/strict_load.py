@@ -3,7 +3,7 @@ tools/test.py evaluates.
 """
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmpretrain.registry import HOOKS
 
 from mmtoken.vit.pretrained import compare_state, enforce
@@ -26,7 +26,9 @@ class StrictLoadHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compare before mmengine loads: it calls this between reading the file and loading it."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
         state = checkpoint.get('state_dict', checkpoint)
         state = {name.removeprefix('module.'): value for name, value in state.items()}
         enforce(compare_state(model, state), 'checkpoint weights', self.allow_partial)
