@@ -80,9 +80,11 @@ sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists()
 # Decides whether mmcv is built with CUDA: only if torch sees a GPU and there is an nvcc for it.
 mmcv_device() {
     "$venv/bin/python" - <<'PY'
-import torch
-from torch.utils.cpp_extension import CUDA_HOME
+import logging
 import pathlib
+import torch
+logging.disable()
+from torch.utils.cpp_extension import CUDA_HOME
 nvcc = CUDA_HOME and (pathlib.Path(CUDA_HOME) / 'bin' / 'nvcc').exists()
 print(f'cu{torch.version.cuda}' if torch.cuda.is_available() and nvcc else 'cpu')
 PY
