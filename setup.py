@@ -1,7 +1,8 @@
 """Packaging of the distribution ``mmtoken-toolbox``, whose module is ``mmtoken``.
 
-The distribution is not named like the module on purpose: onedl-mim finds an installed package by
-the first row of its RECORD that starts with the name, which would be the ``.dist-info`` folder.
+The distribution is not named like the module on purpose: onedl-mim takes the first row of the
+installed RECORD for the package's folder, and ``mmtoken-0.1.0.dist-info`` would sort before it.
+Hence also no console scripts. With mim the package is called ``mmtoken-toolbox``.
 """
 
 from __future__ import annotations
