@@ -1,7 +1,7 @@
 """Mask R-CNN over the small plain ViT on digit scenes, from its classification weights.
 
 Reproduces: our own small study (docs/study); no paper.
-Needs: the weights of deit-d6w96_digits-cls.py; model.backbone.init_cfg=None trains from scratch.
+Needs: the weights of deit-d6w96_digits-cls.py; model.backbone.init_cfg=None starts without.
 Costs: @mask-rcnn_deit-d6w96_digits-det@
 Command: python tools/train.py configs/digits/mask-rcnn_deit-d6w96_digits-det.py
 """
@@ -12,7 +12,7 @@ _base_ = [
     '../_base_/schedules/digits_dense_adamw.py',
     '../_base_/default_runtime.py',
 ]
-# 1,500 scenes / 8 = 188 iterations an epoch; 1,500 iterations are 8 epochs.
+# 1,500 scenes / 8 = 188 iterations an epoch; 900 iterations are 4.8 epochs.
 
 model = dict(
     backbone=dict(

@@ -1,13 +1,13 @@
 """Mask R-CNN over the small LIFE-ViT on digit scenes from its class weights: the demo's detector.
 
 Reproduces: our own small study (docs/study); no paper.
-Needs: the weights of life-d6w96_digits-cls.py; model.backbone.init_cfg=None trains from scratch.
+Needs: the weights of life-d6w96_digits-cls.py; model.backbone.init_cfg=None starts without.
 Costs: @mask-rcnn_life-d6w96_digits-det@
 Command: python tools/train.py configs/digits/mask-rcnn_life-d6w96_digits-det.py
 """
 
 _base_ = './mask-rcnn_deit-d6w96_digits-det.py'
-# 1,500 scenes / 8 = 188 iterations an epoch; 1,500 iterations are 8 epochs.
+# 1,500 scenes / 8 = 188 iterations an epoch; 900 iterations are 4.8 epochs.
 
 model = dict(
     backbone=dict(

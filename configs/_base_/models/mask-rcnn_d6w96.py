@@ -1,4 +1,4 @@
-# A Mask R-CNN that two CPU cores train: the small ViT, 96-channel heads, few proposals.
+# A Mask R-CNN that two CPU cores train: the small ViT, 64-channel heads, few proposals.
 _base_ = './mask-rcnn_token-vit.py'
 
 model = dict(
@@ -8,17 +8,17 @@ model = dict(
         patch_size=8,
         drop_path_rate=0.0,
     ),
-    neck=dict(in_channels=96, out_channels=96, patch_size=8),
+    neck=dict(in_channels=96, out_channels=64, patch_size=8),
     rpn_head=dict(
-        in_channels=96,
-        feat_channels=96,
+        in_channels=64,
+        feat_channels=64,
         anchor_generator=dict(scales=[4]),
     ),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=96),
-        bbox_head=dict(in_channels=96, fc_out_channels=256, num_classes=10),
-        mask_roi_extractor=dict(out_channels=96),
-        mask_head=dict(num_convs=2, in_channels=96, conv_out_channels=64, num_classes=10),
+        bbox_roi_extractor=dict(out_channels=64),
+        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=10),
+        mask_roi_extractor=dict(out_channels=64),
+        mask_head=dict(num_convs=1, in_channels=64, conv_out_channels=64, num_classes=10),
     ),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=128)),

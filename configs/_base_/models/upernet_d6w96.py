@@ -1,4 +1,4 @@
-# A UPerNet that two CPU cores train: the small ViT, 96-channel heads.
+# A UPerNet that two CPU cores train: the small ViT, 64-channel heads.
 _base_ = './upernet_token-vit.py'
 
 model = dict(
@@ -9,7 +9,7 @@ model = dict(
         patch_size=8,
         drop_path_rate=0.0,
     ),
-    neck=dict(in_channels=96, out_channels=96, patch_size=8),
-    decode_head=dict(in_channels=[96, 96, 96, 96], channels=96, num_classes=11),
-    auxiliary_head=dict(in_channels=96, channels=96, num_classes=11),
+    neck=dict(in_channels=96, out_channels=64, patch_size=8),
+    decode_head=dict(in_channels=[64, 64, 64, 64], channels=64, num_classes=11),
+    auxiliary_head=dict(in_channels=64, channels=64, num_classes=11),
 )

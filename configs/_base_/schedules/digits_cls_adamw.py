@@ -2,7 +2,7 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmpretrain.TokenViTLayerDecayConstructor',
-    optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
 )
 

@@ -2,17 +2,17 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmpretrain.TokenViTLayerDecayConstructor',
-    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(layer_decay_rate=0.9),
     clip_grad=dict(max_norm=1.0),
 )
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', eta_min_ratio=0.0, by_epoch=False, begin=100, end=1500),
+    dict(type='CosineAnnealingLR', eta_min_ratio=0.0, by_epoch=False, begin=100, end=900),
 ]
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1500, val_interval=500)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=900, val_interval=300)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 log_processor = dict(by_epoch=False)

@@ -9,6 +9,11 @@ Command::
 
 _config = 'configs/digits/mask-rcnn_life-d6w96_digits-det.py'
 _iterations = 300  # the budget of every run, whatever its number of scenes; batch 8
+# What the pre-trained weights themselves started from.
+_init = [
+    dict(type='Xavier', layer='Linear'),
+    dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='linear'),
+]
 
 title = 'Mask R-CNN over LIFE-ViT from scratch and pre-trained, by the number of training scenes'
 question = (
@@ -27,7 +32,7 @@ x = dict(
 )
 subset = dict(key='train_dataloader.dataset.indices', total=1500)
 arms = [
-    dict(name='from scratch', config=_config, options={'model.backbone.init_cfg': None}),
+    dict(name='from scratch', config=_config, options={'model.backbone.init_cfg': _init}),
     dict(
         name='pre-trained',
         config=_config,
