@@ -13,6 +13,7 @@ stack=${1:-onedl}
 wheels=${MMTOKEN_WHEELS:-${XDG_CACHE_HOME:-$HOME/.cache}/mmtoken/wheels}
 lock=requirements/lock-$stack.txt
 work='' # the folder of a build that is under way
+trap 'exit 130' INT TERM
 
 fail() {
     echo "error: $1" >&2
@@ -98,6 +99,13 @@ print(sys.argv[1] + "-cp%d%d-" % sys.version_info[:2] + platform)' \
         "$wheels/$stack-$(pinned "$mmcv_name")-torch$(pinned torch)"
 }
 
+# Reads a build log and says how far it is; awk would do, but some hold back what comes from a pipe.
+show_progress() {
+    while IFS= read -r line; do
+        if [[ $line =~ ^\ *(\[[0-9]+/[0-9]+\]) ]]; then echo "      compiled ${BASH_REMATCH[1]}"; fi
+    done
+}
+
 build_mmcv() {
     local version=$1 target=$2 device=$3
     check_compiler
@@ -117,8 +125,8 @@ build_mmcv() {
     MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)} \
         CFLAGS=${CFLAGS:--O2 -g0 -DNDEBUG} CXXFLAGS=${CXXFLAGS:--O2 -g0 -DNDEBUG} \
         pip wheel -v --no-deps --no-build-isolation --no-cache-dir -w "$work/wheel" "$source" 2>&1 |
-        tee "$work/log" | awk '/^ *\[[0-9]+\/[0-9]+\]/ { print "      compiled " $1; fflush() }' || {
-        tail -n 40 "$work/log" >&2
+        tee "$work/log" | show_progress || {
+        tail -n 20 "$work/log" | cut -c -300 >&2
         fail "$mmcv_name $version could not be compiled; the end of its log is above"
     }
     # A rename makes the wheel appear whole or not at all.
