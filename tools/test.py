@@ -19,6 +19,7 @@ from mmengine.dist import is_main_process
 from mmengine.registry import METRICS, RUNNERS
 from mmengine.runner import Runner
 
+from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import (
     add_config_arguments,
     add_launch_arguments,
@@ -27,7 +28,6 @@ from mmtoken.runtime.cli import (
 )
 from mmtoken.runtime.config_check import check_config
 from mmtoken.runtime.config_files import check_files
-from mmtoken.runtime.errors import UserError, exit_on_user_error
 
 # What paints predictions in each library, for configs that do not say it themselves.
 PAINTERS = {

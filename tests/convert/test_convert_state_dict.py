@@ -5,7 +5,7 @@ import torch
 from mmpretrain.registry import MODELS
 
 from mmtoken.convert import convert_state_dict
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 MODULES = [
     'patch_embed.proj',

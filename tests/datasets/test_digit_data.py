@@ -17,7 +17,7 @@ from mmtoken.datasets import DigitDataOptions, write_digit_scenes
 from mmtoken.datasets.digit_data import is_written
 from mmtoken.datasets.digit_files import DIGITS, PALETTE
 from mmtoken.datasets.digit_sources import digit_ids
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 BASES = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 

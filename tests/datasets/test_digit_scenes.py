@@ -8,7 +8,7 @@ import pytest
 from mmtoken.datasets import digit_scenes
 from mmtoken.datasets.digit_scenes import DIFFICULTIES, SceneOptions, render_scene
 from mmtoken.datasets.digit_sources import digit_ids, digit_images
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 CROWDED = SceneOptions(min_digits=6, max_digits=6, occlusion=0.4)
 

@@ -6,7 +6,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope, init_default_scope
 from torch import nn
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 from mmtoken.vit import TokenViT
 
 ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)

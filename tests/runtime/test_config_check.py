@@ -8,11 +8,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 
+from mmtoken.errors import UserError
 from mmtoken.runtime.cli import load_config
 from mmtoken.runtime.config_check import check_config, find_problems
 from mmtoken.runtime.config_files import check_files
 from mmtoken.runtime.config_schema import RUN_KEYS, accepted_keys
-from mmtoken.runtime.errors import UserError
 
 DATASET = dict(type='CustomDataset', data_root='no/data', data_prefix='train', pipeline=[])
 CONFIG = dict(

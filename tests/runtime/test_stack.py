@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 from mmtoken.runtime.stack import LIBRARIES, STACKS, inspect_stack, require_stack
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseTTAModel
 from torch import nn
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 from mmtoken.runtime.strict_load import StrictLoadHook
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 from mmtoken.runtime.tasks import Step, Task, log_fraction, open_folder, write_json
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 from mmtoken.runtime.tool_steps import (
     environment,
     export_weights,

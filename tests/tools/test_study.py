@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 REPO = Path(__file__).parents[2]
 CONFIG = """

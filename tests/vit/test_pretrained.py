@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from mmtoken.errors import UserError
 from mmtoken.life import LIFEViT
-from mmtoken.runtime.errors import UserError
 from mmtoken.vit import TokenViT
 from mmtoken.vit.pretrained import compare_state, load_pretrained
 

@@ -27,7 +27,7 @@ from benchmark_rows import PRESETS, Case, Preset, Row, Step, config_preset, peak
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import mmtoken  # noqa: F401
-from mmtoken.runtime.errors import UserError, exit_on_user_error
+from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.tasks import write_json
 from mmtoken.runtime.tool_steps import environment
 

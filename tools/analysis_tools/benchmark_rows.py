@@ -17,8 +17,8 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from mmtoken.errors import UserError
 from mmtoken.runtime.cli import load_config
-from mmtoken.runtime.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import add_config_arguments, load_config
 from mmtoken.runtime.config_check import check_config
-from mmtoken.runtime.errors import UserError, exit_on_user_error
 from mmtoken.tokens import Tokens
 
 aten = torch.ops.aten

@@ -20,7 +20,7 @@ from mmengine.config import Config
 from study_report import markdown, plot
 from study_runs import Run, check_budget, find_arm, load_study, run_config
 
-from mmtoken.runtime.errors import UserError, exit_on_user_error
+from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.launch import run_from_command_line
 from mmtoken.runtime.tasks import Task, text_digest, write_json
 from mmtoken.runtime.tool_steps import (

@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from mmtoken.errors import UserError
 from mmtoken.runtime.cli import load_config
-from mmtoken.runtime.errors import UserError
 
 REQUIRED = ('title', 'question', 'metrics', 'x', 'arms', 'control')
 OPTIONAL = ('options', 'subset')

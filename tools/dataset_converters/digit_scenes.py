@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mmtoken.datasets.digit_data import DigitDataOptions, is_written, write_digit_scenes
 from mmtoken.datasets.digit_scenes import DIFFICULTIES
-from mmtoken.runtime.errors import UserError, exit_on_user_error
+from mmtoken.errors import UserError, exit_on_user_error
 
 HELP = {
     'cls_train': 'training images for classification',

@@ -19,8 +19,8 @@ from demo_pictures import classification_picture, detection_picture, segmentatio
 from rich.console import Console
 from rich.table import Table
 
+from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import load_config
-from mmtoken.runtime.errors import UserError, exit_on_user_error
 from mmtoken.runtime.launch import cpu_count, run_from_command_line
 from mmtoken.runtime.progress import clock
 from mmtoken.runtime.tasks import Step, Task, text_digest, write_json

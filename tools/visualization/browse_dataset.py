@@ -22,10 +22,10 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from rich.progress import track
 
+from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import add_config_arguments, load_config
 from mmtoken.runtime.config_check import check_config
 from mmtoken.runtime.config_files import check_files
-from mmtoken.runtime.errors import UserError, exit_on_user_error
 
 PAINTERS = {
     'mmpretrain': dict(type='mmpretrain.UniversalVisualizer'),

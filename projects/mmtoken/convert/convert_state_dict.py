@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 # Ordered (pattern, replacement) pairs; the first that matches the whole name renames it.
 _HEADS = [

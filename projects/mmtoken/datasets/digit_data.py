@@ -21,7 +21,7 @@ import cv2
 from mmtoken.datasets import digit_files
 from mmtoken.datasets.digit_scenes import SceneOptions
 from mmtoken.datasets.digit_sources import SPLITS, digit_images
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 VERSION = 1
 """Raised whenever the same options draw other scenes."""

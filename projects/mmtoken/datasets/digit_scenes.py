@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mmtoken.datasets.digit_sources import SPLITS, TEXTURES, digit_ids, digit_images, texture
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 TASKS = ('classification', 'detection')
 
@@ -55,7 +55,7 @@ class Difficulty:
 
 DIFFICULTIES = {
     'easy': Difficulty(8, 0.05, (0.05, 0.3), (0.7, 1.0), 0.65, (0.02, 0.06), 1.0, 0.0),
-    'medium': Difficulty(15, 0.15, (0.1, 0.45), (0.55, 1.0), 0.45, (0.05, 0.14), 0.85, 0.03),
+    'medium': Difficulty(12, 0.1, (0.1, 0.4), (0.6, 1.0), 0.45, (0.04, 0.12), 0.9, 0.02),
     'hard': Difficulty(25, 0.25, (0.1, 0.9), (0.0, 1.0), 0.3, (0.08, 0.2), 0.7, 0.06),
 }
 

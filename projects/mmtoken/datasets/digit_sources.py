@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 SPLITS = ('train', 'val')
 TEXTURES = ('grass', 'gravel', 'brick')

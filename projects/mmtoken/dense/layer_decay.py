@@ -9,7 +9,7 @@ from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 from mmtoken.vit.position import AUX_NAMES
 
 

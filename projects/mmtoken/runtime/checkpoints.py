@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 
 def latest_checkpoint(work_dir: Path) -> Path | None:

@@ -11,9 +11,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmtoken.errors import UserError, near_miss
 from mmtoken.runtime.config_schema import DEFAULT_HOOKS, RUN_KEYS, accepted_keys, subtrees
 from mmtoken.runtime.config_types import find_targets, type_hint
-from mmtoken.runtime.errors import UserError, near_miss
 
 # Types whose arguments are those of another library, and keys whose dicts have types that no
 # registry holds.

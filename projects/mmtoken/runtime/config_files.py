@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmtoken.errors import UserError, near_miss
 from mmtoken.runtime.config_types import find_targets
-from mmtoken.runtime.errors import UserError, near_miss
 
 # What writes the data that this project brings along.
 _WRITERS = {

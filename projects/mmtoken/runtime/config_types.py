@@ -8,7 +8,7 @@ from importlib import import_module
 from mmengine.registry import Registry, root
 from mmengine.utils import get_object_from_string
 
-from mmtoken.runtime.errors import UserError, near_miss
+from mmtoken.errors import UserError, near_miss
 
 # Where a name may be found that a library looks up outside its registries, by the config's key.
 _OPS = {'nms', 'dqs_cfg', 'roi_layer'}

@@ -113,7 +113,7 @@ def require_stack(version_of: Callable[[str], str] = version) -> str:
     """
     stack = inspect_stack(version_of)
     if stack.problems:
-        from .errors import UserError
+        from ..errors import UserError
 
         raise UserError(stack.problems[0])
     return stack.name

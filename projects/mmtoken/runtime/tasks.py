@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 _LOG_TAIL_BYTES = 1 << 16
 # 'Epoch(train)  [3][ 50/188]', 'Iter(train) [  50/2000]', 'Epoch(test) [ 50/300]'

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from mmtoken.errors import UserError
 from mmtoken.runtime.checkpoints import latest_checkpoint
-from mmtoken.runtime.errors import UserError
 from mmtoken.runtime.tasks import Step
 
 STACK = ('torch', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmsegmentation')

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.hub import load_state_dict_from_url
 
-from mmtoken.runtime.errors import UserError
+from mmtoken.errors import UserError
 
 
 @dataclass
