@@ -18,7 +18,7 @@ model = dict(
     backbone=dict(
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='work_dirs/deit-d6w96_digits-cls/epoch_12.pth',
+            checkpoint='work_dirs/deit-d6w96_digits-cls/epoch_16.pth',
             prefix='backbone.',
         )
     )

@@ -12,6 +12,6 @@ _base_ = './upernet_deit-d6w96_digits-seg.py'
 model = dict(
     backbone=dict(
         type='mmpretrain.LIFEViT',
-        init_cfg=dict(checkpoint='work_dirs/life-d6w96_digits-cls/epoch_12.pth'),
+        init_cfg=dict(checkpoint='work_dirs/life-d6w96_digits-cls/epoch_16.pth'),
     )
 )

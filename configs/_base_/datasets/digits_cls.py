@@ -24,10 +24,8 @@ train_pipeline = [
     ),
     dict(
         type='ColorJitter',
-        brightness=0.3,
-        contrast=0.3,
-        saturation=0.3,
-        hue=0.1,
+        brightness=0.2,
+        contrast=0.2,
         backend='cv2',
     ),
     dict(type='PackInputs'),
