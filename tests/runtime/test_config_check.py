@@ -88,6 +88,14 @@ def test_a_slip_is_refused_with_what_was_meant(key, value, meant):
     [
         ('model.backbone.norm_cfg.requires_grad', True),
         ('model.backbone.init_cfg', dict(type='TruncNormal', layer='Linear', std=0.02)),
+        (
+            'model.head.init_cfg',
+            dict(type='Normal', std=0.1, override=dict(type='Normal', name='fc', std=0.2)),
+        ),
+        (
+            'model.backbone.init_cfg',
+            dict(type='Pretrained', checkpoint='a.pth', prefix='backbone', allow_partial=True),
+        ),
         ('default_hooks.visualization', dict(type='VisualizationHook', wait_time=1)),
         ('optim_wrapper.paramwise_cfg', dict(custom_keys={'.pos_embed': dict(decay_mult=0)})),
         ('train_dataloader.dataset.pipeline', [dict(type='LoadImageFromFile')]),

@@ -16,7 +16,7 @@ model = dict(
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=64),
-        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=10),
+        bbox_head=dict(in_channels=64, fc_out_channels=512, num_classes=10),
         mask_roi_extractor=dict(out_channels=64),
         mask_head=dict(num_convs=1, in_channels=64, conv_out_channels=64, num_classes=10),
     ),

@@ -3,7 +3,6 @@ optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmpretrain.TokenViTLayerDecayConstructor',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    paramwise_cfg=dict(layer_decay_rate=0.9),
     clip_grad=dict(max_norm=1.0),
 )
 

@@ -37,6 +37,8 @@ _BUILDER_KEYS = {
     'upsample_cfg': {'scale_factor'},
     'nms': {'class_agnostic', 'split_thr', 'max_num'},
     'loss_cls': {'bg_cls_weight'},
+    'init_cfg': {'override', 'allow_partial'},
+    'override': {'name'},
     'policies': {'magnitude_key', 'magnitude_range'},
     'custom_hooks': {'priority'},
     'default_hooks': {'priority'},
