@@ -2,16 +2,26 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 REPO = Path(__file__).parents[1]
 # The tensors of the tests are too small to share between threads.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_default_scope() -> Iterator[None]:
+    """Forget the default scope that a test sets, lest the next one look in its registries."""
+    before = dict(DefaultScope._instance_dict)
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
 
 
 @pytest.fixture(scope='session')

@@ -8,8 +8,9 @@ __version__ = '0.1.0'
 require_stack()
 
 from . import convert, datasets, dense, life, vit  # noqa: E402
-from .runtime import safe_loading, strict_load  # noqa: E402
+from .runtime import strict_load  # noqa: E402
+from .safe_loading import allow_mmengine_checkpoints  # noqa: E402
 
-safe_loading.allow_mmengine_checkpoints()
+allow_mmengine_checkpoints()
 
 __all__ = ['convert', 'datasets', 'dense', 'life', 'strict_load', 'vit']

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmtoken.errors import UserError
@@ -37,8 +37,7 @@ def build(model, **paramwise_cfg):
 @pytest.fixture(params=['mmpretrain', 'mmdet', 'mmseg'])
 def scope(request):
     init_default_scope(request.param)
-    yield request.param
-    DefaultScope._instance_dict.clear()
+    return request.param
 
 
 def test_groups_by_depth_and_decay_in_every_library(scope):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.hub import load_state_dict_from_url
 
 from mmtoken.errors import UserError
+from mmtoken.safe_loading import allow_mmengine_checkpoints
 
 
 @dataclass
@@ -95,6 +96,7 @@ def read_state(checkpoint: str) -> dict[str, Tensor]:
             'you have'
         )
     else:
+        allow_mmengine_checkpoints()
         try:
             loaded = torch.load(checkpoint, map_location='cpu', weights_only=True)
         except Exception as error:  # torch answers damaged files with whatever breaks first

@@ -38,6 +38,15 @@ def test_mmengine_itself_reads_its_checkpoint_back(tmp_path):
     assert buffer.current() == 1.25
 
 
+def test_weights_can_be_read_after_mmengine_has_read_some(tmp_path):
+    file = mmengine_checkpoint(tmp_path / 'epoch_3.pth')
+    load_checkpoint(torch.nn.Linear(3, 2), str(file))
+
+    state = read_state(file)
+
+    assert set(state) == {'weight', 'bias'}
+
+
 class Reach:
     """Pickles as `getattr` of what is no method of a log buffer: a way to its globals."""
 

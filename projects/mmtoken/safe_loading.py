@@ -25,7 +25,11 @@ def _buffer_method(owner: type, name: str) -> Callable:
 
 
 def allow_mmengine_checkpoints() -> None:
-    """Register the classes of mmengine's own checkpoints with torch's safe unpickler."""
+    """Register the classes of mmengine's own checkpoints with torch's safe unpickler.
+
+    To be called before each of our loads: OneDL's mmengine allows the same classes for the time of
+    a load of its own and afterwards forbids them again.
+    """
     multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
     kinds = (np.float64, np.float32, np.int64, np.int32, np.uint32, np.uint8)
     torch.serialization.add_safe_globals(
