@@ -18,10 +18,8 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def own_default_scope() -> Iterator[None]:
     """Forget the default scope that a test sets, lest the next one look in its registries."""
-    before = dict(DefaultScope._instance_dict)
     yield
     DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(before)
 
 
 @pytest.fixture(scope='session')
