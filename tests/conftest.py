@@ -15,9 +15,9 @@ REPO = Path(__file__).parents[1]
 torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope='module')
 def own_default_scope() -> Iterator[None]:
-    """Forget the default scope that a test sets, lest the next one look in its registries."""
+    """Forget the default scope that a module's tests set, lest the next look in its registries."""
     yield
     DefaultScope._instance_dict.clear()
 
