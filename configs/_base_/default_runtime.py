@@ -15,8 +15,9 @@ default_hooks = dict(
     # Two files: the older one survives when a run is killed while it writes the newer one.
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Here, where a child's custom_hooks cannot replace it.
+    strict_load=dict(type='mmpretrain.StrictLoadHook'),
 )
-custom_hooks = [dict(type='mmpretrain.StrictLoadHook')]
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -2,7 +2,8 @@
 
 torch ≥ 2.6 loads tensors and plain containers only. mmengine's checkpoints also hold its log
 buffers, which mmengine 0.10.7 then cannot read back; allowing exactly those keeps resuming
-possible without executing anything from a file.
+possible without executing anything from a file. (OneDL's mmengine loads whole checkpoints on its
+own terms, and falls back to unsafe unpickling with a warning; what we load goes through here.)
 """
 
 from collections.abc import Callable

@@ -145,6 +145,6 @@ def test_loaders_name_their_collate_function(config: Config) -> None:
 
 
 def test_hooks_build(config: Config) -> None:
-    hooks = [*config.default_hooks.values(), *config.custom_hooks]
+    hooks = [*config.default_hooks.values(), *config.get('custom_hooks', [])]
 
     assert all(HOOKS.build(dict(hook)) is not None for hook in hooks)

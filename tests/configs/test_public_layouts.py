@@ -143,7 +143,6 @@ def small_config(
         monkeypatch.setattr(CIFAR100, '_check_integrity', lambda self: True)
     config = Config.fromfile(root / 'configs/life' / f'{request.param}.py')
     config.work_dir = str(tmp_path / 'work')
-    config.custom_hooks = []
     shrink_model(config)
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.update(num_workers=0, persistent_workers=False, pin_memory=False)

@@ -161,7 +161,7 @@ def test_tta_of_both_flips_writes_predictions(trained, digit_scenes, load_tool, 
     flags = ['--tta', '--out', str(out)]
     if task == 'detection':  # mmdet merges the boxes of augmented images, but no masks.
         flags += ['--cfg-options', 'model.roi_head.mask_head=None', 'test_evaluator.metric=bbox']
-        flags += ['custom_hooks.0.allow_partial=True']
+        flags += ['default_hooks.strict_load.allow_partial=True']
 
     run_test(load_tool, trained, digit_scenes, tmp_path, flags, augmented)
 

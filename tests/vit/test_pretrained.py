@@ -33,6 +33,19 @@ def test_weights_load_through_init_cfg(tmp_path):
         assert torch.equal(a, b)
 
 
+def test_a_list_of_init_cfgs_loads_as_strictly(tmp_path):
+    file = save(tmp_path / 'a.pth', small(cls=LIFEViT))
+    target = small(
+        init_cfg=[
+            dict(type='Xavier', layer='Linear'),
+            dict(type='Pretrained', checkpoint=file, prefix='backbone.'),
+        ]
+    )
+
+    with pytest.raises(UserError, match='do not cover the model'):
+        target.init_weights()
+
+
 def test_a_resized_position_embedding_is_reported(tmp_path):
     file = save(tmp_path / 'a.pth', small(64))
 
@@ -79,6 +92,20 @@ def test_shapes_that_do_not_fit_are_counted():
         f'layers.{i}.ffn.layers.{n}' for i in (0, 1) for n in ('0.0.weight', '0.0.bias', '1.weight')
     ]
     assert not coverage.complete
+
+
+@pytest.mark.parametrize(
+    'options', [dict(num_aux_tokens=2), dict(arch=dict(ARCH, embed_dims=48, num_heads=6))]
+)
+def test_positions_that_cannot_be_resized_are_left_where_allowed(tmp_path, options):
+    file = save(tmp_path / 'a.pth', small())
+    target = TokenViT(**{'arch': ARCH, 'img_size': 64, 'patch_size': 8, **options})
+    before = target.pos_embed.clone()
+
+    coverage = load_pretrained(target, file, 'backbone.', allow_partial=True)
+
+    assert 'pos_embed' in coverage.mismatched
+    assert torch.equal(target.pos_embed, before)
 
 
 def test_a_wrong_prefix_names_those_that_are_there(tmp_path):

@@ -124,7 +124,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'), help='folder')
+    parser.add_argument(
+        '--work-dir', type=Path, help='folder; work_dirs/demo, or work_dirs/demo_quick, by default'
+    )
     parser.add_argument(
         '--workers', type=int, default=2, help='models trained side by side (default: %(default)s)'
     )
@@ -133,7 +135,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='a few iterations of everything, to see that it runs; the numbers mean nothing',
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.work_dir = args.work_dir or Path('work_dirs') / ('demo_quick' if args.quick else 'demo')
+    return args
 
 
 def data_task(work_dir: Path) -> Task:

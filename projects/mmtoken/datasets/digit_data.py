@@ -23,7 +23,7 @@ from mmtoken.datasets.digit_scenes import SceneOptions
 from mmtoken.datasets.digit_sources import SPLITS, digit_images
 from mmtoken.errors import UserError
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same options draw other scenes."""
 
 CHUNK = 50

@@ -11,6 +11,8 @@ from mmpretrain.models.utils import build_norm_layer
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmtoken.errors import UserError
+
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(BaseModule):
@@ -19,8 +21,8 @@ class SimpleFeaturePyramid(BaseModule):
 
     Every level starts from the same map: transposed convolutions halve the stride, max pooling
     doubles it, and a 1×1 and a 3×3 convolution, each with LayerNorm, make the output. Halving more
-    than once has LayerNorm and GELU between the steps. Learned down-sampling instead of max pooling
-    is an option of ours.
+    than once has LayerNorm and GELU between the steps. Learned down-sampling is our default;
+    `down='pool'` is ViTDet's.
 
     Args:
         in_channels: Channels of the backbone's map.
@@ -36,7 +38,7 @@ class SimpleFeaturePyramid(BaseModule):
         init_cfg: mmengine's initialization config.
 
     Raises:
-        ValueError: If an argument has no meaning; the message names it.
+        UserError: If an argument has no meaning; the message names it.
     """
 
     def __init__(
@@ -53,17 +55,17 @@ class SimpleFeaturePyramid(BaseModule):
         super().__init__(init_cfg)
         wrong = [s for s in strides if s < 1 or not log2(s / patch_size).is_integer()]
         if wrong or not strides:
-            raise ValueError(
+            raise UserError(
                 f'strides {tuple(strides)} must each be patch_size {patch_size} times a power of '
                 'two, such as '
                 f'{tuple(int(patch_size * f) for f in (0.25, 0.5, 1, 2) if patch_size * f >= 1)}'
             )
         if num_outs is not None and num_outs < len(strides):
-            raise ValueError(
+            raise UserError(
                 f'num_outs {num_outs} is less than the {len(strides)} strides {tuple(strides)}'
             )
         if down not in ('conv', 'pool'):
-            raise ValueError(f"down {down!r} is unknown; use 'conv' or 'pool'")
+            raise UserError(f"down {down!r} is unknown; use 'conv' or 'pool'")
         self.in_channels = in_channels
         self.num_extra = (num_outs or len(strides)) - len(strides)
         self.levels = nn.ModuleList(
@@ -110,11 +112,11 @@ class SimpleFeaturePyramid(BaseModule):
             channels-first.
 
         Raises:
-            ValueError: If the map has other channels than `in_channels`.
+            UserError: If the map has other channels than `in_channels`.
         """
         x = inputs[-1]
         if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(
+            raise UserError(
                 f'SimpleFeaturePyramid got a map of shape {tuple(x.shape)}; expected (B, '
                 f'{self.in_channels}, H, W): set '
                 "the backbone's out_type='featmap' and in_channels to its embed_dims"

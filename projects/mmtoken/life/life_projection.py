@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
 
@@ -39,7 +40,7 @@ class LIFEProjection(nn.Module):
         bias: Whether scale 1 has a bias, the only one of the module.
 
     Raises:
-        ValueError: If an argument has no meaning; the message names it.
+        UserError: If an argument has no meaning; the message names it.
     """
 
     def __init__(
@@ -53,16 +54,16 @@ class LIFEProjection(nn.Module):
         super().__init__()
         scales = len(kernel_sizes) + 1
         if embed_dims % scales:
-            raise ValueError(
+            raise UserError(
                 f'embed_dims {embed_dims} is not a multiple of the {scales} scales (kernel_sizes '
                 f'{tuple(kernel_sizes)} and the linear one); use {embed_dims // scales * scales} '
                 'or '
                 'another number of kernel sizes'
             )
         if any(size < 1 or size % 2 == 0 for size in kernel_sizes):
-            raise ValueError(f'kernel_sizes {tuple(kernel_sizes)} must all be odd, such as (3, 5)')
+            raise UserError(f'kernel_sizes {tuple(kernel_sizes)} must all be odd, such as (3, 5)')
         if aux_key not in ('cascaded', 'first'):
-            raise ValueError(f"aux_key {aux_key!r} is unknown; use 'cascaded' or 'first'")
+            raise UserError(f"aux_key {aux_key!r} is unknown; use 'cascaded' or 'first'")
         # q, k and v take embed_dims // scales channels of every scale, so a scale is 3·(C //
         # scales) wide.
         width = 3 * (embed_dims // scales)

@@ -128,8 +128,8 @@ def _missing_config(path: str) -> str:
     """Say that a config is not there, and which one may have been meant."""
     if Path(path).is_dir():
         return f'config {path!r} is a folder; name a config file in it'
-    folders = {Path(path).parent, Path('configs')}
-    known = {str(file) for folder in folders for file in folder.rglob('*.py')} if path else set()
+    near = [*Path(path).parent.glob('*.py'), *Path('configs').rglob('*.py')]
+    known = {str(file) for file in near} if path else set()
     # A right name in a wrong folder is as likely as a wrong name, so both are compared.
     same_name = sorted(file for file in known if Path(file).name == Path(path).name)
     hint = f'; did you mean {same_name[0]!r}?' if same_name else near_miss(path, known)

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmtoken.errors import UserError
 from mmtoken.runtime.checkpoints import latest_checkpoint
 from mmtoken.runtime.tasks import Step
+from mmtoken.safe_loading import allow_mmengine_checkpoints
 
 STACK = ('torch', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmsegmentation')
 ONEDL = {name: f'onedl-{name}' for name in STACK} | {'mmdet': 'onedl-mmdetection'}
@@ -195,5 +196,5 @@ def script(path: Path) -> list[str]:
 
 
 def _read_own(checkpoint: Path) -> dict[str, Any]:
-    # In full, since mmengine's log buffers are no plain data; these files are our own children's.
-    return torch.load(checkpoint, map_location='cpu', weights_only=False)
+    allow_mmengine_checkpoints()
+    return torch.load(checkpoint, map_location='cpu', weights_only=True)

@@ -7,6 +7,8 @@ from math import isqrt
 from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor
 
+from mmtoken.errors import UserError
+
 AUX_NAMES = ('cls_token', 'dist_token', 'reg_tokens')
 
 
@@ -29,13 +31,13 @@ def adapt_position(
         (1, A + H·W, C).
 
     Raises:
-        ValueError: If the embeddings are of an unknown, non-square grid.
+        UserError: If the embeddings are of an unknown, non-square grid.
     """
     patches = pos_embed.shape[1] - source_aux
     side = isqrt(max(patches, 0))
     source_grid = grid if patches == grid[0] * grid[1] else (side, side)
     if patches != source_grid[0] * source_grid[1]:
-        raise ValueError(
+        raise UserError(
             f'pos_embed has {patches} patch positions, neither the grid {grid[0]}x{grid[1]} of '
             'this backbone nor a '
             'square one; build the backbone at the img_size it was trained on'
@@ -58,7 +60,13 @@ def adapt_position_on_load(module, state_dict: dict, prefix: str, *_) -> None:
     key = f'{prefix}pos_embed'
     if key not in state_dict:
         return
-    aux = [state_dict[prefix + name].shape[1] for name in AUX_NAMES if prefix + name in state_dict]
+    source_aux = count_aux(state_dict, prefix)
     state_dict[key] = adapt_position(
-        state_dict[key], sum(aux), module.patch_resolution, module.num_aux_tokens
+        state_dict[key], source_aux, module.patch_resolution, module.num_aux_tokens
     )
+
+
+def count_aux(state_dict: dict[str, Tensor], prefix: str = '') -> int:
+    """Number of auxiliary tokens of the backbone whose weights stand under a prefix."""
+    names = [prefix + name for name in AUX_NAMES]
+    return sum(state_dict[name].shape[1] for name in names if name in state_dict)

@@ -15,6 +15,8 @@ from torch.hub import load_state_dict_from_url
 from mmtoken.errors import UserError
 from mmtoken.safe_loading import allow_mmengine_checkpoints
 
+from .position import count_aux
+
 
 @dataclass
 class Coverage:
@@ -55,7 +57,7 @@ def compare_state(module: nn.Module, state: dict[str, Tensor]) -> Coverage:
     own = module.state_dict()
     shared = [name for name in own if name in state]
     differing = [name for name in shared if own[name].shape != state[name].shape]
-    resized = [name for name in differing if name.split('.')[-1] == 'pos_embed']
+    resized = [name for name in differing if _is_resizable(own, state, name)]
     return Coverage(
         total=len(own),
         missing=[name for name in own if name not in state],
@@ -63,6 +65,14 @@ def compare_state(module: nn.Module, state: dict[str, Tensor]) -> Coverage:
         resized=resized,
         mismatched=[name for name in differing if name not in resized],
     )
+
+
+def _is_resizable(own: dict[str, Tensor], state: dict[str, Tensor], name: str) -> bool:
+    """Whether a backbone can resize what the state dict holds under a name: positions as wide."""
+    if name.split('.')[-1] != 'pos_embed' or own[name].shape[::2] != state[name].shape[::2]:
+        return False
+    prefix = name.removesuffix('pos_embed')
+    return count_aux(state, prefix) >= count_aux(own, prefix)
 
 
 def select_prefix(state: dict[str, Tensor], prefix: str, source: str) -> dict[str, Tensor]:
@@ -105,6 +115,11 @@ def read_state(checkpoint: str) -> dict[str, Tensor]:
                 'is damaged or '
                 'holds code, which is never executed: save it again as a plain state dict'
             ) from error
+    if not isinstance(loaded, dict):
+        raise UserError(
+            f'checkpoint {checkpoint} holds a {type(loaded).__name__}, not a state dict; save '
+            'model.state_dict() instead'
+        )
     return loaded.get('state_dict', loaded.get('model', loaded))
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
 from .projections import build_projection
@@ -78,7 +79,7 @@ class TokenAttention(nn.Module):
         window_size: Patches per window side; 0 means global attention.
 
     Raises:
-        ValueError: If `num_heads` does not divide `embed_dims`.
+        UserError: If `num_heads` does not divide `embed_dims`.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class TokenAttention(nn.Module):
     ) -> None:
         super().__init__()
         if embed_dims % num_heads:
-            raise ValueError(
+            raise UserError(
                 f'embed_dims {embed_dims} is not a multiple of num_heads {num_heads}; change one '
                 'of them'
             )

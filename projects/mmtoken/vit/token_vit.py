@@ -15,6 +15,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
 from .position import adapt_position_on_load
@@ -63,7 +64,7 @@ class TokenViT(BaseModule):
             loads weights strictly (`vit/pretrained.py`); other mmengine init configs work as usual.
 
     Raises:
-        ValueError: If an argument has no meaning; the message names it.
+        UserError: If an argument has no meaning; the message names it.
     """
 
     ARCHS = {
@@ -107,9 +108,9 @@ class TokenViT(BaseModule):
         global_layers = self._layer_indices('global_attn_indexes', global_attn_indexes)
         for name, value in (('num_aux_tokens', num_aux_tokens), ('window_size', window_size)):
             if value < 0:
-                raise ValueError(f'{name} {value} is negative; use 0 for none')
+                raise UserError(f'{name} {value} is negative; use 0 for none')
         if not -1 <= frozen_stages <= self.num_layers:
-            raise ValueError(
+            raise UserError(
                 f'frozen_stages {frozen_stages} is not in -1..{self.num_layers}; -1 freezes nothing'
             )
         self.frozen_stages = frozen_stages
@@ -157,7 +158,7 @@ class TokenViT(BaseModule):
         """
         tokens = self.embed(images).with_(trace=trace)
         if trace is not None and trace.shape[:2] != tokens.x.shape[:2]:
-            raise ValueError(
+            raise UserError(
                 f'trace has shape {tuple(trace.shape)}; expected (B, A + H*W, M) = '
                 f'({len(images)}, {tokens.x.shape[1]}, M) for the grid '
                 f'{tokens.grid[0]}x{tokens.grid[1]}'
@@ -201,11 +202,17 @@ class TokenViT(BaseModule):
         DeiT's initialization itself happens at construction, so a backbone built outside a runner
         has it too.
         """
-        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
-            load_pretrained(self, **{k: v for k, v in self.init_cfg.items() if k != 'type'})
+        cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg or {}]
+        pretrained = [cfg for cfg in cfgs if cfg.get('type') == 'Pretrained']
+        if pretrained == cfgs:
             self._is_init = True
         else:
+            # mmengine would load without strictness, and last.
+            asked, self.init_cfg = self.init_cfg, [cfg for cfg in cfgs if cfg not in pretrained]
             super().init_weights()
+            self.init_cfg = asked
+        for cfg in pretrained:
+            load_pretrained(self, **{k: v for k, v in cfg.items() if k != 'type'})
 
     def train(self, mode: bool = True) -> TokenViT:
         """Set the mode, frozen stages excepted: they stay in evaluation mode."""
@@ -238,24 +245,24 @@ class TokenViT(BaseModule):
         if isinstance(arch, dict):
             keys = set(cls.ARCHS['deit-tiny'])
             if set(arch) != keys:
-                raise ValueError(f'arch has keys {sorted(arch)}; expected exactly {sorted(keys)}')
+                raise UserError(f'arch has keys {sorted(arch)}; expected exactly {sorted(keys)}')
             return dict(arch)
         if arch not in cls.ARCHS:
-            raise ValueError(f'arch {arch!r} is unknown; use one of {sorted(cls.ARCHS)} or a dict')
+            raise UserError(f'arch {arch!r} is unknown; use one of {sorted(cls.ARCHS)} or a dict')
         return cls.ARCHS[arch]
 
     def _out_type(self, out_type: str) -> str:
         if out_type not in self.OUT_TYPES:
-            raise ValueError(f'out_type {out_type!r} is unknown; use one of {self.OUT_TYPES}')
+            raise UserError(f'out_type {out_type!r} is unknown; use one of {self.OUT_TYPES}')
         if out_type == 'cls_token' and self.num_aux_tokens == 0:
-            raise ValueError("out_type 'cls_token' needs num_aux_tokens >= 1; use 'avg_featmap'")
+            raise UserError("out_type 'cls_token' needs num_aux_tokens >= 1; use 'avg_featmap'")
         return out_type
 
     def _layer_indices(self, name: str, indices: int | Sequence[int]) -> tuple[int, ...]:
         indices = (indices,) if isinstance(indices, int) else tuple(indices)
         wrong = [i for i in indices if not -self.num_layers <= i < self.num_layers]
         if wrong or (name == 'out_indices' and not indices):
-            raise ValueError(
+            raise UserError(
                 f'{name} {indices} is not a choice of layers 0..{self.num_layers - 1} or '
                 f'{-self.num_layers}..-1'
             )
