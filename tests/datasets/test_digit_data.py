@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mmtoken.datasets import DigitDataOptions, write_digit_scenes
-from mmtoken.datasets.digit_data import is_written
+from mmtoken.datasets.digit_data import VERSION, is_written
 from mmtoken.datasets.digit_files import DIGITS, PALETTE
 from mmtoken.datasets.digit_sources import digit_ids
 from mmtoken.errors import UserError
@@ -165,7 +165,7 @@ def test_another_version_is_refused(data_root, small_options, tmp_path):
     meta = json.loads((data_root / 'meta.json').read_text())
     (tmp_path / 'meta.json').write_text(json.dumps({**meta, 'version': 0}))
 
-    with pytest.raises(UserError, match='made with version 0, not version 1'):
+    with pytest.raises(UserError, match=f'made with version 0, not version {VERSION}'):
         is_written(tmp_path, small_options)
 
 

@@ -202,15 +202,13 @@ class TokenViT(BaseModule):
         DeiT's initialization itself happens at construction, so a backbone built outside a runner
         has it too.
         """
-        cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg or {}]
-        pretrained = [cfg for cfg in cfgs if cfg.get('type') == 'Pretrained']
-        if pretrained == cfgs:
-            self._is_init = True
-        else:
-            # mmengine would load without strictness, and last.
-            asked, self.init_cfg = self.init_cfg, [cfg for cfg in cfgs if cfg not in pretrained]
-            super().init_weights()
-            self.init_cfg = asked
+        cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
+        pretrained = [cfg for cfg in cfgs if cfg and cfg['type'] == 'Pretrained']
+        # mmengine would load these without strictness.
+        asked = self.init_cfg
+        self.init_cfg = [cfg for cfg in cfgs if cfg and cfg not in pretrained] or None
+        super().init_weights()
+        self.init_cfg = asked
         for cfg in pretrained:
             load_pretrained(self, **{k: v for k, v in cfg.items() if k != 'type'})
 
