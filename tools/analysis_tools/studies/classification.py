@@ -1,6 +1,7 @@
 """DeiT and LIFE on single-digit scenes, by the number of training scenes.
 
-Costs: 18 runs of the same number of iterations, about 25 minutes on two cores.
+Costs: 18 runs of the same number of iterations; not measured, about half an hour on two cores by
+    the time of an iteration.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/classification.py --workers 2

@@ -1,7 +1,8 @@
 """Mask R-CNN over LIFE-ViT, from scratch and pre-trained, by the number of training scenes.
 
 Needs: the classification study with the same seeds, whose LIFE runs it starts from.
-Costs: 18 runs of the same number of iterations, about 25 minutes on two cores.
+Costs: 18 runs of the same number of iterations; not measured, about half an hour on two cores by
+    the time of an iteration.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/detection.py --workers 2
