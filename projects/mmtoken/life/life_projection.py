@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
+from .depthwise import DepthwiseConv2d
+
 
 @MODELS.register_module()
 class LIFEProjection(nn.Module):
@@ -69,10 +71,7 @@ class LIFEProjection(nn.Module):
         width = 3 * (embed_dims // scales)
         self.aux_key = aux_key
         self.linear = nn.Linear(embed_dims, width, bias=bias)
-        self.depthwise = nn.ModuleList(
-            nn.Conv2d(width, width, size, padding=size // 2, groups=width, bias=False)
-            for size in kernel_sizes
-        )
+        self.depthwise = nn.ModuleList(DepthwiseConv2d(width, size) for size in kernel_sizes)
         # 1×1 convolutions as in the released code, which leaves them torch's initialization.
         self.pointwise = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for _ in kernel_sizes)
         self.norm = nn.LayerNorm(embed_dims) if qkv_norm else nn.Identity()
@@ -92,7 +91,7 @@ class LIFEProjection(nn.Module):
         return tuple(self.norm(torch.cat(parts, dim=-1)) for parts in (q, k, v))
 
     @staticmethod
-    def _convolve(depthwise: nn.Conv2d, tokens: Tokens) -> Tensor:
+    def _convolve(depthwise: DepthwiseConv2d, tokens: Tokens) -> Tensor:
         """Convolve the patches over their grid and pass the auxiliary tokens by: (B, N, C) → (B, N,
         C).
         """

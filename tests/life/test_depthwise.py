@@ -1,0 +1,113 @@
+"""The depthwise convolution against torch's own, in value and gradients."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
+
+from mmtoken.life.depthwise import DepthwiseConv2d
+
+
+def convolution(kernel_size: int = 5, **factory) -> DepthwiseConv2d:
+    torch.manual_seed(0)
+    return DepthwiseConv2d(6, kernel_size).to(**factory)
+
+
+def grid_view(height: int, width: int, **factory) -> Tensor:
+    """Token features as a projection hands them over: channels-last in memory."""
+    x = torch.randn(2, height * width, 6, **factory)
+    return x.unflatten(1, (height, width)).permute(0, 3, 1, 2).requires_grad_()
+
+
+def plain(module: DepthwiseConv2d, x: Tensor) -> Tensor:
+    return F.conv2d(x, module.weight, padding=module.padding, groups=module.groups)
+
+
+def gradients(module: DepthwiseConv2d, x: Tensor, output: Tensor) -> tuple[Tensor, ...]:
+    """Those of the input and of the kernel, for a fixed random gradient of the output."""
+    grad = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output)
+    return torch.autograd.grad(output, (x, module.weight), grad)
+
+
+@pytest.mark.parametrize('kernel_size', [1, 3, 5, 7, 9])
+@pytest.mark.parametrize('grid', [(6, 6), (5, 8), (1, 1), (2, 3), (4, 1)])
+@pytest.mark.parametrize('layout', [torch.channels_last, torch.contiguous_format])
+def test_outputs_and_gradients_are_those_of_torch(kernel_size, grid, layout):
+    module = convolution(kernel_size, dtype=torch.double)
+    x = grid_view(*grid, dtype=torch.double)
+    inner = x.contiguous(memory_format=layout)
+
+    ours, theirs = module(inner), plain(module, inner)
+
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    torch.testing.assert_close(gradients(module, x, ours), gradients(module, x, theirs))
+
+
+def test_first_and_second_gradients_agree_with_finite_differences():
+    module = DepthwiseConv2d(2, 5).double()
+    x = torch.randn(1, 2, 4, 3, dtype=torch.double, requires_grad=True)
+
+    def function(x: Tensor, weight: Tensor) -> Tensor:
+        return functional_call(module, {'weight': weight}, x)
+
+    assert torch.autograd.gradcheck(function, (x, module.weight))
+    assert torch.autograd.gradgradcheck(function, (x, module.weight))
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('compiled', [False, True])
+def test_autocast_convolves_in_its_type_and_returns_gradients_of_the_parameters(dtype, compiled):
+    module, x = convolution(), grid_view(5, 8)
+    run = torch.compile(module, backend='aot_eager', fullgraph=True) if compiled else module
+
+    with torch.autocast('cpu', dtype):
+        ours, theirs = run(x), plain(module, x)
+
+    assert ours.dtype == dtype
+    found = gradients(module, x, ours)
+    assert [grad.dtype for grad in found] == [torch.float32] * 2
+    precision = 4 * torch.finfo(dtype).eps
+    for grad, wanted in zip(found, gradients(module, x, theirs), strict=True):
+        assert (grad - wanted).abs().max() <= precision * wanted.abs().max()
+
+
+def test_a_compiled_graph_has_the_same_gradients_on_every_grid():
+    module = convolution()
+    compiled = torch.compile(module, backend='aot_eager', fullgraph=True, dynamic=True)
+
+    for grid in ((5, 8), (6, 3)):
+        x = grid_view(*grid)
+        ours = gradients(module, x, compiled(x))
+        torch.testing.assert_close(ours, gradients(module, x, plain(module, x)))
+
+
+@pytest.mark.parametrize('use_reentrant', [False, True])
+def test_activation_checkpointing_leaves_the_gradients_unchanged(use_reentrant):
+    module, x = convolution(), grid_view(5, 8)
+
+    def grads(output: Tensor) -> list[Tensor]:
+        x.grad = module.weight.grad = None
+        output.square().sum().backward()
+        return [x.grad, module.weight.grad]
+
+    ours = grads(checkpoint(module, x, use_reentrant=use_reentrant))
+
+    torch.testing.assert_close(ours, grads(module(x)))
+
+
+def test_an_input_or_kernel_that_does_not_learn_costs_no_gradient():
+    module, x = convolution(), grid_view(5, 8)
+
+    module(x.detach()).sum().backward()
+    assert module.weight.grad is not None
+    module.requires_grad_(False)
+    module(x).sum().backward()
+    assert x.grad is not None
+
+
+def test_a_traced_graph_has_a_plain_convolution():
+    traced = torch.jit.trace(convolution(), torch.randn(1, 6, 4, 4))
+
+    assert 'aten::_convolution' in str(traced.graph)
