@@ -95,8 +95,11 @@ class LIFEProjection(nn.Module):
         """Convolve the patches over their grid and pass the auxiliary tokens by: (B, N, C) → (B, N,
         C).
         """
+        # One split, unlike two slices, has one gradient to allocate and nothing to add up.
+        sizes = [tokens.num_aux, tokens.x.shape[1] - tokens.num_aux]
+        aux, patches = tokens.x.split(sizes, dim=1)
         # (B, H·W, C) → (B, H, W, C) → (B, C, H, W), a view in channels-last memory
-        x = depthwise(tokens.patches.unflatten(1, tokens.grid).permute(0, 3, 1, 2))
+        x = depthwise(patches.unflatten(1, tokens.grid).permute(0, 3, 1, 2))
         # (B, C, H, W) → (B, H, W, C) → (B, H·W, C)
         x = x.permute(0, 2, 3, 1).flatten(1, 2)
-        return torch.cat([tokens.aux, x], dim=1) if tokens.num_aux else x
+        return torch.cat([aux, x], dim=1) if tokens.num_aux else x
