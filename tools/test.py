@@ -13,12 +13,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmengine
-from mmengine.config import Config, ConfigDict
-from mmengine.dist import is_main_process
-from mmengine.registry import METRICS, RUNNERS
-from mmengine.runner import Runner
-
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import (
     add_config_arguments,
@@ -28,6 +22,12 @@ from mmtoken.runtime.cli import (
 )
 from mmtoken.runtime.config_check import check_config
 from mmtoken.runtime.config_files import check_files
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
+from mmengine.registry import METRICS, RUNNERS
+from mmengine.runner import Runner
 
 # What paints predictions in each library, for configs that do not say it themselves.
 PAINTERS = {

@@ -12,10 +12,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.checkpoints import check_device_for_amp, latest_checkpoint
 from mmtoken.runtime.cli import (
@@ -26,6 +22,10 @@ from mmtoken.runtime.cli import (
 )
 from mmtoken.runtime.config_check import check_config
 from mmtoken.runtime.config_files import check_files
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

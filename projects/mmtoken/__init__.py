@@ -1,11 +1,14 @@
 """Token-level vision transformers on OpenMMLab; importing the package registers all of it."""
 
-from .runtime.stack import require_stack
+from .errors import exit_tools_on_user_error
+from .runtime.stack import import_stack, require_stack
 
 __version__ = '0.1.0'
 
 # Before anything that imports OpenMMLab, so that a wrong installation is answered by a sentence.
-require_stack()
+with exit_tools_on_user_error():
+    require_stack()
+    import_stack()
 
 from . import convert, datasets, dense, life, vit  # noqa: E402
 from .runtime import strict_load  # noqa: E402

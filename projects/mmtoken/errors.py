@@ -3,11 +3,16 @@
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
-from typing import TypeVar
+from pathlib import Path
+from typing import NoReturn, TypeVar
 
 Result = TypeVar('Result')
+PACKAGE = Path(__file__).resolve().parent
+# Where this project's tools stand: in a checkout, and in an installed package.
+TOOLS = (PACKAGE.parents[1] / 'tools', PACKAGE / '.mim' / 'tools')
 
 
 class UserError(ValueError):
@@ -36,11 +41,28 @@ def exit_on_user_error(main: Callable[..., Result]) -> Callable[..., Result]:
         try:
             return main(*args, **kwargs)
         except UserError as error:
-            if os.environ.get('LOCAL_RANK', '0') == '0':
-                print(f'error: {error}', file=sys.stderr)
-            raise SystemExit(2) from None
+            _exit(error)
 
     return wrapped
+
+
+@contextmanager
+def exit_tools_on_user_error() -> Iterator[None]:
+    """The same for what a tool imports before its ``main``; elsewhere the error stays one."""
+    try:
+        yield
+    except UserError as error:
+        script = Path(getattr(sys.modules['__main__'], '__file__', None) or '').resolve()
+        if not set(TOOLS) & set(script.parents):
+            raise
+        _exit(error)
+
+
+def _exit(error: UserError) -> NoReturn:
+    """Print the sentence and end the program."""
+    if os.environ.get('LOCAL_RANK', '0') == '0':
+        print(f'error: {error}', file=sys.stderr)
+    raise SystemExit(2) from None
 
 
 def near_miss(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:

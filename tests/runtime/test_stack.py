@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.stack import LIBRARIES, STACKS, inspect_stack, require_stack
+from mmtoken.runtime.stack import (
+    LIBRARIES,
+    STACKS,
+    import_stack,
+    inspect_stack,
+    require_stack,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,3 +95,13 @@ def test_oldest_versions_are_those_of_the_requirements(stack):
 
     for library in LIBRARIES:
         assert f'{library.distributions[stack]}>={library.minimum[stack]}' in ranges
+
+
+def test_a_library_that_cannot_be_imported_is_named_with_the_reason(monkeypatch):
+    def fail(module: str) -> None:
+        raise AssertionError('MMCV==2.2.0 is used but incompatible.\nPlease install mmcv<2.2')
+
+    monkeypatch.setattr('mmtoken.runtime.stack.import_module', fail)
+
+    with pytest.raises(UserError, match=r"'mmengine' cannot be imported \(MMCV==2\.2\.0 is .*\)"):
+        import_stack()

@@ -21,15 +21,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import torch
-from benchmark_report import markdown
-from benchmark_rows import PRESETS, Case, Preset, Row, Step, config_preset, peak_memory
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 import mmtoken  # noqa: F401
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.tasks import write_json
 from mmtoken.runtime.tool_steps import environment
+
+import torch
+from benchmark_report import markdown
+from benchmark_rows import PRESETS, Case, Preset, Row, Step, config_preset, peak_memory
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 def parse_case(text: str) -> tuple[int, int]:

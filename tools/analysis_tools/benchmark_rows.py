@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mmtoken.errors import UserError
+from mmtoken.runtime.cli import load_config
+
 import torch
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
-
-from mmtoken.errors import UserError
-from mmtoken.runtime.cli import load_config
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmtoken.errors import UserError, exit_on_user_error
+from mmtoken.runtime.cli import add_config_arguments, load_config
+from mmtoken.runtime.config_check import check_config
+from mmtoken.tokens import Tokens
+
 import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
@@ -27,11 +32,6 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-
-from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.runtime.cli import add_config_arguments, load_config
-from mmtoken.runtime.config_check import check_config
-from mmtoken.tokens import Tokens
 
 aten = torch.ops.aten
 

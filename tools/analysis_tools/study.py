@@ -16,10 +16,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-from study_report import markdown, plot
-from study_runs import Run, check_budget, find_arm, load_study, run_config
-
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.launch import run_from_command_line
 from mmtoken.runtime.tasks import Task, text_digest, write_json
@@ -32,6 +28,10 @@ from mmtoken.runtime.tool_steps import (
     train_step,
     trained_iterations,
 )
+
+from mmengine.config import Config
+from study_report import markdown, plot
+from study_runs import Run, check_budget, find_arm, load_study, run_config
 
 TOOLS = Path(__file__).resolve().parents[1]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
-
 from mmtoken.errors import UserError
 from mmtoken.runtime.cli import load_config
+
+from mmengine.config import Config, ConfigDict
 
 REQUIRED = ('title', 'question', 'metrics', 'x', 'arms', 'control')
 OPTIONAL = ('options', 'subset')

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from mmtoken.datasets.digit_data import DigitDataOptions, is_written, write_digit_scenes
 from mmtoken.datasets.digit_scenes import DIFFICULTIES
 from mmtoken.errors import UserError, exit_on_user_error
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 HELP = {
     'cls_train': 'training images for classification',

@@ -15,10 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo_pictures import classification_picture, detection_picture, segmentation_picture
-from rich.console import Console
-from rich.table import Table
-
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import load_config
 from mmtoken.runtime.launch import cpu_count, run_from_command_line
@@ -33,6 +29,10 @@ from mmtoken.runtime.tool_steps import (
     test_step,
     train_step,
 )
+
+from demo_pictures import classification_picture, detection_picture, segmentation_picture
+from rich.console import Console
+from rich.table import Table
 
 TOOLS = Path(__file__).resolve().parents[1]
 DATA = Path('data/digit_scenes')

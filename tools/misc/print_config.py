@@ -10,11 +10,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config
-
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import add_config_arguments, load_config
 from mmtoken.runtime.config_check import check_config
+
+from mmengine.config import Config
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

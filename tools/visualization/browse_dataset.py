@@ -13,6 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmtoken.errors import UserError, exit_on_user_error
+from mmtoken.runtime.cli import add_config_arguments, load_config
+from mmtoken.runtime.config_check import check_config
+from mmtoken.runtime.config_files import check_files
+
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
@@ -21,11 +26,6 @@ from mmengine.runner import set_random_seed
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from rich.progress import track
-
-from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.runtime.cli import add_config_arguments, load_config
-from mmtoken.runtime.config_check import check_config
-from mmtoken.runtime.config_files import check_files
 
 PAINTERS = {
     'mmpretrain': dict(type='mmpretrain.UniversalVisualizer'),

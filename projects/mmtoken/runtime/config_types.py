@@ -8,7 +8,8 @@ from importlib import import_module
 from mmengine.registry import Registry, root
 from mmengine.utils import get_object_from_string
 
-from mmtoken.errors import UserError, near_miss
+from mmtoken.errors import near_miss
+from mmtoken.runtime.stack import import_failure
 
 # Where a name may be found that a library looks up outside its registries, by the config's key.
 _OPS = {'nms', 'dqs_cfg', 'roi_layer'}
@@ -33,11 +34,8 @@ def registries(scope: str) -> tuple[Registry, ...]:
         for registry in found:
             if registry.scope == scope:
                 registry.import_from_location()
-    except ImportError as error:
-        raise UserError(
-            f'the library {scope!r}, which the config uses, fails to import: {error}; '
-            'see tools/misc/check_env.py'
-        ) from error
+    except Exception as error:  # Compiled and version-checked, these fail in many ways.
+        raise import_failure(scope, error) from error
     mmengine = [item for item in vars(root).values() if isinstance(item, Registry)]
     return tuple(dict.fromkeys([*found, *mmengine]))
 

@@ -1,7 +1,7 @@
 """Which distribution of each OpenMMLab library is installed, and whether they go together.
 
-Reads package metadata only and imports nothing but the standard library, so that it is cheap, and
-can explain an installation in which nothing else can be imported.
+Reads package metadata and imports nothing but the standard library by itself, so that it is cheap,
+and can explain an installation in which nothing else can be imported.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+
+SEE = '`python tools/misc/check_env.py` says more'
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,38 @@ def require_stack(version_of: Callable[[str], str] = version) -> str:
     if stack.problems:
         from ..errors import UserError
 
-        raise UserError(stack.problems[0])
+        raise UserError(f'{stack.problems[0]}; {SEE}')
     return stack.name
+
+
+def import_stack() -> None:
+    """Import the libraries that ``import mmtoken`` needs.
+
+    Raises:
+        UserError: If one fails, as with an mmcv that was compiled for another torch.
+    """
+    for library in LIBRARIES:
+        if library.needed:
+            try:
+                import_module(library.module)
+            except Exception as error:  # Compiled and version-checked, these fail in many ways.
+                raise import_failure(library.module, error) from error
+
+
+def import_failure(library: str, error: Exception) -> Exception:
+    """The sentence about a library that cannot be imported.
+
+    Args:
+        library: Its import name.
+        error: What its import raised.
+
+    Returns:
+        A ``UserError``, to be raised.
+    """
+    from ..errors import UserError
+
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')
+    return UserError(f'the library {library!r} cannot be imported ({reason}); {SEE}')
 
 
 def _clash(versions: dict[str, str], counts: dict[str, int]) -> str:
