@@ -1,0 +1,25 @@
+"""Dense Attention Roll-Out: where detectors and segmentors looked for each class, and each token
+(LIFE, arXiv 2305.08551, whose abstract names the method; the definition is our design).
+"""
+
+from .capture import Capture, capture
+from .dense_rollout import ClassMaps, InstanceMap, dense_rollout
+from .explicit import explicit_matrix
+from .overlay import overlay, upsample
+from .roll import roll_back, token_rows
+from .token_sets import TokenSets, find_token_sets
+
+__all__ = [
+    'Capture',
+    'ClassMaps',
+    'InstanceMap',
+    'TokenSets',
+    'capture',
+    'dense_rollout',
+    'explicit_matrix',
+    'find_token_sets',
+    'overlay',
+    'roll_back',
+    'token_rows',
+    'upsample',
+]

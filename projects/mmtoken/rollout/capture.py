@@ -1,0 +1,170 @@
+"""One forward pass of a whole model, its own prediction unchanged, that remembers what entered each
+layer of the backbone.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.structures import BaseDataElement
+from torch import Tensor, nn
+
+from mmtoken.errors import UserError
+from mmtoken.tokens import Tokens
+from mmtoken.vit import TokenViT
+
+
+@dataclass
+class Step:
+    """A layer that ran, and the tokens that entered it."""
+
+    layer: nn.Module
+    tokens: Tokens
+
+
+@dataclass
+class Capture:
+    """What a model predicted for one image, and what entered the layers of its backbone.
+
+    Args:
+        model: The model.
+        sample: Its prediction, of whichever library.
+        steps: The layers that ran, in order; each ``tokens.x`` is (1, N, C).
+        image: The image as the pipeline left it, before normalization and padding, (3, h, w), blue
+            first as OpenMMLab's loaders have it.
+        left: The tokens that left the last layer.
+    """
+
+    model: BaseModel
+    sample: BaseDataElement
+    steps: list[Step]
+    image: Tensor
+    left: Tokens
+
+    @property
+    def backbone(self) -> TokenViT:
+        """The model's backbone."""
+        return self.model.backbone
+
+    def select(self, layers: tuple[int, int] | None) -> list[Step]:
+        """The steps of a layer range.
+
+        Args:
+            layers: First and last layer, both included; negatives count from the last one that ran;
+                None for all.
+
+        Raises:
+            UserError: If the range is not one of these layers.
+        """
+        count = len(self.steps)
+        first, last = layers or (0, -1)
+        places = [place + count if place < 0 else place for place in (first, last)]
+        if not 0 <= places[0] <= places[1] < count:
+            raise UserError(
+                f'layers {tuple(layers)} is no range of the {count} layers that ran; give the '
+                f'first and the last, within 0..{count - 1}'
+            )
+        return self.steps[places[0] : places[1] + 1]
+
+    def after(self, last: Step) -> Tokens:
+        """The tokens that left a step."""
+        place = next(i for i, step in enumerate(self.steps) if step is last)
+        return self.steps[place + 1].tokens if place + 1 < len(self.steps) else self.left
+
+    def token_size(self, grid: tuple[int, int]) -> tuple[float, float]:
+        """Height and width of a token of a grid, in pixels of the (padded) image."""
+        entered = self.steps[0].tokens.grid
+        patch = self.backbone.patch_size
+        return entered[0] * patch / grid[0], entered[1] * patch / grid[1]
+
+
+def capture(model: nn.Module, data: dict) -> Capture:
+    """Let a model predict one image, by its own `test_step`, and keep what entered each layer.
+
+    Args:
+        model: A segmentor, detector or classifier whose backbone is of the `TokenViT` family.
+        data: What its data loader yields for one image: ``inputs`` and ``data_samples`` of length
+            one. Neither is changed.
+
+    Returns:
+        The capture; L·N·C numbers of memory.
+
+    Raises:
+        UserError: If the backbone is none of the family, if there is not exactly one image, if
+            the model cannot take it, or if it looks at it in several pieces.
+    """
+    while is_model_wrapper(model):
+        model = model.module
+    backbone = _family_backbone(model)
+    image = _single_image(data, backbone)
+    steps, runs, left = [], [], []
+    training = model.training
+    with ExitStack() as stack, torch.no_grad():
+        stack.callback(model.train, training)
+        model.eval()
+        hooks = [backbone.register_forward_pre_hook(lambda _, inputs: runs.append(None))]
+        for layer in backbone.layers:
+            hooks += [
+                layer.register_forward_pre_hook(lambda _, i, m=layer: steps.append(Step(m, i[0]))),
+                layer.register_forward_hook(lambda _, i, out: left.append(out)),
+            ]
+        for hook in hooks:
+            stack.callback(hook.remove)
+        sample = _predict(model, data, image)
+    if len(runs) != 1:
+        raise UserError(
+            f'the model runs its backbone {len(runs)} times on this image, as for sliding windows '
+            'or test-time augmentation; a roll-out needs one run: set model.test_cfg.mode=whole'
+        )
+    return Capture(model, sample, steps, image, left[-1])
+
+
+def _family_backbone(model: nn.Module) -> TokenViT:
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, TokenViT):
+        raise UserError(
+            f'{type(model).__name__} has the backbone {type(backbone).__name__}, which is none of '
+            'the TokenViT family; only its attention carries the trace: use TokenViT or LIFEViT'
+        )
+    return backbone
+
+
+def _single_image(data: dict, backbone: TokenViT) -> Tensor:
+    if not isinstance(data, dict) or not {'inputs', 'data_samples'} <= data.keys():
+        raise UserError(
+            f'data is a {type(data).__name__} without inputs and data_samples; give what the test '
+            'data loader yields: dict(inputs=[image], data_samples=[sample])'
+        )
+    counts = len(data['inputs']), len(data['data_samples'])
+    if counts != (1, 1):
+        raise UserError(
+            f'data holds {counts[0]} images and {counts[1]} data samples; give one of each'
+        )
+    image = data['inputs'][0]
+    channels = backbone.patch_embed.projection.in_channels
+    if not isinstance(image, Tensor) or image.ndim != 3 or len(image) != channels:
+        raise UserError(
+            f'the image has shape {tuple(getattr(image, "shape", ()))}; the model takes '
+            f'({channels}, height, width)'
+        )
+    return image
+
+
+def _predict(model: BaseModel, data: dict, image: Tensor) -> BaseDataElement:
+    # Copied, because preprocessors and heads write into the samples.
+    data = dict(data, data_samples=deepcopy(data['data_samples']))
+    try:
+        (sample,) = model.test_step(data)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError, ValueError, TypeError, KeyError) as error:
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f'the model cannot take the image of shape {tuple(image.shape)}: {reason}; prepare it '
+            'with the test pipeline of its config'
+        ) from error
+    return sample

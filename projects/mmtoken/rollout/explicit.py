@@ -1,0 +1,83 @@
+"""The roll-out from explicit N×N matrices, for what the trace cannot do: other fusions of the heads
+than their mean, and discarding weak attention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmtoken.errors import UserError
+from mmtoken.tokens import Tokens
+from mmtoken.vit import TokenAttention, TokenBlock
+
+from .capture import Step
+
+FUSIONS = {
+    'mean': lambda heads: heads.mean(dim=0),
+    'min': lambda heads: heads.amin(dim=0),
+    'max': lambda heads: heads.amax(dim=0),
+}
+
+
+@torch.no_grad()
+def roll_back_explicitly(
+    steps: Sequence[Step], weights: Tensor, head_fusion: str, discard_ratio: float
+) -> Tensor:
+    """As `roll_back`, (S, N) → (S, N), with one explicit N×N matrix at a time."""
+    for step in reversed(steps):
+        weights = weights @ explicit_matrix(step, head_fusion, discard_ratio)
+    return weights
+
+
+@torch.no_grad()
+def explicit_matrix(step: Step, head_fusion: str = 'mean', discard_ratio: float = 0.0) -> Tensor:
+    """½(Ā + I) of one layer, Ā its fused attention with rows that sum to 1.
+
+    Args:
+        step: The layer and the tokens that entered it.
+        head_fusion: 'mean', 'min' or 'max' over the heads (Abnar & Zuidema, arXiv 2005.00928, take
+            the mean); the rows of the other two are scaled to the sum 1.
+        discard_ratio: Share of each row, its weakest weights, that is set to zero before the row is
+            scaled to the sum 1 (our design, after a habit of roll-out tools). Each row keeps one
+            weight at least.
+
+    Returns:
+        (N, N), or (N', N) for a layer that pools.
+
+    Raises:
+        UserError: If the fusion is unknown or the ratio is not in [0, 1).
+    """
+    if head_fusion not in FUSIONS:
+        raise UserError(f'head_fusion {head_fusion!r} is unknown; use one of {sorted(FUSIONS)}')
+    if not 0 <= discard_ratio < 1:
+        raise UserError(f'discard_ratio {discard_ratio} is not in [0, 1); 0 discards nothing')
+    layer, tokens = step.layer, step.tokens
+    identity = torch.eye(tokens.x.shape[1], device=tokens.x.device)
+    if not isinstance(layer, TokenBlock):
+        # A layer without attention of its own, such as pooling, has nothing to fuse.
+        return layer(tokens.with_(trace=identity[None])).trace[0]
+    heads = _attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x)))
+    fused = FUSIONS[head_fusion](heads)
+    if discard_ratio:
+        weakest = fused.argsort(dim=-1)[:, : int(discard_ratio * fused.shape[-1])]
+        fused = fused.scatter(-1, weakest, 0.0)
+    return (fused / fused.sum(dim=-1, keepdim=True) + identity) / 2
+
+
+def _attention(attention: TokenAttention, tokens: Tokens) -> Tensor:
+    """softmax(q·k^T/√d) of every head, (h, N, N); windows as a mask."""
+    q, k, _ = (
+        t[0].unflatten(-1, (attention.num_heads, -1)).transpose(0, 1) for t in attention.qkv(tokens)
+    )
+    scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+    size, num_aux = attention.window_size, tokens.num_aux
+    if size:
+        rows, columns = (torch.arange(n, device=scores.device) // size for n in tokens.grid)
+        # The window of every patch: (H, W) → (H·W)
+        window = (rows[:, None] * tokens.grid[1] + columns).flatten()
+        apart = window[:, None] != window
+        scores[:, num_aux:, num_aux:].masked_fill_(apart, -torch.inf)
+    return scores.softmax(dim=-1)
