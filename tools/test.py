@@ -22,6 +22,7 @@ from mmtoken.runtime.cli import (
 )
 from mmtoken.runtime.config_check import check_config
 from mmtoken.runtime.config_files import check_files
+from mmtoken.runtime.distributed import prepare_launch
 
 import mmengine
 from mmengine.config import Config, ConfigDict
@@ -209,6 +210,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     check_config(cfg, needs=('model', 'test_dataloader', 'test_cfg', 'test_evaluator'))
     apply_flags(cfg, args)
     check_files(cfg, loaders=('test_dataloader',))
+    prepare_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if args.out and args.out_item == 'pred' and Path(args.out).suffix:
         scope = cfg.get('default_scope')

@@ -22,6 +22,7 @@ from mmtoken.runtime.cli import (
 )
 from mmtoken.runtime.config_check import check_config
 from mmtoken.runtime.config_files import check_files
+from mmtoken.runtime.distributed import prepare_launch
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
@@ -127,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_config(cfg, needs=('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'))
     apply_flags(cfg, args)
     check_files(cfg, loaders=('train_dataloader', 'val_dataloader'))
+    prepare_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()
 

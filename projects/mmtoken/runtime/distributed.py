@@ -1,0 +1,70 @@
+"""Start the processes of a distributed run, on CPUs too, where mmengine cannot."""
+
+import os
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from mmtoken.errors import UserError
+
+# What each launcher's own program sets, and the command that makes use of it.
+_VARIABLES = {
+    'pytorch': ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'mpi': (
+        'OMPI_COMM_WORLD_RANK',
+        'OMPI_COMM_WORLD_LOCAL_RANK',
+        'OMPI_COMM_WORLD_SIZE',
+        'MASTER_ADDR',
+    ),
+}
+_STARTERS = {'pytorch': 'tools/dist_*.sh or torchrun', 'slurm': 'tools/slurm_*.sh', 'mpi': 'mpirun'}
+
+
+def prepare_launch(cfg: Config) -> None:
+    """Check that the launcher has started this process, and let CPUs train together with gloo.
+
+    On a machine without a GPU, mmengine would look for one to put the process on, and hand its
+    number to torch's ``DistributedDataParallel``.
+
+    Args:
+        cfg: The config with its ``launcher``; changed in place on a CPU.
+
+    Raises:
+        UserError: If a variable of the launcher is not set, or if there are more processes than
+            GPUs.
+    """
+    launcher = cfg.launcher
+    if launcher == 'none':
+        return
+    missing = [name for name in _VARIABLES[launcher] if name not in os.environ]
+    if missing:
+        raise UserError(
+            f'--launcher {launcher}: {", ".join(missing)} is not set in the environment; start '
+            f'the processes with {_STARTERS[launcher]}, or leave out --launcher'
+        )
+    processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    gpus = torch.cuda.device_count()
+    if 0 < gpus < processes:
+        raise UserError(
+            f'{processes} processes were started on a machine with {gpus} GPU(s); start one on each'
+        )
+    if get_device() == 'cpu':
+        _join_on_cpu(cfg)
+
+
+def _join_on_cpu(cfg: Config) -> None:
+    """Join the other processes, and keep the model's wrapper from asking for a GPU."""
+    if cfg.launcher != 'pytorch':
+        raise UserError(
+            f'--launcher {cfg.launcher} needs a GPU for each process, and torch sees none; on CPUs '
+            'start them with torchrun and --launcher pytorch'
+        )
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+    torch.distributed.init_process_group('gloo')
