@@ -10,10 +10,10 @@ with exit_tools_on_user_error():
     require_stack()
     import_stack()
 
-from . import convert, datasets, dense, life, vit  # noqa: E402
+from . import convert, datasets, dense, life, rollout, tl_align, vit  # noqa: E402
 from .runtime import strict_load  # noqa: E402
 from .safe_loading import allow_mmengine_checkpoints  # noqa: E402
 
 allow_mmengine_checkpoints()
 
-__all__ = ['convert', 'datasets', 'dense', 'life', 'strict_load', 'vit']
+__all__ = ['convert', 'datasets', 'dense', 'life', 'strict_load', 'tl_align', 'vit']

@@ -20,7 +20,7 @@ TIMM_NAMES = [
 ]
 
 
-@pytest.mark.parametrize('source', ['deit', 'timm'])
+@pytest.mark.parametrize('source', ['deit', 'timm', 'tl-align'])
 def test_distilled_deit_covers_model_exactly(source):
     model = MODELS.build(
         dict(

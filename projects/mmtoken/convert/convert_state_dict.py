@@ -36,7 +36,12 @@ _LIFE = [
     ),
 ]
 
-SOURCES = {'deit': _TIMM_VIT, 'timm': _TIMM_VIT, 'life': _LIFE + _TIMM_VIT}
+SOURCES = {
+    'deit': _TIMM_VIT,
+    'timm': _TIMM_VIT,
+    'tl-align': _TIMM_VIT,
+    'life': _LIFE + _TIMM_VIT,
+}
 
 
 def convert_state_dict(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -45,9 +50,9 @@ def convert_state_dict(state: Mapping[str, Tensor], source: str) -> dict[str, Te
 
     Args:
         state: Weights by the names of the other project.
-        source: 'deit' and 'timm' (timm's `VisionTransformer`, the names of facebookresearch/deit
-            too), or 'life' (NeurAI-Lab/LIFE; the model needs `aux_key='first'` to compute the same
-            function).
+        source: 'deit', 'timm' and 'tl-align' (timm's `VisionTransformer`, whose names
+            facebookresearch/deit and Euphoria16/TL-Align use too), or 'life' (NeurAI-Lab/LIFE; the
+            model needs `aux_key='first'` to compute the same function).
 
     Returns:
         The same tensors as `backbone.*` and `head.layers.*`, to be loaded strictly.

@@ -12,6 +12,7 @@ from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
 from .projections import build_projection
+from .widened_attention import widened_attention
 from .windows import window_mask, window_partition, window_reverse
 
 
@@ -26,9 +27,13 @@ def traced_attention(
     """softmax(q·kᵀ/√d)·v and, in the same fused call, the head-mean of that attention applied to
     the trace.
 
-    The traced channels are appended to v, and q and k zero-padded to the same width, so that no N×N
-    matrix is formed (`design.md`, "One mechanism for two papers"; our design). The width is padded
-    to a multiple of 8, which the fused CUDA kernels ask for.
+    The traced channels are appended to v, so that no N×N matrix is formed (`design.md`, "One
+    mechanism for two papers"; our design). The trace has a gradient with respect to the trace it
+    came from, where that requires one; otherwise it is detached, from q and k too.
+
+    Under mixed precision the trace stays in float32: attention sees how it differs from its mean,
+    as the sum of two numbers of the lower precision. Since the weights sum to 1, the mean itself
+    passes exactly, and what is left is small and rounds little.
 
     Args:
         q: Queries, (B, h, Q, d).
@@ -45,20 +50,37 @@ def traced_attention(
     scale = q.shape[-1] ** -0.5
     if trace is None:
         return F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=scale), None
-    # (B, N, M) → (B, h, N, M)
-    traced = trace.to(v.dtype).unsqueeze(1).expand(-1, q.shape[1], -1, -1)
     if dropout > 0:
         _, mixed = traced_attention(q, k, v[..., :0], trace, mask)
         return F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=scale), mixed
-    width = max(q.shape[-1], v.shape[-1] + traced.shape[-1])
-    width += -width % 8
-    v_width = v.shape[-1]
-    v = F.pad(torch.cat([v, traced], dim=-1), (0, width - v_width - traced.shape[-1]))
-    q, k = (F.pad(t, (0, width - t.shape[-1])) for t in (q, k))
-    out = F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
-    # (B, h, Q, M) → (B, Q, M)
-    mixed = out[..., v_width : v_width + traced.shape[-1]].mean(dim=1).to(trace.dtype)
-    return out[..., :v_width], mixed
+    q, k, v = (_autocast(t) for t in (q, k, v))
+    mean, parts = _split(trace, v.dtype)
+    # (B, N, P·M) → (B, h, N, P·M)
+    parts = parts.unsqueeze(1).expand(-1, q.shape[1], -1, -1)
+    out, mixed = widened_attention(q, k, v, parts, mask)
+    # (B, h, Q, P·M) → (B, Q, P·M) → (B, Q, P, M) → (B, Q, M)
+    mixed = mixed.to(trace.dtype).mean(dim=1).unflatten(-1, (-1, trace.shape[-1])).sum(dim=-2)
+    return out, mixed + mean
+
+
+def _autocast(t: Tensor) -> Tensor:
+    """What autocast would make of an operand of the fused call, made before the trace joins it."""
+    device = t.device.type
+    if t.dtype != torch.float32 or not torch.is_autocast_enabled(device):
+        return t
+    return t.to(torch.get_autocast_dtype(device))
+
+
+def _split(trace: Tensor, dtype: torch.dtype) -> tuple[Tensor | float, Tensor]:
+    """The trace as a mean over the tokens and P parts of a type, (B, N, P·M), that add up to the
+    rest: one part where the type holds the trace exactly, else two and the mean.
+    """
+    if torch.finfo(dtype).eps <= torch.finfo(trace.dtype).eps:
+        return 0.0, trace.to(dtype)
+    mean = trace.mean(dim=1, keepdim=True)
+    rest = trace - mean
+    high = rest.to(dtype)
+    return mean, torch.cat([high, (rest - high).to(dtype)], dim=-1)
 
 
 class TokenAttention(nn.Module):

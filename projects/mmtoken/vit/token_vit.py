@@ -145,32 +145,41 @@ class TokenViT(BaseModule):
         self._freeze()
         self._register_load_state_dict_pre_hook(adapt_position_on_load, with_module=True)
 
-    def forward(self, images: Tensor, trace: Tensor | None = None):
+    def forward(self, images: Tensor, trace: Tensor | None = None, trace_from: int = 0):
         """Turn images into features.
 
         Args:
             images: (B, in_channels, height, width), any height and width.
-            trace: w₀ (B, A + H·W, M) to carry through every layer that runs, or None.
+            trace: w₀ (B, A + H·W, M) to carry through the layers, or None.
+            trace_from: The first layer it is carried through; negatives count from the last one
+                that runs.
 
         Returns:
             The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair
             of that tuple and w_L (B, A + H·W, M).
         """
-        tokens = self.embed(images).with_(trace=trace)
-        if trace is not None and trace.shape[:2] != tokens.x.shape[:2]:
-            raise UserError(
-                f'trace has shape {tuple(trace.shape)}; expected (B, A + H*W, M) = '
-                f'({len(images)}, {tokens.x.shape[1]}, M) for the grid '
-                f'{tokens.grid[0]}x{tokens.grid[1]}'
-            )
-        outs = {}
-        for index, layer in enumerate(self.layers[: max(self.out_indices) + 1]):
+        tokens, outs = self.embed(images), {}
+        layers = self.layers[: max(self.out_indices) + 1]
+        start = range(len(layers))[trace_from]
+        for index, layer in enumerate(layers):
+            if index == start:
+                tokens = self._start_trace(tokens, trace)
             recompute = self.with_cp and torch.is_grad_enabled()
             tokens = checkpoint(layer, tokens, use_reentrant=False) if recompute else layer(tokens)
             if index in self.out_indices:
                 outs[index] = self._output(tokens)
         outs = tuple(outs[index] for index in self.out_indices)
         return outs if trace is None else (outs, tokens.trace)
+
+    @staticmethod
+    def _start_trace(tokens: Tokens, trace: Tensor | None) -> Tokens:
+        if trace is not None and trace.shape[:2] != tokens.x.shape[:2]:
+            raise UserError(
+                f'trace has shape {tuple(trace.shape)}; expected (B, A + H*W, M) = '
+                f'({len(tokens.x)}, {tokens.x.shape[1]}, M) for the grid '
+                f'{tokens.grid[0]}x{tokens.grid[1]}'
+            )
+        return tokens.with_(trace=trace)
 
     def embed(self, images: Tensor) -> Tokens:
         """Patch embedding, auxiliary tokens and position embedding: images → the first layer's

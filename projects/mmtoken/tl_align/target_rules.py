@@ -1,0 +1,83 @@
+"""How much of a mixed image's target is its own label: TL-Align, TransMix, CutMix.
+
+A rule says what trace the backbone carries, from which layer, and turns what comes out into the
+own-label weight w of each token that is classified: the target is w·e(y) + (1 − w)·e(y′).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .patch_cutmix import Mixed
+
+# (B, A + H·W, M) → (B, T, M): what the T outputs of the backbone that are classified see of the
+# tokens.
+Readout = Callable[[Tensor], Tensor]
+
+
+class CutMixRule:
+    """w = λ, the share of own patches (Yun et al., ICCV 2019)."""
+
+    trace_from = 0
+
+    def start(self, mixed: Mixed, num_aux: int) -> Tensor | None:
+        """The trace that enters the layer `trace_from`, (B, A + H·W, M), or None for none."""
+        return None
+
+    def own_weight(
+        self, mixed: Mixed, start: Tensor | None, trace: Tensor | None, read: Readout
+    ) -> Tensor:
+        """The own-label weight of each classified output, (B, T) or (B, 1).
+
+        Args:
+            mixed: The mixed batch.
+            start: The trace that entered, (B, A + H·W, M).
+            trace: What the last layer leaves of it, (B, A + H·W, M).
+            read: What the classified outputs see of the tokens.
+        """
+        return mixed.lam[:, None]
+
+
+class TLAlignRule(CutMixRule):
+    """w follows the tokens through every layer: (∏ ½(Ā + I))·[λ; 1 − M] (arXiv 2210.06455; released
+    code, whose K-channel labels are w·e(y) + (1 − w)·e(y′) of these weights).
+    """
+
+    def start(self, mixed: Mixed, num_aux: int) -> Tensor:
+        """[λ; 1 − M]: auxiliary tokens the ratio, patches whose they are; (B, A + H·W, 1)."""
+        aux = mixed.lam[:, None].expand(-1, num_aux)
+        return torch.cat([aux, 1 - mixed.mask.flatten(1).to(aux.dtype)], dim=1).unsqueeze(-1)
+
+    def own_weight(self, mixed: Mixed, start: Tensor, trace: Tensor, read: Readout) -> Tensor:
+        """What the classified tokens end with, (B, T)."""
+        return read(trace).squeeze(-1)
+
+
+class TransMixRule(CutMixRule):
+    """Half λ, half the share of the last layer's attention that own patches get (Chen et al., CVPR
+    2022; Beckschen/TransMix).
+
+    That attention is the class token's to the patches, mean over heads. Where the mean of the
+    patches is classified, it is the mean of theirs (our design; TransMix needs a class token).
+    """
+
+    trace_from = -1
+
+    def start(self, mixed: Mixed, num_aux: int) -> Tensor:
+        """Two channels, own patches and all patches, zero on auxiliary tokens; (B, A + H·W, 2)."""
+        own = 1 - mixed.mask.flatten(1).to(mixed.lam.dtype)
+        patches = torch.stack([own, torch.ones_like(own)], dim=-1)
+        return F.pad(patches, (0, 0, num_aux, 0))
+
+    def own_weight(self, mixed: Mixed, start: Tensor, trace: Tensor, read: Readout) -> Tensor:
+        """½(λ + attention to own patches / attention to patches), (B, T)."""
+        # The layer leaves ½(Ā·start + start).
+        own, patches = read(2 * trace - start).unbind(dim=-1)
+        return 0.5 * (mixed.lam[:, None] + own / patches)
+
+
+TARGET_RULES = {'tl_align': TLAlignRule, 'transmix': TransMixRule, 'cutmix': CutMixRule}
