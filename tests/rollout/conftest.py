@@ -50,7 +50,7 @@ def build():
 
 @pytest.fixture
 def image_data():
-    """A function that packs a random image as a data loader does: image_data('detector', 40, 56)."""
+    """A function that packs a random image: image_data('detector', 40, 56)."""
 
     def make(kind, height, width):
         generator = torch.Generator().manual_seed(1)

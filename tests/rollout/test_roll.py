@@ -9,6 +9,7 @@ from mmtoken.rollout import explicit_matrix, roll_back, token_rows
 from mmtoken.rollout.capture import Step
 from mmtoken.rollout.explicit import roll_back_explicitly
 from mmtoken.vit import TokenViT
+from mmtoken.vit.transposed_attention import NUMBERS
 
 ARCH = dict(embed_dims=24, num_layers=3, num_heads=3, feedforward_channels=48)
 
@@ -153,8 +154,9 @@ class Largest(TorchDispatchMode):
         return out
 
 
-def test_no_matrix_of_all_pairs_of_tokens_is_formed():
+def test_no_matrix_of_all_pairs_of_tokens_is_formed(monkeypatch):
     # 577 tokens of 24 channels: all pairs are 332,929 numbers, the MLP's hidden ones 27,696.
+    monkeypatch.setitem(NUMBERS, 'cpu', 2**14)
     steps = steps_of(backbone_of(), (96, 96))
     weights = torch.rand(2, 577)
 

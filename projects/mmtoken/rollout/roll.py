@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmtoken.tokens import Tokens
 
@@ -37,10 +38,22 @@ def _roll_back(steps: Sequence[Step], weights: Tensor) -> Tensor:
     for step in reversed(steps):
         tokens = step.tokens
         trace = gradient.new_zeros(1, tokens.x.shape[1], len(weights), requires_grad=True)
-        with torch.enable_grad():
+        with torch.enable_grad(), _frozen(step.layer):
             rolled = step.layer(tokens.with_(trace=trace)).trace
         (gradient,) = torch.autograd.grad(rolled, trace, gradient)
     return gradient[0].T
+
+
+@contextmanager
+def _frozen(layer: nn.Module) -> Iterator[None]:
+    """Let no parameter ask for a gradient, so that only the trace has one."""
+    asking = [parameter for parameter in layer.parameters() if parameter.requires_grad]
+    layer.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)
 
 
 @torch.no_grad()

@@ -1,0 +1,55 @@
+"""The gradient of attended values with respect to the values alone: transposed attention."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Numbers of the attention matrix that exist at a time: what a CPU core's cache holds, and what
+# keeps a GPU busy.
+NUMBERS = {'cpu': 2**19, 'cuda': 2**24}
+
+
+def transposed_attention(q: Tensor, k: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """softmax(q·kᵀ/√d)ᵀ·values, some rows of the softmax at a time (our design).
+
+    A fused kernel's backward pass forms the gradients of q and k along with it, at twice the cost.
+
+    Args:
+        q: Queries, (B, h, Q, d).
+        k: Keys, (B, h, N, d).
+        values: (B, h, Q, M).
+        mask: Which keys may be attended to, broadcastable to (B, h, 1, N), or None for all.
+
+    Returns:
+        (B, h, N, M).
+    """
+    q, keys = q * q.shape[-1] ** -0.5, k.transpose(-2, -1).contiguous()
+    numbers = NUMBERS.get(q.device.type, NUMBERS['cuda'])
+    rows = max(1, numbers // keys[..., 0, :].numel())
+    out = values.new_zeros(*k.shape[:-1], values.shape[-1])
+    for queries, part in zip(q.split(rows, dim=-2), values.split(rows, dim=-2), strict=True):
+        scores = queries @ keys
+        if mask is not None:
+            scores = scores.masked_fill_(~mask, -torch.inf)
+        # (B, h, N, rows) · (B, h, rows, M)
+        out += scores.softmax(dim=-1).transpose(-2, -1) @ part
+    return out
+
+
+class TransposedGradient(torch.autograd.Function):
+    """Attended values that are there already, with the gradient that leads to the values."""
+
+    @staticmethod
+    def forward(
+        ctx, values: Tensor, attended: Tensor, q: Tensor, k: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        ctx.save_for_backward(q, k, mask)
+        return attended.view_as(attended)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, mask = ctx.saved_tensors
+        return transposed_attention(q, k, gradient, mask), None, None, None, None
