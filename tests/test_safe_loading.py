@@ -1,12 +1,17 @@
 """Checkpoints as mmengine writes them load safely; code in them is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import load_checkpoint, save_checkpoint
 
+from mmtoken.errors import UserError
 from mmtoken.vit.pretrained import read_state
+
+CONFIG = str(Path(__file__).parents[1] / 'configs' / 'digits' / 'life-d6w96_digits-cls.py')
 
 
 def mmengine_checkpoint(path):
@@ -59,3 +64,85 @@ def test_getattr_of_anything_else_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match='cannot be read as weights'):
         read_state(tmp_path / 'reach.pth')
+
+
+class Payload:
+    """Pickles as code that creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return exec, (f'open({str(self.path)!r}, "w")',)
+
+
+@pytest.fixture
+def payload(tmp_path):
+    """A checkpoint with code in it, and the file that the code would create."""
+    created = tmp_path / 'created'
+    torch.save({'state_dict': {}, 'meta': Payload(created)}, tmp_path / 'payload.pth')
+    return tmp_path / 'payload.pth', created
+
+
+def test_mmengine_does_not_execute_what_is_in_a_file(payload):
+    file, created = payload
+
+    with pytest.raises(UserError, match='payload.pth cannot be read as weights'):
+        load_checkpoint(torch.nn.Linear(3, 2), str(file))
+
+    assert not created.exists()
+
+
+@pytest.mark.parametrize('name', ['https://host/payload.pth', 'torchvision://resnet18'])
+def test_mmengine_does_not_execute_what_it_downloads(payload, monkeypatch, name):
+    file, created = payload
+
+    def download(*args, **kwargs):
+        return torch.load(file, weights_only=False)
+
+    monkeypatch.setattr('mmengine.runner.checkpoint.load_url', download)
+
+    with pytest.raises(UserError, match=f'{name} cannot be read as weights'):
+        load_checkpoint(torch.nn.Linear(3, 2), name)
+
+    assert not created.exists()
+
+
+def test_a_download_of_weights_is_loaded(tmp_path, monkeypatch):
+    file = mmengine_checkpoint(tmp_path / 'epoch_3.pth')
+    monkeypatch.setattr(
+        'mmengine.runner.checkpoint.load_url', lambda *args, **kwargs: torch.load(file)
+    )
+
+    model = torch.nn.Linear(3, 2)
+    load_checkpoint(model, 'https://host/epoch_3.pth', strict=True)
+
+    assert torch.equal(model.weight, torch.ones(2, 3))
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    file = mmengine_checkpoint(tmp_path / 'epoch_3.pth')
+    file.write_bytes(file.read_bytes()[:-500])
+
+    with pytest.raises(UserError, match=r'epoch_3.pth cannot be read as weights \(RuntimeError\)'):
+        load_checkpoint(torch.nn.Linear(3, 2), str(file))
+
+
+@pytest.mark.parametrize('use', ['test', 'resume', 'load_from'])
+def test_the_tools_refuse_it_with_a_sentence(
+    payload, use, load_tool, capsys, tmp_path, digit_scenes
+):
+    file, created = payload
+    root = digit_scenes / 'classification'
+    options = [f'{name}_dataloader.dataset.data_root={root}' for name in ('train', 'val', 'test')]
+    arguments = {'test': [str(file)], 'resume': ['--resume', str(file)]}.get(use, [])
+    options += [f'load_from={file}'] if use == 'load_from' else []
+    options.append(f'experiment_name=payload-{use}')
+    tool = load_tool('test.py' if use == 'test' else 'train.py')
+
+    with pytest.raises(SystemExit) as exit_:
+        tool.main([CONFIG, *arguments, '--work-dir', str(tmp_path), '--cfg-options', *options])
+
+    assert exit_.value.code == 2
+    assert 'holds code, which is never executed' in capsys.readouterr().err
+    assert not created.exists()

@@ -12,8 +12,8 @@ with exit_tools_on_user_error():
 
 from . import convert, datasets, dense, life, rollout, tl_align, vit  # noqa: E402
 from .runtime import strict_load  # noqa: E402
-from .safe_loading import allow_mmengine_checkpoints  # noqa: E402
+from .safe_loading import install_safe_loaders  # noqa: E402
 
-allow_mmengine_checkpoints()
+install_safe_loaders()
 
-__all__ = ['convert', 'datasets', 'dense', 'life', 'strict_load', 'tl_align', 'vit']
+__all__ = ['convert', 'datasets', 'dense', 'life', 'rollout', 'strict_load', 'tl_align', 'vit']

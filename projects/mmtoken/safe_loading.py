@@ -1,17 +1,90 @@
-"""Let torch's safe unpickler read what mmengine itself writes into checkpoints, and nothing else.
+"""Let torch's safe unpickler read checkpoints, with what mmengine itself writes into them, and let
+nothing else read them.
 
 torch ≥ 2.6 loads tensors and plain containers only. mmengine's checkpoints also hold its log
 buffers, which mmengine 0.10.7 then cannot read back; allowing exactly those keeps resuming
-possible without executing anything from a file. (OneDL's mmengine loads whole checkpoints on its
-own terms, and falls back to unsafe unpickling with a warning; what we load goes through here.)
+possible without executing anything from a file. OneDL's mmengine answers what the safe unpickler
+refuses with the unsafe one, and both distributions use the unsafe one for downloads, so mmengine's
+loaders are replaced where it looks them up.
 """
 
-from collections.abc import Callable
+import functools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmtoken.errors import UserError
+
+Loader = Callable[..., Any]
+# torch's own switch, which holds even where a caller asks for full unpickling.
+_FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+
+
+def install_safe_loaders() -> None:
+    """Have mmengine read every checkpoint safely: local files, downloads and its named models."""
+    CheckpointLoader.register_scheme('', load_from_file, force=True)
+    for prefix, loader in list(CheckpointLoader._schemes.items()):
+        if loader.__module__.startswith('mmengine.'):
+            CheckpointLoader.register_scheme(prefix, _forced(loader), force=True)
+
+
+def load_from_file(filename: str, map_location: Any = None) -> Any:
+    """Load a checkpoint file; nothing in it is executed.
+
+    Args:
+        filename: The file.
+        map_location: As of ``torch.load``.
+
+    Returns:
+        Its content.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UserError: If it is damaged, or holds anything but weights and what mmengine writes.
+    """
+    with _reading(filename):
+        return torch.load(Path(filename).expanduser(), map_location=map_location, weights_only=True)
+
+
+def _forced(loader: Loader) -> Loader:
+    """One of mmengine's loaders, held to the safe unpickler while it runs."""
+
+    @functools.wraps(loader)
+    def load(filename: str, *args: Any, **kwargs: Any) -> Any:
+        before = os.environ.get(_FORCE)
+        os.environ[_FORCE] = '1'
+        try:
+            with _reading(filename):
+                return loader(filename, *args, **kwargs)
+        finally:
+            os.environ.pop(_FORCE) if before is None else os.environ.update({_FORCE: before})
+
+    # Its own name, by which mmengine logs it, but not its module: it is wrapped once.
+    load.__module__ = __name__
+    return load
+
+
+@contextmanager
+def _reading(checkpoint: str) -> Iterator[None]:
+    """Allow what mmengine writes, and turn what torch raises into a sentence."""
+    allow_mmengine_checkpoints()
+    try:
+        yield
+    except (OSError, ImportError):  # No such file, no network, no client for it.
+        raise
+    except Exception as error:  # torch answers damaged files with whatever breaks first.
+        raise UserError(
+            f'checkpoint {checkpoint} cannot be read as weights ({type(error).__name__}); it is '
+            'damaged or holds code, which is never executed: save it again as a plain state dict'
+        ) from error
 
 
 def _buffer_method(owner: type, name: str) -> Callable:
@@ -28,8 +101,8 @@ def _buffer_method(owner: type, name: str) -> Callable:
 def allow_mmengine_checkpoints() -> None:
     """Register the classes of mmengine's own checkpoints with torch's safe unpickler.
 
-    To be called before each of our loads: OneDL's mmengine allows the same classes for the time of
-    a load of its own and afterwards forbids them again.
+    To be called before each load: OneDL's mmengine allows the same classes for the time of a load
+    of its own and afterwards forbids them again.
     """
     multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
     kinds = (np.float64, np.float32, np.int64, np.int32, np.uint32, np.uint8)

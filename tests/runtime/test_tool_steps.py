@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.tool_steps import (
@@ -26,7 +27,7 @@ from mmtoken.runtime.tool_steps import (
 def checkpoint(tmp_path):
     """A checkpoint with what mmengine writes that is no plain data."""
     path = tmp_path / 'epoch_2.pth'
-    content = {'meta': {'iter': 188, 'logs': Config(dict(a=1))}, 'optimizer': {}}
+    content = {'meta': {'iter': 188, 'logs': HistoryBuffer([1.0], [1])}, 'optimizer': {}}
     torch.save(content | {'state_dict': {'weight': torch.ones(2)}}, path)
     (tmp_path / 'last_checkpoint').write_text(str(path))
     return path

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmtoken.errors import UserError
 from mmtoken.runtime.checkpoints import latest_checkpoint
 from mmtoken.runtime.tasks import Step
+from mmtoken.safe_loading import load_from_file
 
 STACK = ('torch', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmsegmentation')
 ONEDL = {name: f'onedl-{name}' for name in STACK} | {'mmdet': 'onedl-mmdetection'}
@@ -132,7 +133,7 @@ def trained_iterations(checkpoint: Path) -> int:
     Returns:
         The number of optimizer iterations.
     """
-    return int(_read_own(checkpoint)['meta']['iter'])
+    return int(load_from_file(str(checkpoint))['meta']['iter'])
 
 
 def export_weights(checkpoint: Path, path: Path) -> None:
@@ -142,7 +143,7 @@ def export_weights(checkpoint: Path, path: Path) -> None:
         checkpoint: A checkpoint of one of our own runs.
         path: The file to write.
     """
-    torch.save({'state_dict': _read_own(checkpoint)['state_dict']}, path)
+    torch.save({'state_dict': load_from_file(str(checkpoint))['state_dict']}, path)
 
 
 def environment() -> dict[str, Any]:
@@ -192,8 +193,3 @@ def script(path: Path) -> list[str]:
         This interpreter and the script, relative to the current folder.
     """
     return [sys.executable, os.path.relpath(path)]
-
-
-def _read_own(checkpoint: Path) -> dict[str, Any]:
-    # In full, since its meta may hold any object; these files are our own children's.
-    return torch.load(checkpoint, map_location='cpu', weights_only=False)

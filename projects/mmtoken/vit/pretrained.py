@@ -7,13 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from mmengine.logging import print_log
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
-from torch.hub import load_state_dict_from_url
 
 from mmtoken.errors import UserError
-from mmtoken.safe_loading import allow_mmengine_checkpoints
 
 from .position import count_aux
 
@@ -98,23 +96,12 @@ def read_state(checkpoint: str) -> dict[str, Tensor]:
     Raises:
         UserError: If the file does not exist, is damaged, or holds anything but weights.
     """
-    if '://' in str(checkpoint):
-        loaded = load_state_dict_from_url(checkpoint, map_location='cpu', weights_only=True)
-    elif not Path(checkpoint).is_file():
+    if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
         raise UserError(
             f'checkpoint {checkpoint} does not exist; train it first, or set init_cfg to the file '
             'you have'
         )
-    else:
-        allow_mmengine_checkpoints()
-        try:
-            loaded = torch.load(checkpoint, map_location='cpu', weights_only=True)
-        except Exception as error:  # torch answers damaged files with whatever breaks first
-            raise UserError(
-                f'checkpoint {checkpoint} cannot be read as weights ({type(error).__name__}); it '
-                'is damaged or '
-                'holds code, which is never executed: save it again as a plain state dict'
-            ) from error
+    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
     if not isinstance(loaded, dict):
         raise UserError(
             f'checkpoint {checkpoint} holds a {type(loaded).__name__}, not a state dict; save '
