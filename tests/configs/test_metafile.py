@@ -1,4 +1,4 @@
-"""The model index of LIFE says of every config what its name and folder say of it."""
+"""The model indexes say of every config what its name and folder say of it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,34 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-INDEX = yaml.safe_load((ROOT / 'configs/life/metafile.yml').read_text(encoding='utf-8'))
+INDEXES = {
+    path.parent: yaml.safe_load(path.read_text(encoding='utf-8'))
+    for path in sorted((ROOT / 'configs').glob('*/metafile.yml'))
+}
+ENTRIES = [entry for index in INDEXES.values() for entry in index['Models']]
+COLLECTIONS = [collection for index in INDEXES.values() for collection in index['Collections']]
 
 
-@pytest.fixture(params=INDEX['Models'], ids=lambda entry: entry['Name'])
+@pytest.fixture(params=ENTRIES, ids=lambda entry: entry['Name'])
 def entry(request: pytest.FixtureRequest) -> dict:
     """One model of the index after the other."""
     return request.param
 
 
-def test_index_lists_every_config_once() -> None:
-    listed = [entry['Config'] for entry in INDEX['Models']]
+def test_model_index_imports_every_index() -> None:
+    imported = yaml.safe_load((ROOT / 'model-index.yml').read_text(encoding='utf-8'))['Import']
+
+    assert sorted(imported) == [
+        (folder / 'metafile.yml').relative_to(ROOT).as_posix() for folder in INDEXES
+    ]
+
+
+@pytest.mark.parametrize('folder', INDEXES, ids=lambda folder: folder.name)
+def test_index_lists_every_config_once(folder: Path) -> None:
+    listed = [entry['Config'] for entry in INDEXES[folder]['Models']]
 
     assert sorted(listed) == sorted(
-        path.relative_to(ROOT).as_posix() for path in (ROOT / 'configs/life').glob('*.py')
+        path.relative_to(ROOT).as_posix() for path in folder.glob('*.py')
     )
 
 
@@ -30,7 +44,7 @@ def test_entry_is_named_like_its_config(entry: dict) -> None:
 
 
 def test_entry_belongs_to_a_collection(entry: dict) -> None:
-    assert entry['In Collection'] in [collection['Name'] for collection in INDEX['Collections']]
+    assert entry['In Collection'] in [collection['Name'] for collection in COLLECTIONS]
 
 
 def test_results_are_labelled_as_the_papers(entry: dict) -> None:
@@ -39,4 +53,4 @@ def test_results_are_labelled_as_the_papers(entry: dict) -> None:
 
 
 def test_collection_has_a_readme() -> None:
-    assert all((ROOT / collection['README']).is_file() for collection in INDEX['Collections'])
+    assert all((ROOT / collection['README']).is_file() for collection in COLLECTIONS)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from mmtoken.errors import UserError
@@ -100,9 +101,52 @@ def test_ratios_are_taken_within_a_round():
 
     preset = Preset('t', [], [Ratio('b', 'a', 1.5)])
     # ratios 2, 1, 3: the median of ratios, not the ratio of medians (4 / 2)
-    found = compare(preset, {'a': [1.0, 4.0, 2.0], 'b': [2.0, 4.0, 6.0]})[0]
+    found = compare(preset, {'a': [1.0, 4.0, 2.0], 'b': [2.0, 4.0, 6.0]}, 224)[0]
     assert (found['low'], found['median'], found['high']) == (1.5, 2.0, 2.5)
     assert found['target'] == 1.5
+
+
+def test_target_may_depend_on_the_image_size():
+    from benchmark_rows import Ratio
+
+    ratio = Ratio('b', 'a', {224: 1.05})
+    assert [ratio.target_at(size) for size in (224, 512)] == [1.05, None]
+
+
+def test_tl_align_preset_names_the_targets():
+    from benchmark_rows import PRESETS
+
+    preset = PRESETS['tl_align']()
+    assert [row.name for row in preset.rows] == ['CutMix', 'TL-Align', 'TL-Align, K channels']
+    # 197 and 1,025 tokens
+    assert [preset.ratios[0].target_at(size) for size, _ in preset.cases] == [1.05, 1.15]
+
+
+@pytest.mark.parametrize('index', range(3))
+def test_tl_align_rows_take_a_training_step(index):
+    from benchmark_rows import PRESETS, Case, Step
+
+    step = Step(PRESETS['tl_align']().rows[index], Case(32, 2))
+    step.run()
+    assert all(p.grad is not None for p in step.model.parameters() if p.requires_grad)
+
+
+def test_k_channel_anchor_computes_what_tl_align_does():
+    from benchmark_rows import PRESETS
+
+    ours, anchor = (row.build(48) for row in PRESETS['tl_align']().rows[1:])
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    anchor.load_state_dict(ours.state_dict())
+    scores = nn.functional.one_hot(torch.arange(3), 1000).float()
+    mixed = ours.mixer.mix(torch.randn(3, 3, 48, 48))
+    losses = []
+    for model in (ours, anchor):
+        losses.append(model.mixed_loss(mixed, scores)['loss'])
+        losses[-1].backward()
+    torch.testing.assert_close(*losses)
+    for p, q in zip(ours.parameters(), anchor.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_life_preset_names_the_targets():

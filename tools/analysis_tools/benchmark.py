@@ -172,12 +172,13 @@ def quartiles(values: Sequence[float]) -> dict[str, float]:
     return {'median': median, 'low': low, 'high': high}
 
 
-def compare(preset: Preset, seconds: dict[str, list[float]]) -> list[dict[str, Any]]:
+def compare(preset: Preset, seconds: dict[str, list[float]], size: int) -> list[dict[str, Any]]:
     """The ratios of a preset, each taken within the rounds.
 
     Args:
         preset: Names the ratios.
         seconds: What :func:`time_rows` returns.
+        size: Image size, on which a target may depend.
 
     Returns:
         For each ratio its names, target and quartiles.
@@ -186,7 +187,8 @@ def compare(preset: Preset, seconds: dict[str, list[float]]) -> list[dict[str, A
     for ratio in preset.ratios:
         pairs = zip(seconds[ratio.row], seconds[ratio.base], strict=True)
         paired = quartiles([row / base for row, base in pairs])
-        found.append({'row': ratio.row, 'base': ratio.base, 'target': ratio.target} | paired)
+        target = ratio.target_at(size)
+        found.append({'row': ratio.row, 'base': ratio.base, 'target': target} | paired)
     return found
 
 
@@ -217,7 +219,7 @@ def measure(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
             for row in preset.rows:
                 memory = None if args.no_memory else peak_memory(row, case, torch.get_num_threads())
                 rows.append({'name': row.name, 'memory_mib': memory} | quartiles(seconds[row.name]))
-            ratios = compare(preset, seconds)
+            ratios = compare(preset, seconds, case.size)
             measured.append(
                 {'size': case.size, 'batch': case.batch, 'rows': rows, 'ratios': ratios}
             )

@@ -6,7 +6,7 @@ A preset is a list of rows and the ratios between them; a new one is a function 
 import multiprocessing
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -60,11 +60,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Time of one row over that of another, and the most it should be."""
+    """Time of one row over that of another, and the most it should be.
+
+    Args:
+        row: Name of the row.
+        base: Name of the other.
+        target: The most their ratio should be, or that by image size, or None.
+    """
 
     row: str
     base: str
-    target: float | None = None
+    target: float | Mapping[int, float] | None = None
+
+    def target_at(self, size: int) -> float | None:
+        """The target at an image size."""
+        return self.target.get(size) if isinstance(self.target, Mapping) else self.target
 
 
 @dataclass(frozen=True)
@@ -184,19 +194,22 @@ def backbone_loss(model: nn.Module, images: Tensor) -> Tensor:
     return sum(out.float().square().mean() for out in model(images))
 
 
-def build_classifier(backbone: dict[str, Any], img_size: int) -> nn.Module:
+def build_classifier(
+    backbone: dict[str, Any], img_size: int, model: dict[str, Any] = dict(type='ImageClassifier')
+) -> nn.Module:
     """A classifier of 1000 classes over a DeiT-T-sized backbone.
 
     Args:
         backbone: Its config, without the image size.
         img_size: Height and width in pixels.
+        model: Config of the classifier itself.
 
     Returns:
         The classifier.
     """
     head = dict(type='VisionTransformerClsHead', num_classes=1000, in_channels=192)
     backbone = dict(img_size=img_size, **backbone)
-    return MODELS.build(dict(type='ImageClassifier', backbone=backbone, head=head))
+    return MODELS.build(dict(model, backbone=backbone, head=head))
 
 
 def build_backbone(config: str, img_size: int) -> nn.Module:
@@ -243,6 +256,29 @@ def life_preset() -> Preset:
     return Preset(title, rows, ratios, ((224, 8), (512, 2)))
 
 
+def tl_align_preset() -> Preset:
+    """What aligned targets cost over CutMix's, and K-channel labels would, at DeiT-T's size."""
+    from benchmark_anchors import KChannelClassifier
+
+    def row(name: str, kind: str | type, **options: Any) -> Row:
+        model = dict(type=kind, **options)
+        backbone = dict(type='TokenViT', arch='deit-tiny', patch_size=16)
+        return Row(name, partial(build_classifier, backbone, model=model), classifier_loss)
+
+    rows = (
+        row('CutMix', 'TLAlignClassifier', target='cutmix'),
+        row('TL-Align', 'TLAlignClassifier'),
+        row('TL-Align, K channels', KChannelClassifier),
+    )
+    # 224 and 512 px are 197 and 1,025 tokens.
+    ratios = (
+        Ratio('TL-Align', 'CutMix', {224: 1.05, 512: 1.15}),
+        Ratio('TL-Align, K channels', 'CutMix'),
+    )
+    title = 'DeiT-T: CutMix, TL-Align, and TL-Align with K = 1000 label channels'
+    return Preset(title, rows, ratios, ((224, 8), (512, 2)))
+
+
 def config_preset(configs: dict[str, str]) -> Preset:
     """The backbones of some configs, each compared to the first.
 
@@ -260,4 +296,7 @@ def config_preset(configs: dict[str, str]) -> Preset:
     return Preset(f'Backbones: {", ".join(configs)}', rows, ratios)
 
 
-PRESETS: dict[str, Callable[[], Preset]] = {'life': life_preset}
+PRESETS: dict[str, Callable[[], Preset]] = {
+    'life': life_preset,
+    'tl_align': tl_align_preset,
+}

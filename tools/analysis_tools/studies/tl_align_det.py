@@ -1,0 +1,28 @@
+"""Mask R-CNN over LIFE-ViTs that were trained with CutMix and with TL-Align.
+
+Needs: the study tl_align_life with the same seeds, whose runs it starts from.
+Costs: 12 runs of as many iterations as those of the detection study; not measured.
+Command::
+
+    python tools/analysis_tools/study.py tools/analysis_tools/studies/tl_align_det.py --workers 2
+"""
+
+_base_ = './detection.py'  # metrics, schedule and the budget of every run
+
+
+def _arm(name, run):
+    """Fine-tune the backbone of a run of the study tl_align_life."""
+    checkpoint = f'{{studies}}/tl_align_life/{run}_6000_seed{{seed}}/final.pth'
+    options = {'model.backbone.init_cfg.checkpoint': checkpoint}
+    return dict(name=name, config=_base_._config, options=options)
+
+
+title = 'Mask R-CNN over LIFE-ViT from CutMix and from TL-Align, by the number of training scenes'
+question = (
+    'Is a backbone trained with aligned labels a better start for a detector? Both arms train it '
+    f'for {_base_._iterations} iterations of 8 scenes; each starts from the LIFE-ViT that the '
+    'study tl_align_life trained with the same seed on all images.'
+)
+x = dict(values=[dict(value=300), dict(value=1500)])
+arms = [_arm('CutMix', 'cutmix'), _arm('TL-Align', 'tl-align')]
+control = 'CutMix'

@@ -1,0 +1,24 @@
+"""What the labels of mixed images should be: none mixed, CutMix, TransMix, TL-Align, with LIFE.
+
+Costs: 24 runs of as many iterations as those of the classification study; not measured.
+Command::
+
+    python tools/analysis_tools/study.py tools/analysis_tools/studies/tl_align_life.py --workers 2
+"""
+
+_base_ = './tl_align_deit.py'
+
+title = 'Labels of mixed images with LIFE, by the number of training scenes'
+arms = [
+    dict(name='no mixing', config='configs/digits/life-d6w96_digits-cls.py'),
+    # The detection and segmentation studies of TL-Align start from these.
+    dict(
+        name='CutMix', config='configs/digits/cutmix-life-d6w96_digits-cls.py', keep_checkpoint=True
+    ),
+    dict(name='TransMix', config='configs/digits/transmix-life-d6w96_digits-cls.py'),
+    dict(
+        name='TL-Align',
+        config='configs/digits/tl-align-life-d6w96_digits-cls.py',
+        keep_checkpoint=True,
+    ),
+]
