@@ -27,7 +27,7 @@ class Linear(nn.Linear):
 
 def load(model, state, **options):
     StrictLoadHook(**options).after_load_checkpoint(
-        SimpleNamespace(model=model), {'state_dict': state}
+        SimpleNamespace(model=model, _load_from='epoch_3.pth'), {'state_dict': state}
     )
 
 
@@ -55,3 +55,10 @@ def test_partial_coverage_is_an_error_unless_allowed(state, named):
         load(nn.Linear(3, 2), state)
 
     load(nn.Linear(3, 2), state, allow_partial=True)
+
+
+def test_the_error_names_the_file_and_the_key_that_allows_it():
+    switch = r'set default_hooks\.strict_load\.allow_partial=True'
+
+    with pytest.raises(UserError, match=rf'the weights of epoch_3\.pth do not .* {switch}'):
+        load(nn.Linear(3, 2), {})

@@ -21,6 +21,10 @@ def adapt_position(
     """Make position embeddings of another model fit: resize the grid bicubically, drop surplus
     auxiliary rows.
 
+    A state dict does not say which grid its positions are of. As many positions as this grid has
+    are taken for its own: those of an 8×8 grid would pass as 4×16 ones, in the wrong places. Resize
+    such weights yourself before loading them.
+
     Args:
         pos_embed: (1, A′ + H′·W′, C), of a square grid H′ = W′ or of this very grid.
         source_aux: A′.

@@ -144,8 +144,16 @@ def load_pretrained(
     return coverage
 
 
-def enforce(coverage: Coverage, source: str, allow_partial: bool) -> None:
+def enforce(
+    coverage: Coverage, source: str, allow_partial: bool, switch: str = 'allow_partial=True'
+) -> None:
     """Log the coverage, or raise if it is not full and need be.
+
+    Args:
+        coverage: What was found.
+        source: What was loaded, in the plural.
+        allow_partial: Whether to go on with what fits.
+        switch: What the user can set to allow it.
 
     Raises:
         UserError: If the coverage is not full and `allow_partial` is off.
@@ -153,7 +161,6 @@ def enforce(coverage: Coverage, source: str, allow_partial: bool) -> None:
     if not coverage.complete and not allow_partial:
         raise UserError(
             f'{source} do not cover the model: {coverage}; use the matching checkpoint or model, '
-            'or set '
-            'allow_partial=True to load what fits'
+            f'or set {switch} to load what fits'
         )
     print_log(f'{source}: {coverage}', logger='current')
