@@ -22,7 +22,9 @@ from mmtoken.runtime.cli import (
 )
 from mmtoken.runtime.config_check import check_config
 from mmtoken.runtime.config_files import check_files
+from mmtoken.runtime.config_types import find_targets
 from mmtoken.runtime.distributed import prepare_launch
+from mmtoken.runtime.signature import accepted_keywords
 
 import mmengine
 from mmengine.config import Config, ConfigDict
@@ -186,11 +188,13 @@ def apply_out(cfg: Config, out: str, item: str) -> None:
     endings = ('.json', '.yaml', '.yml', '.pkl') if item == 'metrics' else ('.pkl', '.pickle')
     if out.endswith(endings):
         return
-    metric = cfg.get('test_evaluator')
-    writes_maps = cfg.get('default_scope') == 'mmseg' and item == 'pred' and not Path(out).suffix
-    if writes_maps and isinstance(metric, dict):
-        metric.output_dir = out
-        return
+    if cfg.get('default_scope') == 'mmseg' and item == 'pred' and not Path(out).suffix:
+        metrics = cfg.test_evaluator
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            targets = find_targets(metric.type, 'mmseg')
+            if any('output_dir' in accepted_keywords(target).names for target in targets):
+                metric.output_dir = out
+                return
     raise UserError(f'--out {out!r} must end in one of {", ".join(endings)}')
 
 

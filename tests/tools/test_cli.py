@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
+
+from mmtoken.errors import UserError
 
 REPO = Path(__file__).parents[2]
 CONFIG = str(REPO / 'configs' / 'digits' / 'life-d6w96_digits-cls.py')
@@ -112,6 +115,23 @@ def test_an_ending_that_predictions_cannot_have(answer, tmp_path):
     assert "--out 'predictions.txt' must end in one of .pkl, .pickle" in sentence
 
 
+def test_a_folder_of_label_maps_goes_to_the_metric_that_writes_them(load_tool):
+    writer, other = dict(type='IoUMetric'), dict(type='mmpretrain.Accuracy')
+
+    for metrics in (writer, [other, writer]):
+        cfg = Config(dict(default_scope='mmseg', test_evaluator=metrics))
+        load_tool('test.py').apply_out(cfg, 'maps', 'pred')
+        found = cfg.test_evaluator if metrics is writer else cfg.test_evaluator[1]
+        assert found.output_dir == 'maps'
+
+
+def test_a_folder_of_label_maps_that_no_metric_writes(load_tool):
+    cfg = Config(dict(default_scope='mmseg', test_evaluator=[dict(type='mmpretrain.Accuracy')]))
+
+    with pytest.raises(UserError, match="--out 'maps' must end in"):
+        load_tool('test.py').apply_out(cfg, 'maps', 'pred')
+
+
 def test_a_window_without_a_display(answer, monkeypatch):
     monkeypatch.setattr(sys, 'platform', 'linux')
     monkeypatch.delenv('DISPLAY', raising=False)
@@ -146,8 +166,6 @@ def test_the_record_of_a_moved_work_dir_is_understood(tmp_path):
 
 
 def test_resume_without_a_checkpoint_keeps_load_from_and_says_so(load_tool, capsys, tmp_path):
-    from mmengine.config import Config
-
     cfg = Config(dict(work_dir=str(tmp_path), load_from='weights.pth'))
 
     load_tool('train.py').apply_resume(cfg, 'auto')
