@@ -1,7 +1,6 @@
-"""The study: statistics, table, equal budgets, and runs through stand-ins for the tools."""
+"""The study: its file, equal budgets, and runs through stand-ins for the tools."""
 
 import json
-import math
 import shutil
 from pathlib import Path
 
@@ -98,85 +97,6 @@ def trained() -> list[str]:
     return Path('trained.txt').read_text().split()
 
 
-def entry(arm: str, x: int, seed: int, top1: float, iterations: int = 10) -> dict:
-    """One run as results.json holds it."""
-    return {
-        'arm': arm, 'x': x, 'seed': seed, 'metrics': {'top1': top1}, 'iterations': iterations,
-        'seconds': 60.0,
-    }  # fmt: skip
-
-
-def make_report(runs: list[dict]) -> dict:
-    """A report with two arms and two x values."""
-    return {
-        'title': 'Depth', 'question': 'Does depth help?',
-        'command': 'python study.py', 'runs': runs,
-        'metrics': [{'key': 'top1', 'name': 'top-1', 'unit': '%'}], 'date': '2026-01-01',
-        'x': {'name': 'scenes', 'log': True, 'values': [100, 1500]}, 'arms': ['Flat', 'Deep'],
-        'control': 'Flat', 'seeds': [0, 1, 2], 'workers': 2,
-        'environment': {'versions': {'torch': '2'}, 'processor': 'CPU', 'commit': 'abc'},
-    }  # fmt: skip
-
-
-def test_estimate_equals_hand_computation():
-    from study_report import estimate
-
-    found = estimate([2.0, 4.0, 9.0])
-    # mean 5, squares 9 + 1 + 16 = 26, std sqrt(13), t(0.975, 2) = 4.302653
-    assert found.mean == 5.0
-    assert found.std == pytest.approx(math.sqrt(13))
-    assert found.margin == pytest.approx(4.302653 * math.sqrt(13 / 3), rel=1e-6)
-
-
-def test_one_measurement_has_no_spread():
-    from study_report import estimate
-
-    found = estimate([3.0])
-    assert found.mean == 3.0 and math.isnan(found.std) and math.isnan(found.margin)
-
-
-def test_difference_pairs_by_seed():
-    from study_report import paired_difference
-
-    found = paired_difference({0: 12.0, 1: 23.0, 3: 99.0}, {1: 20.0, 0: 11.0, 2: 0.0})
-    # differences 1 and 3: std sqrt(2), t(0.975, 1) = 12.7062
-    assert (found.mean, found.count) == (2.0, 2)
-    assert found.margin == pytest.approx(12.7062, rel=1e-5)
-
-
-def test_no_common_seed_gives_no_difference():
-    from study_report import paired_difference
-
-    assert paired_difference({0: 1.0}, {1: 1.0}) is None
-
-
-def test_table_text():
-    from study_report import markdown
-
-    flat = [entry('Flat', 100, seed, 50.0 + seed) for seed in range(3)]
-    deep = [entry('Deep', 100, seed, 52.0 + 2 * seed) for seed in range(3)]
-    text = markdown(make_report(flat + deep + [entry('Flat', 1500, 0, 80.0, 1200)]))
-    assert '| scenes | iterations | Flat | Deep | Deep − Flat |' in text
-    assert '| 100 | 10 | 51.0 ± 1.0 | 54.0 ± 2.0 | +3.0 [+0.5, +5.5] |' in text
-    assert '| 1,500 | 1,200 | 80.0 | – | – |' in text
-
-
-def test_report_names_command_and_environment():
-    from study_report import markdown
-
-    text = markdown(make_report([entry('Flat', 100, 0, 50.0)]))
-    assert 'python study.py' in text and 'torch 2' in text and 'commit abc' in text
-
-
-def test_plot_is_a_picture(tmp_path):
-    from study_report import plot
-
-    runs = [entry(arm, x, seed, 50.0 + seed) for arm in ('Flat', 'Deep') for x in (100, 1500)
-            for seed in range(2)]  # fmt: skip
-    plot(make_report(runs), tmp_path / 'plot.png')
-    assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')
-
-
 def test_smaller_subset_is_part_of_the_larger():
     from study_runs import subset_indices
 
@@ -193,7 +113,7 @@ def test_subset_depends_on_the_seed():
 def test_unequal_budgets_are_refused():
     from study_runs import check_budget
 
-    runs = [entry('Flat', 100, 0, 50.0, 10), entry('Deep', 100, 0, 50.0, 12)]
+    runs = [dict(arm='Flat', x=100, iterations=10), dict(arm='Deep', x=100, iterations=12)]
     with pytest.raises(UserError, match='Deep trained 12 iterations at 100, and Flat trained 10'):
         check_budget(runs)
 
@@ -214,26 +134,47 @@ def test_unknown_name_in_a_study_is_refused(workplace):
         load_study(Path('depth.py'))
 
 
-def test_missing_weights_of_another_study_are_named(workplace):
-    from study_runs import Run, load_study, run_config
-
+def start_from_another_study() -> Path:
+    """Let the deep arm start from another study's weights, which are written too."""
     options = "options={'model.backbone.init_cfg': dict(checkpoint='{studies}/a/b_{seed}.pth')}"
     Path('depth.py').write_text(STUDY.replace("options={'model.backbone.depth': 2}", options))
-    with pytest.raises(UserError, match=r'work/a/b_1\.pth, which deep_2_seed1 starts from'):
-        run_config(load_study(Path('depth.py')), Run('Deep', 2, 1), Path('work/depth'))
+    weights = Path('work/a/b_0.pth')
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    return weights
+
+
+def test_missing_weights_of_another_study_are_named(workplace, capsys):
+    start_from_another_study().unlink()
+    with pytest.raises(SystemExit) as exit:
+        run_study('--seeds', '0')
+    assert exit.value.code == 2
+    assert 'work/a/b_0.pth, which deep_2_seed0 starts from' in capsys.readouterr().err
+    assert not Path('trained.txt').exists()
 
 
 def test_weights_of_another_study_are_inputs(workplace):
     from study_runs import Run, load_study, run_config
 
-    weights = Path('work/a/b_1.pth')
-    weights.parent.mkdir(parents=True)
-    weights.touch()
-    options = "options={'model.backbone.init_cfg': dict(checkpoint='{studies}/a/b_{seed}.pth')}"
-    Path('depth.py').write_text(STUDY.replace("options={'model.backbone.depth': 2}", options))
-    cfg, files = run_config(load_study(Path('depth.py')), Run('Deep', 2, 1), Path('work/depth'))
+    weights = start_from_another_study()
+    cfg, files = run_config(load_study(Path('depth.py')), Run('Deep', 2, 0), Path('work/depth'))
     assert files == [weights]
     assert cfg.model.backbone.init_cfg.checkpoint == str(weights)
+
+
+def test_other_weights_of_another_study_make_its_runs_run_again(workplace):
+    weights = start_from_another_study()
+    run_study('--seeds', '0')
+    weights.write_text('other')
+    run_study('--seeds', '0')
+    assert trained()[4:] == ['deep_2_seed0', 'deep_4_seed0']
+
+
+def test_report_only_needs_no_weights_of_another_study(workplace):
+    weights = start_from_another_study()
+    run_study('--seeds', '0')
+    weights.unlink()
+    assert len(run_study('--seeds', '0', '--report-only')['runs']) == 4
 
 
 def test_study_runs_every_arm_x_and_seed(workplace):

@@ -31,7 +31,7 @@ from mmtoken.runtime.tool_steps import (
 
 from mmengine.config import Config
 from study_report import markdown, plot
-from study_runs import Run, check_budget, find_arm, load_study, run_config
+from study_runs import Run, check_budget, check_inputs, find_arm, load_study, run_config
 
 TOOLS = Path(__file__).resolve().parents[1]
 
@@ -218,8 +218,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         return render(json.loads(results_file.read_text()), args.out)
     tasks = [make_task(study, run, args.work_dir) for run in grid]
     if args.report_only:
-        results = {task.name: found for task in tasks if (found := task.result())}
+        # What a run started from is needed no more, and may have been removed.
+        results = {task.name: found for task in tasks if (found := task.result(inputs_gone=True))}
         return write_report(study, collect(study, runs, results), args)
+    for task in tasks:
+        check_inputs(task)
     results = {}
 
     def settle(task: Task, result: dict[str, Any]) -> None:

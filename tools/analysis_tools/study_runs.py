@@ -8,6 +8,7 @@ from typing import Any
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.cli import load_config
+from mmtoken.runtime.tasks import Task
 
 from mmengine.config import Config, ConfigDict
 
@@ -94,25 +95,36 @@ def run_config(study: Config, run: Run, work_dir: Path) -> tuple[Config, list[Pa
         The config, and the files of other studies that it reads.
 
     Raises:
-        UserError: If a file of another study is not there, or an option does not fit.
+        UserError: If an option does not fit.
     """
     arm = find_arm(study, run.arm)
     point = next(point for point in study.x['values'] if point.value == run.x)
     options = {**study.options, **point.get('options', {}), **arm.get('options', {})}
     files: list[Path] = []
     options = {key: _resolve(value, run, work_dir, files) for key, value in options.items()}
-    for file in files:
-        if not file.exists():
-            raise UserError(
-                f'{file}, which {run.name} starts from, does not exist; run the study '
-                f'{file.parent.parent.name} with seed {run.seed} first'
-            )
     options['randomness.seed'] = run.seed
     cfg = load_config(arm.config, options)
     if study.subset is not None:
         indices = subset_indices(run.x, study.subset.total, run.seed)
         cfg.merge_from_dict({study.subset.key: indices})
     return cfg, files
+
+
+def check_inputs(task: Task) -> None:
+    """Look for the files of other studies that a run starts from.
+
+    Args:
+        task: The run's task.
+
+    Raises:
+        UserError: If one is not there.
+    """
+    for file in task.inputs:
+        if not file.exists():
+            raise UserError(
+                f'{file}, which {task.name} starts from, does not exist; run the study '
+                f'{file.parent.parent.name} with the same seed first'
+            )
 
 
 def check_budget(runs: Sequence[dict[str, Any]]) -> None:

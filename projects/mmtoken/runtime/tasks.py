@@ -68,11 +68,20 @@ class Task:
         """Sum of the steps' weights."""
         return sum(step.weight for step in self.steps)
 
-    def result(self) -> dict[str, Any] | None:
-        """What ``finished.json`` holds, or None if it is not there or answers another question."""
+    def result(self, inputs_gone: bool = False) -> dict[str, Any] | None:
+        """What ``finished.json`` holds, or None if it is not there or answers another question.
+
+        Args:
+            inputs_gone: Whether an input that is not there any more counts as unchanged.
+        """
         stamp = _read_json(self.folder / 'finished.json')
-        there = stamp is not None and all(path.exists() for path in self.outputs)
-        return stamp if there and stamp['question'] == self.question() else None
+        if stamp is None or not all(path.exists() for path in self.outputs):
+            return None
+        question = self.question()
+        if inputs_gone:
+            found = {path: digest for path, digest in question['inputs'].items() if digest}
+            question['inputs'] = stamp['question']['inputs'] | found
+        return stamp if stamp['question'] == question else None
 
     def question(self) -> dict[str, Any]:
         """Identity and input digests, as they read after a round trip through JSON."""
