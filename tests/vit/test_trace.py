@@ -106,3 +106,33 @@ def test_the_trace_does_not_change_the_attended_values():
 
     plain, _ = traced_attention(q, k, v)
     torch.testing.assert_close(traced, plain, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(('start', 'skipped'), [(0, 0), (2, 2), (-1, 2)])
+def test_a_trace_may_start_at_a_later_layer(start, skipped):
+    torch.manual_seed(0)
+    backbone = TokenViT(ARCH, 16, 4, out_type='raw').eval()
+    image, trace = torch.randn(1, 3, 16, 16), torch.rand(1, 17, 1)
+
+    with torch.no_grad():
+        features, mixed = backbone(image, trace, start)
+
+        tokens = backbone.embed(image)
+        for layer in backbone.layers[:skipped]:
+            tokens = layer(tokens)
+        tokens = tokens.with_(trace=trace)
+        for layer in backbone.layers[skipped:]:
+            tokens = layer(tokens)
+    assert torch.equal(mixed, tokens.trace)
+    torch.testing.assert_close(features, backbone(image), rtol=0, atol=1e-5)
+
+
+def test_a_traced_backbone_compiles_without_graph_breaks():
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    backbone = TokenViT(ARCH, 16, 4)
+    image, trace = torch.randn(2, 3, 16, 16), torch.rand(2, 17, 1)
+
+    compiled = torch.compile(backbone, backend='eager', fullgraph=True)
+
+    torch.testing.assert_close(compiled(image, trace), backbone(image, trace))

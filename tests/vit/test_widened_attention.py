@@ -1,0 +1,79 @@
+"""Attention to values and channels beside them: exact, and gradients of the values alone."""
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from mmtoken.vit import traced_attention
+from mmtoken.vit.widened_attention import widened_attention
+
+
+def tensors(queries=7, keys=9, width=6, dtype=torch.float32):
+    """q, k and v that require gradients, and three channels that do not."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(2, 3, queries, width), (2, 3, keys, width), (2, 3, keys, width), (2, 3, keys, 3)]
+    q, k, v, extra = (torch.randn(s, generator=generator, dtype=dtype) for s in shapes)
+    return q.requires_grad_(), k.requires_grad_(), v.requires_grad_(), extra
+
+
+def explicit(q, k, values, mask=None):
+    scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1) @ values
+
+
+MASK = torch.tensor([[[[True] * 6 + [False] * 3]]])
+
+
+@pytest.mark.parametrize('mask', [None, MASK], ids=['all keys', 'some keys'])
+@pytest.mark.parametrize('backend', [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
+def test_values_channels_and_gradients_are_those_of_explicit_attention(mask, backend):
+    q, k, v, extra = tensors()
+    with sdpa_kernel([backend, SDPBackend.MATH]):
+        out, beside = widened_attention(q, k, v, extra, mask)
+        weight = torch.randn(out.shape)
+        (out * weight).sum().backward()
+    found = [t.grad for t in (q, k, v)]
+
+    expected = explicit(q, k, v, mask)
+    gradients = torch.autograd.grad((expected * weight).sum(), (q, k, v))
+    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(beside, explicit(q, k, extra, mask).detach())
+    for ours, theirs in zip(found, gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('mask', [None, MASK], ids=['all keys', 'some keys'])
+def test_channels_without_gradient_have_none_from_q_and_k(mask):
+    _, beside = widened_attention(*tensors(), mask)
+
+    assert not beside.requires_grad
+
+
+def test_values_of_another_width_are_attended_to():
+    q, k, v, extra = tensors()
+
+    out, beside = widened_attention(q, k, v[..., :0], extra)
+
+    assert out.shape == (2, 3, 7, 0)
+    torch.testing.assert_close(beside, explicit(q, k, extra).detach())
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('sharpness', [0.3, 1.0, 2.0])
+def test_trace_of_twelve_layers_keeps_a_thousandth_in_half_the_bits(dtype, sharpness):
+    generator = torch.Generator().manual_seed(0)
+    trace = (torch.rand(2, 150, 1, generator=generator) < 0.4).float()
+    exact = trace
+    for _ in range(12):
+        q, k = (
+            (sharpness * torch.randn(2, 3, 150, 64, generator=generator)).to(dtype)
+            for _ in range(2)
+        )
+        trace = 0.5 * (traced_attention(q, k, q, trace)[1] + trace)
+        attended = explicit(q.float(), k.float(), exact.unsqueeze(1)).mean(1)
+        exact = 0.5 * (attended + exact)
+
+    assert trace.dtype == torch.float32
+    torch.testing.assert_close(trace, exact, rtol=0, atol=1e-3)
