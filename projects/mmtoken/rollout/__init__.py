@@ -3,23 +3,34 @@
 """
 
 from .capture import Capture, capture
-from .dense_rollout import ClassMaps, InstanceMap, dense_rollout
+from .dense_rollout import (
+    ClassMaps,
+    InstanceMap,
+    choose_classes,
+    class_names,
+    dense_rollout,
+    roll_maps,
+)
 from .explicit import explicit_matrix
 from .overlay import overlay, upsample
 from .roll import roll_back, token_rows
-from .token_sets import TokenSets, find_token_sets
+from .token_sets import TokenSet, TokenSets, find_token_sets
 
 __all__ = [
     'Capture',
     'ClassMaps',
     'InstanceMap',
+    'TokenSet',
     'TokenSets',
     'capture',
+    'choose_classes',
+    'class_names',
     'dense_rollout',
     'explicit_matrix',
     'find_token_sets',
     'overlay',
     'roll_back',
+    'roll_maps',
     'token_rows',
     'upsample',
 ]

@@ -1,0 +1,177 @@
+"""Show where a model looked: one picture a class, and a page to explore every token.
+
+Works for segmentors (mmsegmentation), detectors (mmdet) and classifiers (mmpretrain) whose backbone
+is of the TokenViT family::
+
+    python tools/visualization/dense_rollout.py CONFIG CHECKPOINT IMAGE... --out DIR
+
+DIR then holds <image>_<class>.png and index.html, which needs nothing else, no network either.
+"""
+
+import argparse
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+
+from mmtoken.errors import UserError, exit_on_user_error
+from mmtoken.rollout import (
+    capture,
+    choose_classes,
+    class_names,
+    find_token_sets,
+    overlay,
+    roll_maps,
+)
+from mmtoken.rollout.token_sets import WEIGHTS
+from mmtoken.runtime.cli import add_config_arguments, load_config
+from mmtoken.runtime.config_check import check_config
+from mmtoken.vit.pretrained import compare_state, enforce, read_state
+
+import numpy as np
+import torch
+from dense_rollout_page import image_entry, write_page
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from PIL import Image
+from rich.progress import track
+from torch import nn
+
+# Smaller images are enlarged by a whole factor, so that a map can be seen on them.
+MIN_SIDE = 320
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('images', nargs='+', type=Path, metavar='IMAGE', help='image files')
+    parser.add_argument('--out', type=Path, required=True, help='folder of the pictures and page')
+    parser.add_argument(
+        '--classes', nargs='+', help='class names (default: all that are predicted in an image)'
+    )
+    parser.add_argument(
+        '--weights',
+        choices=WEIGHTS,
+        default='hard',
+        help='whether a token counts for its class alone or for each by its probability '
+        '(default: %(default)s)',
+    )
+    parser.add_argument(
+        '--score-threshold',
+        type=float,
+        default=0.3,
+        help='detections below it do not count (default: %(default)s)',
+    )
+    parser.add_argument('--device', default='cpu', help='cpu or cuda (default: %(default)s)')
+    return parser.parse_args(argv)
+
+
+def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
+    """Build a config's model and load its weights strictly.
+
+    Args:
+        cfg: A config of any of the three libraries; its default scope is set.
+        checkpoint: The weights.
+        device: Where to.
+
+    Returns:
+        The model in evaluation mode; its `dataset_meta` has the names of the classes.
+
+    Raises:
+        UserError: If the weights are not there, damaged, or do not cover the model.
+    """
+    init_default_scope(cfg.default_scope)
+    settings = deepcopy(cfg.model)
+    if cfg.get('data_preprocessor'):
+        settings.setdefault('data_preprocessor', cfg.data_preprocessor)
+    # The checkpoint has all weights; those that training started from need not be there.
+    settings['backbone'].pop('init_cfg', None)
+    model = MODELS.build(settings)
+    state = read_state(checkpoint)
+    enforce(compare_state(model, state), f'checkpoint {checkpoint}', allow_partial=False)
+    model.load_state_dict(state)
+    dataset = _dataset(cfg)
+    names = (dataset.get('metainfo') or {}).get('classes')
+    names = names or (DATASETS.get(dataset.type).METAINFO or {}).get('classes')
+    model.dataset_meta = dict(classes=names or ())
+    return model.to(device).eval()
+
+
+def load_image(cfg: Config, path: Path) -> dict:
+    """One image through the config's test pipeline, without annotations.
+
+    Args:
+        cfg: The config; its default scope is set.
+        path: The image.
+
+    Returns:
+        What the test data loader would yield for it.
+
+    Raises:
+        UserError: If the file is no image that can be read.
+    """
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (OSError, SyntaxError) as error:
+        raise UserError(
+            f'image {str(path)!r} cannot be read ({error}); give an image file, such as PNG or JPEG'
+        ) from error
+    steps = [step for step in _dataset(cfg).pipeline if 'LoadAnnotations' not in step.type]
+    packed = Compose(steps)(dict(img_path=str(path), img_id=0))
+    return dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
+
+
+def _dataset(cfg: Config) -> Config:
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
+def save_overlay(picture: np.ndarray, path: Path) -> None:
+    """Write a picture, enlarged by a whole factor where it is small."""
+    factor = -(-MIN_SIDE // min(picture.shape[:2]))
+    Image.fromarray(picture.repeat(factor, 0).repeat(factor, 1)).save(path)
+
+
+@exit_on_user_error
+def main(argv: Sequence[str] | None = None) -> None:
+    """Roll out from the command line.
+
+    Args:
+        argv: The arguments; ``sys.argv`` by default.
+    """
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    check_config(cfg, needs=('model', 'test_dataloader', 'default_scope'))
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        torch.empty(0, device=args.device)
+    except OSError as error:
+        raise UserError(f'--out {str(args.out)!r} is no folder ({error.strerror})') from error
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f'--device {args.device!r} is not here; use cpu ({error})') from error
+    model = load_model(cfg, args.checkpoint, args.device)
+    names = class_names(model)
+    entries = []
+    for path in track(args.images, description=f'rolling out into {args.out}'):
+        taken = capture(model, load_image(cfg, path))
+        sets = find_token_sets(taken, args.weights, args.score_threshold)
+        chosen = list(choose_classes(taken, sets.classes, args.classes).values())
+        for found, rolled in zip(chosen, roll_maps(taken, chosen), strict=True):
+            name = names[found.label] if names else found.label
+            save_overlay(overlay(rolled, taken), args.out / f'{path.stem}_{name}.png')
+        labels = {found.label for found in chosen}
+        instances = [found for found in sets.instances if found.label in labels]
+        entries.append(image_entry(path.name, taken, chosen, instances, names))
+    write_page(args.out / 'index.html', entries, title=Path(args.config).stem)
+    print(f'{args.out / "index.html"}: {len(entries)} images')
+
+
+if __name__ == '__main__':
+    main()
