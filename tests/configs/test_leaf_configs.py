@@ -9,9 +9,12 @@ import torch
 import yaml
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.hooks import CheckpointHook
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS
 from torch import nn
+
+from mmtoken.runtime.strict_load import StrictLoadHook
 
 
 def classification_batch(config: Config) -> dict:
@@ -144,7 +147,11 @@ def test_loaders_name_their_collate_function(config: Config) -> None:
         assert loader.collate_fn.type == collate
 
 
-def test_hooks_build(config: Config) -> None:
-    hooks = [*config.default_hooks.values(), *config.get('custom_hooks', [])]
+def test_hooks_hold_checkpoints_to_full_coverage_and_keep_two(config: Config) -> None:
+    """With one file only, a run that is killed while it saves would have none."""
+    built = [*config.default_hooks.values(), *config.get('custom_hooks', [])]
 
-    assert all(HOOKS.build(dict(hook)) is not None for hook in hooks)
+    hooks = [HOOKS.build(dict(hook)) for hook in built]
+
+    assert [hook.allow_partial for hook in hooks if isinstance(hook, StrictLoadHook)] == [False]
+    assert [hook.max_keep_ckpts for hook in hooks if isinstance(hook, CheckpointHook)] == [2]
