@@ -11,7 +11,7 @@ _base_ = [
     '../_base_/schedules/digits_cls_adamw.py',
     '../_base_/default_runtime.py',
 ]
-# 6,000 images / 64 = 94 iterations an epoch; x 16 epochs = 1,504.
+# 6,000 images / 32 = 188 iterations an epoch; x 8 epochs = 1,504.
 
 model = dict(
     backbone=dict(

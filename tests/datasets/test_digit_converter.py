@@ -52,7 +52,7 @@ def test_other_options_for_an_existing_folder_exit_with_code_2(convert, tmp_path
         convert('--out', tmp_path / 'out', *COUNTS, '--difficulty', 'hard')
 
     assert exit_.value.code == 2
-    assert 'was made with difficulty medium, not difficulty hard' in capsys.readouterr().err
+    assert 'was made with difficulty easy, not difficulty hard' in capsys.readouterr().err
 
 
 def test_a_file_in_place_of_the_folder_exits_with_code_2(convert, tmp_path, capsys):

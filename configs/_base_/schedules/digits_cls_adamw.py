@@ -2,7 +2,7 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmpretrain.TokenViTLayerDecayConstructor',
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
 )
 
@@ -20,13 +20,13 @@ param_scheduler = [
         eta_min_ratio=0.0,
         by_epoch=True,
         begin=1,
-        end=16,
+        end=8,
         convert_to_iter_based=True,
     ),
 ]
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=16, val_interval=4)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=2)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
-auto_scale_lr = dict(enable=False, base_batch_size=64)
+auto_scale_lr = dict(enable=False, base_batch_size=32)

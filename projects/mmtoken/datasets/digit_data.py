@@ -58,8 +58,8 @@ class DigitDataOptions:
     size: int = 128
     min_digits: int = 1
     max_digits: int = 6
-    occlusion: float = 0.2
-    difficulty: str = 'medium'
+    occlusion: float = 0.1
+    difficulty: str = 'easy'
     seed: int = 0
 
     def __post_init__(self) -> None:

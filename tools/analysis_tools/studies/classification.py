@@ -7,13 +7,13 @@ Command::
     python tools/analysis_tools/study.py tools/analysis_tools/studies/classification.py --workers 2
 """
 
-_iterations = 600  # the budget of every run, whatever its number of scenes; batch 64
+_iterations = 500  # the budget of every run, whatever its number of scenes; batch 32
 _warmup = _iterations // 10
 
 title = 'LIFE and DeiT, by the number of training scenes'
 question = (
     'Does local information in the projection help a small ViT, and does it help more where data '
-    f'is scarce? Both models train {_iterations} iterations of 64 images at every number of scenes.'
+    f'is scarce? Both models train {_iterations} iterations of 32 images at every number of scenes.'
 )
 metrics = [dict(key='accuracy/top1', name='top-1 accuracy', unit='%')]
 x = dict(

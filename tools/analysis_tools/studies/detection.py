@@ -9,7 +9,7 @@ Command::
 """
 
 _config = 'configs/digits/mask-rcnn_life-d6w96_digits-det.py'
-_iterations = 300  # the budget of every run, whatever its number of scenes; batch 8
+_iterations = 300  # the budget of every run, whatever its number of scenes; batch 4
 # What the pre-trained weights themselves started from.
 _init = [
     dict(type='Xavier', layer='Linear'),
@@ -19,7 +19,7 @@ _init = [
 title = 'Mask R-CNN over LIFE-ViT from scratch and pre-trained, by the number of training scenes'
 question = (
     'Where does pre-training on single digits pay? Both arms train the detector for '
-    f'{_iterations} iterations of 8 scenes at every number of scenes; the pre-trained arm starts '
+    f'{_iterations} iterations of 4 scenes at every number of scenes; the pre-trained arm starts '
     'from the LIFE-ViT that the classification study trained with the same seed on all images.'
 )
 metrics = [

@@ -1,46 +1,25 @@
 """UPerNet over LIFE-ViT, from scratch and pre-trained, by the number of training scenes.
 
 Needs: the classification study with the same seeds, whose LIFE runs it starts from.
-Costs: 18 runs of the same number of iterations; not measured, about half an hour on two cores by
-    the time of an iteration.
+Costs: 18 runs of the same number of iterations; not measured.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/segmentation.py --workers 2
 """
 
+_base_ = './detection.py'  # the numbers of scenes and what both arms start from
+
 _config = 'configs/digits/upernet_life-d6w96_digits-seg.py'
-_iterations = 300  # the budget of every run, whatever its number of scenes; batch 8
-# What the pre-trained weights themselves started from.
-_init = [
-    dict(type='Xavier', layer='Linear'),
-    dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='linear'),
-]
+_iterations = 450  # the budget of every run, whatever its number of scenes; batch 4
 
 title = 'UPerNet over LIFE-ViT from scratch and pre-trained, by the number of training scenes'
 question = (
     'Where does pre-training on single digits pay? Both arms train the segmentor for '
-    f'{_iterations} iterations of 8 scenes at every number of scenes; the pre-trained arm starts '
+    f'{_iterations} iterations of 4 scenes at every number of scenes; the pre-trained arm starts '
     'from the LIFE-ViT that the classification study trained with the same seed on all images.'
 )
 metrics = [dict(key='mIoU', name='mean IoU', unit='%')]
-x = dict(
-    name='training scenes',
-    log=True,
-    values=[dict(value=100), dict(value=300), dict(value=1500)],
-)
-subset = dict(key='train_dataloader.dataset.indices', total=1500)
-arms = [
-    dict(name='from scratch', config=_config, options={'model.backbone.init_cfg': _init}),
-    dict(
-        name='pre-trained',
-        config=_config,
-        options={
-            'model.backbone.init_cfg.checkpoint': '{studies}/classification/'
-            'life_6000_seed{seed}/final.pth'
-        },
-    ),
-]
-control = 'from scratch'
+arms = [dict(arm, config=_config) for arm in _base_.arms]
 options = {
     'train_cfg.max_iters': _iterations,
     'train_cfg.val_interval': _iterations,
