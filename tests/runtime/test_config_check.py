@@ -107,6 +107,19 @@ def test_what_builders_take_is_let_pass(key, value):
     assert list(find_problems(changed(key, value))) == []
 
 
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('model.pretrained', 'weights.pth'),
+        ('model.init_cfg', dict(type='Pretrained', checkpoint='weights.pth')),
+        ('model.head.init_cfg', [dict(type='Pretrained', checkpoint='weights.pth', prefix='head')]),
+    ],
+)
+def test_weights_that_would_load_without_a_word_are_refused(key, value):
+    with pytest.raises(UserError, match=f'{key} loads what fits .* set load_from'):
+        check_config(changed(key, value))
+
+
 def test_a_type_of_another_scope_is_suggested_with_its_scope():
     cfg = Config(dict(default_scope='mmdet', model=dict(type='LIFEViT')))
 

@@ -53,6 +53,7 @@ def find_problems(cfg: Config, needs: Sequence[str] = ()) -> Iterator[str]:
         if content.get(name) is None:
             yield f'{name} is missing, and this tool needs it; add it or inherit a base that has it'
     scope = content.get('default_scope') or 'mmengine'
+    yield from _loose_weights(content.get('model') or {}, scope)
     for key in sorted(RUN_KEYS & content.keys()):
         yield from _walk((key,), content[key], scope)
 
@@ -95,6 +96,29 @@ def names_read(text: str) -> set[str]:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
         }
     return names
+
+
+def _loose_weights(model: dict, scope: str) -> Iterator[str]:
+    """Weights of a whole model, neck or head that mmengine would load without saying what is left.
+
+    Backbones are not looked at: ours are strict, and those of the libraries mean to drop a
+    classifier's head.
+    """
+    for place, node in subtrees(('model',), model):
+        if not isinstance(node, dict) or not re.search(r'(^model|head|neck)$', place):
+            continue
+        inits = node.get('init_cfg') or ()
+        inits = [inits] if isinstance(inits, dict) else inits
+        keys = ['init_cfg'] if any(init.get('type') == 'Pretrained' for init in inits) else []
+        # Of mmseg's and mmdet's models, `pretrained` is the backbone's.
+        if place == 'model' and scope == 'mmpretrain' and node.get('pretrained'):
+            keys.append('pretrained')
+        for key in keys:
+            yield (
+                f'{place}.{key} loads what fits and leaves the rest as it is, without a word; set '
+                'load_from to a checkpoint of the whole model, or model.backbone.init_cfg to one '
+                'of the backbone'
+            )
 
 
 def _is_dump(text: str) -> bool:
