@@ -12,13 +12,15 @@ from .dense_rollout import (
     roll_maps,
 )
 from .explicit import explicit_matrix
+from .hook import DenseRolloutHook
 from .overlay import overlay, upsample
 from .roll import roll_back, token_rows
-from .token_sets import TokenSet, TokenSets, find_token_sets
+from .token_sets import TokenSet, TokenSets, find_token_sets, token_overlaps
 
 __all__ = [
     'Capture',
     'ClassMaps',
+    'DenseRolloutHook',
     'InstanceMap',
     'TokenSet',
     'TokenSets',
@@ -31,6 +33,7 @@ __all__ = [
     'overlay',
     'roll_back',
     'roll_maps',
+    'token_overlaps',
     'token_rows',
     'upsample',
 ]
