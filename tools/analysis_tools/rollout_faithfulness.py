@@ -11,6 +11,7 @@ writes <name>.json to the folder, and table and plot of all such files there.
 import argparse
 import json
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -198,7 +199,7 @@ def markdown(reports: Sequence[dict[str, Any]]) -> str:
         pairs = f'{report["pairs"]} ({report["used"]} of {report["images"]})'
         lines.append(f'| {report["name"]} | {pairs} | ' + ' | '.join(cells) + ' |')
     lines += ['', '![The same as bars](faithfulness.png)', '', 'Written by:', '', '```']
-    lines += [' '.join(report['command']) for report in reports]
+    lines += [shlex.join(report['command']) for report in reports]
     return '\n'.join([*lines, '```', ''])
 
 
