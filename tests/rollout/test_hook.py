@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.visualization import Visualizer
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmtoken.errors import UserError
 from mmtoken.rollout import DenseRolloutHook, dense_rollout
@@ -25,10 +26,8 @@ def validate(hook, runner, batches):
 def runner(build, tmp_path):
     """A function that makes what the hook needs of a runner, with a visualizer into a folder."""
 
-    def make(kind):
-        visualizer = Visualizer(
-            vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path / 'run')
-        )
+    def make(kind, backend='LocalVisBackend'):
+        visualizer = Visualizer(vis_backends=[dict(type=backend)], save_dir=str(tmp_path / 'run'))
         return SimpleNamespace(model=build(kind), visualizer=visualizer, iter=30)
 
     return make
@@ -53,6 +52,19 @@ def test_the_maps_of_the_first_images_are_written(runner, image_data, tmp_path, 
     assert logged(tmp_path) == sorted(expected)
     picture = Image.open(next(tmp_path.rglob('rollout_0_*.png')))
     assert picture.size == size[::-1]
+
+
+def test_the_maps_reach_tensorboard(runner, image_data, tmp_path):
+    run, data = runner('segmentor', 'TensorboardVisBackend'), image_data('segmentor', 48, 40)
+    (label, *_) = dense_rollout(run.model, data)
+    hook = DenseRolloutHook(max_classes=1)
+
+    validate(hook, run, [data])
+    run.visualizer.close()
+
+    events = EventAccumulator(str(tmp_path / 'run' / 'vis_data')).Reload()
+    tag = f'rollout_0_{run.model.dataset_meta["classes"][label]}'
+    assert [event.step for event in events.Images(tag)] == [30]
 
 
 def test_batches_that_are_tensors_are_logged_too(runner, image_data, tmp_path):
