@@ -25,7 +25,7 @@ param_scheduler = [
     ),
 ]
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=2)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=4)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 

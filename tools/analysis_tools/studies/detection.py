@@ -9,7 +9,7 @@ Command::
 """
 
 _config = 'configs/digits/mask-rcnn_life-d6w96_digits-det.py'
-_iterations = 400  # the budget of every run, whatever its number of scenes; batch 4
+_iterations = 300  # the budget of every run, whatever its number of scenes; batch 4
 # What the pre-trained weights themselves started from.
 _init = [
     dict(type='Xavier', layer='Linear'),

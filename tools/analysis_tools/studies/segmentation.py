@@ -10,7 +10,7 @@ Command::
 _base_ = './detection.py'  # the numbers of scenes and what both arms start from
 
 _config = 'configs/digits/upernet_life-d6w96_digits-seg.py'
-_iterations = 500  # the budget of every run, whatever its number of scenes; batch 4
+_iterations = 400  # the budget of every run, whatever its number of scenes; batch 4
 
 title = 'UPerNet over LIFE-ViT from scratch and pre-trained, by the number of training scenes'
 question = (
