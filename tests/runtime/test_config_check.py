@@ -140,6 +140,66 @@ def test_a_variable_that_nothing_uses_is_refused(tmp_path):
         check_config(load_config(path))
 
 
+BASE = """
+data_root = 'a/'
+train_dataloader['dataset'] = dict(train_dataloader['dataset'], data_root=data_root)
+val_dataloader = dict(dataset=dict(type='CustomDataset', data_root=data_root, pipeline=[]))
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=1)
+"""
+
+
+def inherit(folder: Path, text: str) -> Config:
+    """A config with this text over a valid one with a variable."""
+    base = write(folder, BASE)
+    path = folder / 'child.py'
+    path.write_text(f'_base_ = {base!r}\n{text}')
+    return load_config(str(path))
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        "data_root = 'b/'",
+        "data_root = 'b/'\ntrain_dataloader = dict(batch_size=2)",
+        'data_root = _base_.data_root + "b/"',
+        'data_root = [{{_base_.data_root}}]',
+    ],
+)
+def test_a_variable_that_its_base_has_used_up_is_refused(tmp_path, text):
+    with pytest.raises(UserError) as caught:
+        check_config(inherit(tmp_path, text))
+
+    said = str(caught.value)
+    assert 'config.py has already put its own into val_dataloader.dataset.data_root, ' in said
+    assert said.endswith('test_dataloader.dataset.data_root; set those')
+
+
+def test_a_variable_that_is_used_up_by_the_file_between_is_refused(tmp_path):
+    middle = "data_root = 'b/'\nval_dataloader = dict(dataset=dict(data_root=data_root))"
+    inherit(tmp_path, middle)
+    (tmp_path / 'leaf.py').write_text("_base_ = 'child.py'\ndata_root = 'c/'")
+
+    with pytest.raises(UserError, match=r'child.py has already put .* val_data.*_root; set that$'):
+        check_config(load_config(str(tmp_path / 'leaf.py')))
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        "data_root = 'a/'",
+        "data_root = 'b/'\nload_from = data_root + 'weights.pth'",
+        "data_root = 'b/'\ntrain_dataloader = dict(dataset=dict(data_root=data_root))",
+        "val_dataloader = dict(dataset=dict(data_root='b/'))\ntest_dataloader = val_dataloader\n"
+        "data_root = 'b/'",
+        "load_from = _base_['data_root']\ndata_root = 'b/'",
+        'train_cfg = dict(max_epochs=2)',
+    ],
+)
+def test_a_variable_that_changes_something_or_nothing_wanted_is_let_pass(tmp_path, text):
+    assert list(find_problems(inherit(tmp_path, text))) == []
+
+
 def test_a_dumped_config_passes_with_its_variables(tmp_path):
     source = load_config(write(tmp_path, '\nnum_images = 77\n'))
     source.dump(tmp_path / 'dump.py')

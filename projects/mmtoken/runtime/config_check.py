@@ -4,7 +4,6 @@ mmengine accepts a misspelt key, and reports a misspelt type after the model bef
 Here each dict is held against what its ``type`` takes; the registries are asked, nothing is built.
 """
 
-import ast
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,8 +11,15 @@ from typing import Any
 from mmengine.config import Config
 
 from mmtoken.errors import UserError, near_miss
-from mmtoken.runtime.config_schema import DEFAULT_HOOKS, RUN_KEYS, accepted_keys, subtrees
+from mmtoken.runtime.config_schema import (
+    DEFAULT_HOOKS,
+    RUN_KEYS,
+    accepted_keys,
+    find_places,
+    subtrees,
+)
 from mmtoken.runtime.config_types import find_targets, type_hint
+from mmtoken.runtime.config_variables import names_read, vain_variables
 
 # Types whose arguments are those of another library, and keys whose dicts have types that no
 # registry holds.
@@ -49,6 +55,7 @@ def find_problems(cfg: Config, needs: Sequence[str] = ()) -> Iterator[str]:
     """
     content = cfg.to_dict()
     yield from _top_level(cfg, content)
+    yield from vain_variables(cfg)
     for name in needs:
         if content.get(name) is None:
             yield f'{name} is missing, and this tool needs it; add it or inherit a base that has it'
@@ -62,7 +69,7 @@ def _top_level(cfg: Config, content: dict) -> Iterator[str]:
     """Faults among the top-level keys: those that no library and no line of the config reads."""
     read, dump = names_read(cfg.text), _is_dump(cfg.text)
     for key, value in content.items():
-        if key in RUN_KEYS or key in read or (dump and _is_used(value, content)):
+        if key in RUN_KEYS or key in read or (dump and any(find_places(value, content))):
             continue
         hint = near_miss(key, RUN_KEYS, cutoff=0.87)
         if hint or not dump:
@@ -73,29 +80,6 @@ def _top_level(cfg: Config, content: dict) -> Iterator[str]:
         hint = near_miss(name, DEFAULT_HOOKS, cutoff=0.8)
         if name not in DEFAULT_HOOKS and hint:
             yield f'default_hooks.{name} is not one of the default hooks{hint}'
-
-
-def names_read(text: str) -> set[str]:
-    """The variables that the lines of a config, and of the files it inherits from, make use of.
-
-    Args:
-        text: ``Config.text``: the files' content, each after a line with its path.
-
-    Returns:
-        Their names.
-    """
-    names = set(re.findall(r'_base_\.(\w+)', text))
-    for part in re.split(r'^/.*\.(?:py|json|ya?ml)$', text, flags=re.MULTILINE):
-        try:
-            tree = ast.parse(part)
-        except SyntaxError:  # JSON or YAML, which have no variables.
-            continue
-        names |= {
-            node.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        }
-    return names
 
 
 def _loose_weights(model: dict, scope: str) -> Iterator[str]:
@@ -125,15 +109,6 @@ def _is_dump(text: str) -> bool:
     """Whether a config is one that mmengine wrote: its variables stand there, already used."""
     inherits = re.search(r'^_base_\s*=|read_base\(', text, flags=re.MULTILINE)
     return not inherits and names_read(text) <= {'dict'}
-
-
-def _is_used(value: Any, content: dict) -> bool:
-    """Whether a variable's value stands somewhere among the keys that are read."""
-    return any(
-        type(found) is type(value) and found == value
-        for key in RUN_KEYS & content.keys()
-        for _, found in subtrees((key,), content[key])
-    )
 
 
 def _walk(path: tuple[str, ...], node: Any, scope: str) -> Iterator[str]:

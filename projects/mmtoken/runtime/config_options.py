@@ -5,7 +5,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmtoken.errors import UserError, near_miss
-from mmtoken.runtime.config_schema import RUN_KEYS, accepted_keys, subtrees
+from mmtoken.runtime.config_schema import RUN_KEYS, accepted_keys, find_places
 
 
 def check_options(cfg: Config, options: dict[str, Any]) -> None:
@@ -65,13 +65,8 @@ def _missing(path: list[str], part: str, node: dict, scope: str, place: str) -> 
 def _variable(name: str, content: dict) -> str:
     """Say where the value of a variable was copied to."""
     value = content[name]
-    places = [
-        place
-        for key in content.keys() & RUN_KEYS
-        for place, found in subtrees((key,), content[key])
-        if type(found) is type(value) and found == value
-    ]
+    places = sorted(find_places(value, content))
     sentence = f'--cfg-options {name}: {name} is a variable of the config, which is read too early'
     if places and value not in (None, True, False):
-        return f'{sentence} for this to have an effect; set {", ".join(sorted(places)[:4])} instead'
+        return f'{sentence} for this to have an effect; set {", ".join(places[:4])} instead'
     return f'{sentence} for this to have an effect; set what was made from it instead'

@@ -155,3 +155,19 @@ def subtrees(path: tuple[str, ...], node: Any) -> Iterator[tuple[str, Any]]:
         children = enumerate(node)
     for key, child in children:
         yield from subtrees((*path, str(key)), child)
+
+
+def find_places(value: Any, content: dict) -> Iterator[str]:
+    """Find where a value stands below the keys that a run reads.
+
+    Args:
+        value: The value.
+        content: The config.
+
+    Yields:
+        Dotted keys.
+    """
+    for key in content:
+        for place, found in subtrees((key,), content[key]) if key in RUN_KEYS else ():
+            if type(found) is type(value) and found == value:
+                yield place
