@@ -200,6 +200,24 @@ def test_a_variable_that_changes_something_or_nothing_wanted_is_let_pass(tmp_pat
     assert list(find_problems(inherit(tmp_path, text))) == []
 
 
+@pytest.mark.parametrize('name', ['model.test_cfg', 'model.train_cfg'])
+def test_a_key_that_is_almost_one_of_its_base_is_refused(tmp_path, name):
+    key = name.partition('.')[2]
+    (tmp_path / 'base.py').write_text(f'model = dict({key}=dict(rcnn=dict(score_thr=0.05)))')
+    path = tmp_path / 'child.py'
+    path.write_text(f"_base_ = 'base.py'\nmodel = dict({key}=dict(rcnn=dict(score_th=0.3)))")
+
+    with pytest.raises(UserError, match=rf"{name}.rcnn .*'score_th'.* did you mean 'score_thr'"):
+        check_config(load_config(str(path)))
+
+
+def test_keys_that_one_file_writes_together_are_let_pass(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text('model = dict(test_cfg=dict(fg_score_thr=0.1, bg_score_thr=0.2))')
+
+    check_config(load_config(str(path)))
+
+
 def test_a_dumped_config_passes_with_its_variables(tmp_path):
     source = load_config(write(tmp_path, '\nnum_images = 77\n'))
     source.dump(tmp_path / 'dump.py')

@@ -6,6 +6,7 @@ Here each dict is held against what its ``type`` takes; the registries are asked
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Any
 
 from mmengine.config import Config
@@ -19,7 +20,7 @@ from mmtoken.runtime.config_schema import (
     subtrees,
 )
 from mmtoken.runtime.config_types import find_targets, type_hint
-from mmtoken.runtime.config_variables import names_read, vain_variables
+from mmtoken.runtime.config_variables import names_read, split_files, vain_variables
 
 # Types whose arguments are those of another library, and keys whose dicts have types that no
 # registry holds.
@@ -61,6 +62,7 @@ def find_problems(cfg: Config, needs: Sequence[str] = ()) -> Iterator[str]:
             yield f'{name} is missing, and this tool needs it; add it or inherit a base that has it'
     scope = content.get('default_scope') or 'mmengine'
     yield from _loose_weights(content.get('model') or {}, scope)
+    yield from _doubled_keys(content.get('model') or {}, cfg.text)
     for key in sorted(RUN_KEYS & content.keys()):
         yield from _walk((key,), content[key], scope)
 
@@ -103,6 +105,26 @@ def _loose_weights(model: dict, scope: str) -> Iterator[str]:
                 'load_from to a checkpoint of the whole model, or model.backbone.init_cfg to one '
                 'of the backbone'
             )
+
+
+def _doubled_keys(model: dict, text: str) -> Iterator[str]:
+    """Keys of train_cfg and test_cfg, whose dicts take any, that stand beside almost the same key
+    of another file.
+    """
+    files = [content for _, content in split_files(text)]
+    for place, node in subtrees(('model',), model):
+        typed = not isinstance(node, dict) or 'type' in node
+        if typed or not re.search(r'\.(train|test)_cfg(\.|$)', place):
+            continue
+        written = {
+            str(key): {i for i, file in enumerate(files) if re.search(rf'\b{key}\b', file)}
+            for key in node
+        }
+        for first, second in combinations(written, 2):
+            hint = near_miss(second, [first], _ALMOST)
+            one, other = written[first], written[second]
+            if hint and one and other and not one & other:
+                yield f'{place} has {second!r} beside {first!r} of its base{hint}'
 
 
 def _is_dump(text: str) -> bool:
