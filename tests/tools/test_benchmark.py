@@ -48,7 +48,8 @@ class Recorder(nn.Module):
 
 def recorder_rows(names: str, calls: list[str]):
     """Rows that note their name in ``calls``."""
-    from benchmark_rows import Row, backbone_loss
+    from benchmark_presets import backbone_loss
+    from benchmark_rows import Row
 
     return [Row(n, lambda size, n=n: Recorder(n, calls), backbone_loss) for n in names]
 
@@ -101,9 +102,19 @@ def test_ratios_are_taken_within_a_round():
 
     preset = Preset('t', [], [Ratio('b', 'a', 1.5)])
     # ratios 2, 1, 3: the median of ratios, not the ratio of medians (4 / 2)
-    found = compare(preset, {'a': [1.0, 4.0, 2.0], 'b': [2.0, 4.0, 6.0]}, 224)[0]
+    found = compare(preset, {'a': [1.0, 4.0, 2.0], 'b': [2.0, 4.0, 6.0]}, {}, 224)[0]
     assert (found['low'], found['median'], found['high']) == (1.5, 2.0, 2.5)
     assert found['target'] == 1.5
+
+
+@pytest.mark.parametrize(('memory', 'medians'), [({'a': 10.0, 'b': 5.0}, [0.5]), ({}, [])])
+def test_peak_memory_is_compared_where_it_was_measured(memory, medians):
+    from benchmark import compare
+    from benchmark_rows import Preset, Ratio
+
+    preset = Preset('t', [], [Ratio('b', 'a', 0.2, of='memory')])
+    found = compare(preset, {'a': [1.0], 'b': [1.0]}, memory, 224)
+    assert [ratio['median'] for ratio in found] == medians
 
 
 def test_target_may_depend_on_the_image_size():
@@ -114,7 +125,7 @@ def test_target_may_depend_on_the_image_size():
 
 
 def test_tl_align_preset_names_the_targets():
-    from benchmark_rows import PRESETS
+    from benchmark_presets import PRESETS
 
     preset = PRESETS['tl_align']()
     assert [row.name for row in preset.rows] == ['CutMix', 'TL-Align', 'TL-Align, K channels']
@@ -124,7 +135,8 @@ def test_tl_align_preset_names_the_targets():
 
 @pytest.mark.parametrize('index', range(3))
 def test_tl_align_rows_take_a_training_step(index):
-    from benchmark_rows import PRESETS, Case, Step
+    from benchmark_presets import PRESETS
+    from benchmark_rows import Case, Step
 
     step = Step(PRESETS['tl_align']().rows[index], Case(32, 2))
     step.run()
@@ -132,7 +144,7 @@ def test_tl_align_rows_take_a_training_step(index):
 
 
 def test_k_channel_anchor_computes_what_tl_align_does():
-    from benchmark_rows import PRESETS
+    from benchmark_presets import PRESETS
 
     ours, anchor = (row.build(48) for row in PRESETS['tl_align']().rows[1:])
     for parameter in ours.parameters():
@@ -149,8 +161,58 @@ def test_k_channel_anchor_computes_what_tl_align_does():
         torch.testing.assert_close(p.grad, q.grad, rtol=1e-3, atol=1e-5)
 
 
+def test_rollout_preset_names_the_targets():
+    from benchmark_presets import PRESETS
+
+    preset = PRESETS['rollout']()
+    found = {(ratio.row, ratio.of): ratio.target for ratio in preset.ratios if ratio.target}
+    # 3 forward passes and 2 for each set; a fifth of the memory
+    assert found == {
+        ('roll-out, 1 set', 'time'): 3 + 2 * 1,
+        ('roll-out, 16 sets', 'time'): 3 + 2 * 16,
+        ('roll-out, 1 set', 'memory'): 0.2,
+        ('roll-out, 16 sets', 'memory'): 0.2,
+    }
+
+
+@pytest.mark.parametrize('index', range(4))
+def test_rollout_rows_are_scalars_without_gradients(index):
+    from benchmark_presets import PRESETS
+    from benchmark_rows import Case, Step
+
+    step = Step(PRESETS['rollout']().rows[index], Case(48, 1, mode='infer'))
+    with torch.no_grad():
+        found = step.row.loss(step.model, step.images)
+    step.run()
+    assert found.ndim == 0 and found > 0
+    assert all(p.grad is None and p.requires_grad for p in step.model.parameters())
+
+
+@pytest.mark.parametrize('num_sets', [1, 4])
+def test_rollout_anchor_computes_what_the_trace_does(num_sets):
+    from benchmark_presets import PRESETS
+    from benchmark_rollout import roll_out
+
+    model = PRESETS['rollout']().rows[0].build(48).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    images = torch.randn(2, 3, 48, 48)
+    ours, anchor = (roll_out(model, images, num_sets, explicit) for explicit in (False, True))
+    torch.testing.assert_close(ours, anchor)
+
+
+def test_rollout_preset_is_timed_in_inference_only():
+    from benchmark import make_preset, parse_args
+
+    args = parse_args(['--preset', 'rollout'])
+    make_preset(args)
+    assert args.mode == 'infer'
+    with pytest.raises(UserError, match='--preset rollout has no --mode train; use infer'):
+        make_preset(parse_args(['--preset', 'rollout', '--mode', 'train']))
+
+
 def test_life_preset_names_the_targets():
-    from benchmark_rows import PRESETS
+    from benchmark_presets import PRESETS
 
     preset = PRESETS['life']()
     assert [row.name for row in preset.rows] == ['VisionTransformer', 'TokenViT', 'LIFEViT']
@@ -159,7 +221,8 @@ def test_life_preset_names_the_targets():
 
 @pytest.mark.parametrize('index', range(3))
 def test_life_rows_take_a_training_step(index):
-    from benchmark_rows import PRESETS, Case, Step
+    from benchmark_presets import PRESETS
+    from benchmark_rows import Case, Step
 
     step = Step(PRESETS['life']().rows[index], Case(32, 2))
     step.run()
@@ -174,13 +237,13 @@ def test_models_are_compared_to_the_first(config):
 
 
 def test_pretrained_weights_are_not_loaded(config):
-    from benchmark_rows import build_backbone
+    from benchmark_presets import build_backbone
 
     assert build_backbone(config, 64).init_cfg is None
 
 
 def test_config_without_backbone_is_refused(tmp_path):
-    from benchmark_rows import build_backbone
+    from benchmark_presets import build_backbone
 
     (tmp_path / 'a.py').write_text('model = dict(type="X")')
     with pytest.raises(UserError, match=r'has no model\.backbone'):
@@ -219,7 +282,8 @@ def test_out_keeps_other_entries_and_writes_both_files(config, tmp_path, capsys)
 
 
 def test_peak_memory_is_measured_in_its_own_process(config):
-    from benchmark_rows import Case, config_preset, peak_memory
+    from benchmark_presets import config_preset
+    from benchmark_rows import Case, peak_memory
 
     row = config_preset({'a': config}).rows[0]
     assert peak_memory(row, Case(32, 64), threads=1) > 0

@@ -27,8 +27,9 @@ from mmtoken.runtime.tasks import write_json
 from mmtoken.runtime.tool_steps import environment
 
 import torch
+from benchmark_presets import PRESETS, config_preset
 from benchmark_report import markdown
-from benchmark_rows import PRESETS, Case, Preset, Row, Step, config_preset, peak_memory
+from benchmark_rows import Case, Preset, Row, Step, peak_memory
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
@@ -68,7 +69,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="image size and batch size; the preset's own by default",
     )
     parser.add_argument(
-        '--mode', choices=['train', 'infer'], default='train', help='training step or inference'
+        '--mode',
+        choices=['train', 'infer'],
+        help="training step or inference; the preset's first by default",
     )
     parser.add_argument(
         '--optimizer', action='store_true', help='let AdamW step at the end of a training step'
@@ -92,18 +95,26 @@ def make_preset(args: argparse.Namespace) -> Preset:
     """The rows and ratios that the command line asks for.
 
     Args:
-        args: The command line.
+        args: The command line; its mode is filled in.
 
     Returns:
         A preset.
 
     Raises:
-        UserError: If ``--models`` cannot be read or a number is not positive.
+        UserError: If ``--models`` cannot be read, a number is not positive, or the preset has no
+            such mode.
     """
     if args.rounds < 1 or args.warmup < 0:
         raise UserError(f'--rounds {args.rounds} --warmup {args.warmup}: use at least 1 and 0')
-    if args.preset:
-        return PRESETS[args.preset]()
+    preset = PRESETS[args.preset]() if args.preset else _models_preset(args)
+    args.mode = args.mode or preset.modes[0]
+    if args.mode not in preset.modes:
+        raise UserError(f'--preset {args.preset} has no --mode {args.mode}; use {preset.modes[0]}')
+    return preset
+
+
+def _models_preset(args: argparse.Namespace) -> Preset:
+    """The backbones that ``--models`` names."""
     pairs = [text.partition('=') for text in args.models]
     bad = [name for name, _, path in pairs if not path]
     if bad:
@@ -172,23 +183,30 @@ def quartiles(values: Sequence[float]) -> dict[str, float]:
     return {'median': median, 'low': low, 'high': high}
 
 
-def compare(preset: Preset, seconds: dict[str, list[float]], size: int) -> list[dict[str, Any]]:
-    """The ratios of a preset, each taken within the rounds.
+def compare(
+    preset: Preset, seconds: dict[str, list[float]], memory: dict[str, float], size: int
+) -> list[dict[str, Any]]:
+    """The ratios of a preset, those of time each taken within the rounds.
 
     Args:
         preset: Names the ratios.
         seconds: What :func:`time_rows` returns.
+        memory: Peak memory of each row that it was measured of.
         size: Image size, on which a target may depend.
 
     Returns:
-        For each ratio its names, target and quartiles.
+        For each ratio that was measured its names, target and quartiles.
     """
+    measured = {'time': seconds, 'memory': {name: [mib] for name, mib in memory.items()}}
     found = []
     for ratio in preset.ratios:
-        pairs = zip(seconds[ratio.row], seconds[ratio.base], strict=True)
+        values = measured[ratio.of]
+        if not values.keys() >= {ratio.row, ratio.base}:
+            continue
+        pairs = zip(values[ratio.row], values[ratio.base], strict=True)
         paired = quartiles([row / base for row, base in pairs])
-        target = ratio.target_at(size)
-        found.append({'row': ratio.row, 'base': ratio.base, 'target': target} | paired)
+        about = {'row': ratio.row, 'base': ratio.base, 'of': ratio.of}
+        found.append(about | {'target': ratio.target_at(size)} | paired)
     return found
 
 
@@ -215,11 +233,14 @@ def measure(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
             seconds = time_rows(
                 preset.rows, case, args.rounds, args.warmup, lambda bar=bar: progress.advance(bar)
             )
-            rows = []
-            for row in preset.rows:
-                memory = None if args.no_memory else peak_memory(row, case, torch.get_num_threads())
-                rows.append({'name': row.name, 'memory_mib': memory} | quartiles(seconds[row.name]))
-            ratios = compare(preset, seconds, case.size)
+            threads = torch.get_num_threads()
+            measured_rows = () if args.no_memory else preset.rows
+            memory = {row.name: peak_memory(row, case, threads) for row in measured_rows}
+            rows = [
+                {'name': name, 'memory_mib': memory.get(name)} | quartiles(times)
+                for name, times in seconds.items()
+            ]
+            ratios = compare(preset, seconds, memory, case.size)
             measured.append(
                 {'size': case.size, 'batch': case.batch, 'rows': rows, 'ratios': ratios}
             )

@@ -51,5 +51,7 @@ def _section(name: str, entry: dict[str, Any]) -> list[str]:
         for ratio in case['ratios']:
             spread = f'{ratio["median"]:.3f} ({ratio["low"]:.3f}–{ratio["high"]:.3f})'
             target = '–' if ratio['target'] is None else f'≤ {ratio["target"]:.2f}'
-            lines.append(f'| {ratio["row"]} / {ratio["base"]} | {spread} | {target} |')
+            # Entries from before there were others are ratios of time.
+            of = ', memory' if ratio.get('of') == 'memory' else ''
+            lines.append(f'| {ratio["row"]} / {ratio["base"]}{of} | {spread} | {target} |')
     return lines
