@@ -9,6 +9,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import load_checkpoint, save_checkpoint
 
 from mmtoken.errors import UserError
+from mmtoken.safe_loading import load_from_file
 from mmtoken.vit.pretrained import read_state
 
 CONFIG = str(Path(__file__).parents[1] / 'configs' / 'digits' / 'life-d6w96_digits-cls.py')
@@ -124,8 +125,32 @@ def test_a_damaged_file_is_named(tmp_path):
     file = mmengine_checkpoint(tmp_path / 'epoch_3.pth')
     file.write_bytes(file.read_bytes()[:-500])
 
-    with pytest.raises(UserError, match=r'epoch_3.pth cannot be read as weights \(RuntimeError\)'):
+    with pytest.raises(UserError, match=r'epoch_3.pth .* \(RuntimeError: .*zip archive.*\);'):
         load_checkpoint(torch.nn.Linear(3, 2), str(file))
+
+
+def test_what_is_no_weight_is_named_without_the_way_around(payload):
+    file, _ = payload
+
+    with pytest.raises(
+        UserError, match=r'\(UnpicklingError: Unsupported global.*exec[^.]*\);'
+    ) as info:
+        load_from_file(str(file))
+
+    assert 'weights_only' not in str(info.value)
+
+
+@pytest.mark.parametrize('error', [MemoryError, torch.OutOfMemoryError])
+def test_a_lack_of_memory_is_not_blamed_on_the_file(tmp_path, monkeypatch, error):
+    file = mmengine_checkpoint(tmp_path / 'epoch_3.pth')
+
+    def load(*args, **kwargs):
+        raise error('no memory left')
+
+    monkeypatch.setattr(torch, 'load', load)
+
+    with pytest.raises(error, match='no memory left'):
+        load_from_file(str(file))
 
 
 @pytest.mark.parametrize('use', ['test', 'resume', 'load_from'])
@@ -144,5 +169,5 @@ def test_the_tools_refuse_it_with_a_sentence(
         tool.main([CONFIG, *arguments, '--work-dir', str(tmp_path), '--cfg-options', *options])
 
     assert exit_.value.code == 2
-    assert 'holds code, which is never executed' in capsys.readouterr().err
+    assert 'hold code, which is never executed' in capsys.readouterr().err
     assert not created.exists()

@@ -80,11 +80,21 @@ def _reading(checkpoint: str) -> Iterator[None]:
         yield
     except (OSError, ImportError):  # No such file, no network, no client for it.
         raise
+    except (MemoryError, torch.OutOfMemoryError):  # No fault of the file.
+        raise
     except Exception as error:  # torch answers damaged files with whatever breaks first.
         raise UserError(
-            f'checkpoint {checkpoint} cannot be read as weights ({type(error).__name__}); it is '
-            'damaged or holds code, which is never executed: save it again as a plain state dict'
+            f'checkpoint {checkpoint} cannot be read as weights ({_cause(error)}); it may be '
+            'damaged, or hold code, which is never executed: save it again as a plain state dict'
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    """The type of an error and the first sentence of what torch found."""
+    # The safe unpickler says first how to do without it.
+    message = str(error).partition('WeightsUnpickler error: ')[2] or str(error)
+    sentence = message.strip().partition('\n')[0].partition('. ')[0]
+    return f'{type(error).__name__}: {sentence}' if sentence else type(error).__name__
 
 
 def _buffer_method(owner: type, name: str) -> Callable:

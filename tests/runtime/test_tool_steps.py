@@ -43,6 +43,19 @@ def test_exported_weights_load_safely(checkpoint, tmp_path):
     assert list(content) == ['state_dict'] and content['state_dict']['weight'].tolist() == [1, 1]
 
 
+def test_a_training_on_a_gpu_is_read_without_one(checkpoint, tmp_path, monkeypatch):
+    content = torch.load(checkpoint, weights_only=False)
+    with monkeypatch.context() as gpu:
+        gpu.setattr('torch.serialization.location_tag', lambda storage: 'cuda:0')
+        torch.save(content, checkpoint)
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+
+    export_weights(checkpoint, tmp_path / 'final.pth')
+
+    assert trained_iterations(checkpoint) == 188
+    assert torch.load(tmp_path / 'final.pth')['state_dict']['weight'].tolist() == [1, 1]
+
+
 def test_training_resumes_in_its_folder(tmp_path):
     cfg = Config(dict(train_cfg=dict(max_epochs=12)))
     step = train_step(tmp_path, 'model.py', tmp_path / 'run', cfg, ['--no-validate'])

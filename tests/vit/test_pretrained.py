@@ -143,7 +143,7 @@ def test_code_in_a_checkpoint_is_not_executed(tmp_path):
     file = tmp_path / 'malicious.pth'
     torch.save({'state_dict': small().state_dict(), 'meta': Touch(tmp_path / 'executed')}, file)
 
-    with pytest.raises(UserError, match='holds code, which is never executed'):
+    with pytest.raises(UserError, match='hold code, which is never executed'):
         load_pretrained(small(), str(file))
 
     assert not (tmp_path / 'executed').exists()

@@ -133,7 +133,7 @@ def trained_iterations(checkpoint: Path) -> int:
     Returns:
         The number of optimizer iterations.
     """
-    return int(load_from_file(str(checkpoint))['meta']['iter'])
+    return int(_content(checkpoint)['meta']['iter'])
 
 
 def export_weights(checkpoint: Path, path: Path) -> None:
@@ -143,7 +143,12 @@ def export_weights(checkpoint: Path, path: Path) -> None:
         checkpoint: A checkpoint of one of our own runs.
         path: The file to write.
     """
-    torch.save({'state_dict': load_from_file(str(checkpoint))['state_dict']}, path)
+    torch.save({'state_dict': _content(checkpoint)['state_dict']}, path)
+
+
+def _content(checkpoint: Path) -> dict[str, Any]:
+    """What a checkpoint holds, read on any machine: a training's tensors are those of its GPU."""
+    return load_from_file(str(checkpoint), map_location='cpu')
 
 
 def environment() -> dict[str, Any]:
