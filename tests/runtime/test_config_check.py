@@ -120,6 +120,14 @@ def test_weights_that_would_load_without_a_word_are_refused(key, value):
         check_config(changed(key, value))
 
 
+def test_weights_of_a_head_in_a_list_are_refused():
+    init = dict(type='Pretrained', checkpoint='weights.pth')
+    heads = [dict(type='LinearClsHead', num_classes=10, in_channels=192, init_cfg=init)]
+
+    with pytest.raises(UserError, match=r'model\.head\.0\.init_cfg loads what fits'):
+        check_config(changed('model.head', heads))
+
+
 def test_a_type_of_another_scope_is_suggested_with_its_scope():
     cfg = Config(dict(default_scope='mmdet', model=dict(type='LIFEViT')))
 

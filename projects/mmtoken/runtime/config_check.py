@@ -91,7 +91,7 @@ def _loose_weights(model: dict, scope: str) -> Iterator[str]:
     classifier's head.
     """
     for place, node in subtrees(('model',), model):
-        if not isinstance(node, dict) or not re.search(r'(^model|head|neck)$', place):
+        if not isinstance(node, dict) or not re.search(r'(^model|head|neck)(\.\d+)?$', place):
             continue
         inits = node.get('init_cfg') or ()
         inits = [inits] if isinstance(inits, dict) else inits
