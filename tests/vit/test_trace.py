@@ -6,6 +6,7 @@ import pytest
 import torch
 from explicit_attention import explicit_attention
 
+from mmtoken.errors import UserError
 from mmtoken.life import LIFEViT
 from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenAttention, TokenViT, traced_attention
@@ -125,6 +126,14 @@ def test_a_trace_may_start_at_a_later_layer(start, skipped):
             tokens = layer(tokens)
     assert torch.equal(mixed, tokens.trace)
     torch.testing.assert_close(features, backbone(image), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('start', [2, -3])
+def test_a_trace_that_starts_at_no_layer_is_refused(start):
+    backbone = TokenViT(ARCH, 16, 4, out_indices=1)
+
+    with pytest.raises(UserError, match=rf'trace_from {start} is not .* use -2\.\.1'):
+        backbone(torch.randn(1, 3, 16, 16), torch.rand(1, 17, 1), start)
 
 
 def test_a_traced_backbone_compiles_without_graph_breaks():

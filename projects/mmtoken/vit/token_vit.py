@@ -157,10 +157,17 @@ class TokenViT(BaseModule):
         Returns:
             The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair
             of that tuple and w_L (B, A + H·W, M).
+
+        Raises:
+            UserError: If the trace has another length than the tokens, or starts at no layer.
         """
-        tokens, outs = self.embed(images), {}
         layers = self.layers[: max(self.out_indices) + 1]
-        start = range(len(layers))[trace_from]
+        if not -len(layers) <= trace_from < len(layers):
+            raise UserError(
+                f'trace_from {trace_from} is not one of the {len(layers)} layers that run; use '
+                f'{-len(layers)}..{len(layers) - 1}'
+            )
+        tokens, outs, start = self.embed(images), {}, trace_from % len(layers)
         for index, layer in enumerate(layers):
             if index == start:
                 tokens = self._start_trace(tokens, trace)
