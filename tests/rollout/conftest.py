@@ -65,3 +65,21 @@ def image_data():
         return dict(inputs=[image], data_samples=[CASES[kind][3](metainfo=meta)])
 
     return make
+
+
+@pytest.fixture
+def predicted(build, image_data, monkeypatch):
+    """A function that captures a model whose prediction is replaced by a hand-made one."""
+
+    def make(kind, size, prediction, **backbone):
+        model, data = build(kind, **backbone), image_data(kind, *size)
+        predict = model.test_step
+
+        def test_step(data):
+            predict(data)
+            return [prediction]
+
+        monkeypatch.setattr(model, 'test_step', test_step)
+        return model, data
+
+    return make

@@ -2,13 +2,11 @@
 
 import pytest
 import torch
-from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData, PixelData
+from hand_made import detected
 from mmpretrain.models import VisionTransformer
-from mmseg.structures import SegDataSample
 
 from mmtoken.errors import UserError
-from mmtoken.rollout import capture, dense_rollout, find_token_sets, overlay, upsample
+from mmtoken.rollout import dense_rollout, find_token_sets, overlay, upsample
 from mmtoken.rollout.explicit import roll_back_explicitly
 
 KINDS = ['segmentor', 'detector', 'classifier']
@@ -20,41 +18,6 @@ def explicit_maps(taken, sets, layers=(0, -1)):
     weights = torch.stack([found.weights for found in sets])
     rolled = roll_back_explicitly(steps, weights, 'mean', 0.0)
     return rolled[:, steps[0].tokens.num_aux :].unflatten(1, steps[0].tokens.grid)
-
-
-@pytest.fixture
-def predicted(build, image_data, monkeypatch):
-    """A function that captures a model whose prediction is replaced by a hand-made one."""
-
-    def make(kind, size, prediction, **backbone):
-        model, data = build(kind, **backbone), image_data(kind, *size)
-        predict = model.test_step
-
-        def test_step(data):
-            predict(data)
-            return [prediction]
-
-        monkeypatch.setattr(model, 'test_step', test_step)
-        return model, data
-
-    return make
-
-
-def segmented(logits):
-    sample = SegDataSample()
-    sample.set_data(dict(seg_logits=PixelData(data=logits)))
-    return sample
-
-
-def detected(shape, boxes, labels, scores, masks=None):
-    fields = dict(bboxes=torch.tensor(boxes), labels=torch.tensor(labels))
-    fields |= dict(scores=torch.tensor(scores)) | ({} if masks is None else dict(masks=masks))
-    return DetDataSample(metainfo=dict(ori_shape=shape), pred_instances=InstanceData(**fields))
-
-
-def patches(found):
-    """The indices of the patches of a set, behind one class token."""
-    return (found.weights[1:] > 0).nonzero().flatten().tolist()
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -95,71 +58,6 @@ def test_the_model_is_left_as_it_was(build, image_data):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert 'seg_logits' not in data['data_samples'][0]
-
-
-def test_tokens_have_the_class_of_their_mean_logits(predicted):
-    # 2×3 patches of 8 px, the right column half outside the image and its padding to 32 px beyond.
-    logits = torch.zeros(3, 16, 20)
-    logits[0] = 0.5
-    logits[1, :8, :8] = 2.0
-    logits[2, 8:, 16:] = 2.0
-    model, data = predicted('segmentor', (16, 20), segmented(logits))
-
-    sets = find_token_sets(capture(model, data)).classes
-
-    # The grid is 4×4, since the preprocessor pads to a multiple of 32.
-    assert patches(sets[1]) == [0]
-    assert patches(sets[2]) == [6]
-    assert patches(sets[0]) == [1, 2, 4, 5]
-    torch.testing.assert_close(sets[0].weights[2], torch.tensor(0.25))
-
-
-def test_soft_weights_are_the_probabilities(predicted):
-    logits = torch.zeros(2, 32, 32)
-    logits[1, :8, :8] = 3.0
-    model, data = predicted('segmentor', (32, 32), segmented(logits))
-
-    sets = find_token_sets(capture(model, data), 'soft').classes
-
-    shares = torch.full((16,), 0.5)
-    shares[0] = torch.tensor([0.0, 3.0]).softmax(0)[1]
-    torch.testing.assert_close(sets[1].weights[1:], shares / shares.sum())
-
-
-def test_tokens_inside_boxes_belong_to_instances_and_classes(predicted):
-    boxes = [[0.0, 0.0, 16.0, 8.0], [8.0, 0.0, 24.0, 8.0], [1.0, 25.0, 3.0, 27.0], [0, 0, 32, 32]]
-    sample = detected((32, 32), boxes, [7, 7, 2, 1], [0.9, 0.6, 0.8, 0.1])
-    model, data = predicted('detector', (32, 32), sample)
-
-    sets = find_token_sets(capture(model, data))
-
-    assert [patches(found) for found in sets.instances] == [[0, 1], [1, 2], [12]]
-    assert {label: patches(found) for label, found in sets.classes.items()} == {
-        2: [12],
-        7: [0, 1, 2],
-    }
-
-
-def test_boxes_follow_the_resizing_of_the_image(predicted):
-    sample = detected((64, 64), [[32.0, 0.0, 64.0, 16.0]], [0], [0.9])
-    model, data = predicted('detector', (32, 32), sample)
-
-    sets = find_token_sets(capture(model, data))
-
-    assert patches(sets.classes[0]) == [2, 3]
-
-
-def test_masks_go_before_boxes_and_soft_weights_are_covered_shares(predicted):
-    mask = torch.zeros(1, 32, 32, dtype=torch.bool)
-    mask[0, :8, :12] = True
-    sample = detected((32, 32), [[0.0, 0.0, 32.0, 32.0]], [4], [0.9], mask)
-    model, data = predicted('detector', (32, 32), sample)
-
-    taken = capture(model, data)
-
-    assert patches(find_token_sets(taken).classes[4]) == [0, 1]
-    soft = find_token_sets(taken, 'soft').classes[4]
-    torch.testing.assert_close(soft.weights[1:3], torch.tensor([2 / 3, 1 / 3]))
 
 
 def test_instances_have_maps_of_their_own(predicted):

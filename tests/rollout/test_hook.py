@@ -1,15 +1,23 @@
 """`DenseRolloutHook` logs the maps of the first validation images."""
 
+import logging
 from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
+from mmpretrain.models import VisionTransformer
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmtoken.errors import UserError
 from mmtoken.rollout import DenseRolloutHook, dense_rollout
+
+SCOPES = {'segmentor': 'mmseg', 'detector': 'mmdet', 'classifier': 'mmpretrain'}
 
 
 def batch_of(data, count):
@@ -85,6 +93,143 @@ def test_validations_between_are_left_out(runner, image_data, tmp_path):
         validate(hook, run, [data])
 
     assert [name.rsplit('_', 1)[1] for name in logged(tmp_path)] == ['10.png', '30.png']
+
+
+def test_classes_whose_names_are_no_file_names_are_written(runner, image_data, tmp_path):
+    run, data = runner('classifier'), image_data('classifier', 64, 64)
+    run.model.dataset_meta = dict(classes=['Cabinet/shelf'] * 10)
+
+    validate(DenseRolloutHook(), run, [data])
+
+    (name,) = logged(tmp_path)
+    assert name.startswith('rollout_0_Cabinet-shelf')
+
+
+class Count(BaseMetric):
+    """How many images were predicted."""
+
+    def process(self, data_batch, data_samples):
+        self.results += [1] * len(data_samples)
+
+    def compute_metrics(self, results):
+        return dict(count=len(results))
+
+
+@pytest.fixture
+def real_runner(image_data, tmp_path):
+    """A function that makes a runner of a model with the hook, over three images."""
+
+    def make(model, kind, size, **settings):
+        loader = dict(
+            dataset=[{name: value[0] for name, value in image_data(kind, *size).items()}] * 3,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='pseudo_collate'),
+            batch_size=2,
+            num_workers=0,
+        )
+        metric = Count()
+        metric.dataset_meta = {}
+        return Runner(
+            model,
+            str(tmp_path),
+            val_dataloader=loader,
+            val_cfg=dict(),
+            val_evaluator=Evaluator([metric]),
+            custom_hooks=[dict(type='mmpretrain.DenseRolloutHook', score_threshold=0.0)],
+            visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
+            default_scope=SCOPES[kind],
+            experiment_name=tmp_path.name,
+            **settings,
+        )
+
+    yield make
+    DefaultScope._instance_dict.clear()
+
+
+@pytest.mark.parametrize('kind', SCOPES)
+def test_a_runner_of_every_library_logs_the_maps(build, real_runner, tmp_path, kind):
+    run = real_runner(build(kind), kind, (64, 64))
+
+    metrics = run.val()
+
+    assert metrics == dict(count=3)
+    assert {name.split('_')[1] for name in logged(tmp_path)} == {'0', '1', '2'}
+
+
+def test_a_wrapped_model_is_rolled_out(build, real_runner, tmp_path, single_process):
+    model = MMDistributedDataParallel(build('segmentor'))
+
+    real_runner(model, 'segmentor', (48, 40)).val()
+
+    assert {name.split('_')[1] for name in logged(tmp_path)} == {'0', '1', '2'}
+
+
+@pytest.fixture
+def single_process():
+    """A process group of one process."""
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def sliding(model):
+    model.test_cfg.update(mode='slide', crop_size=(32, 32), stride=(32, 32))
+
+
+def foreign(model):
+    model.backbone = VisionTransformer('deit-tiny', img_size=64)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'), [(sliding, "mode='slide'"), (foreign, 'backbone VisionTransformer')]
+)
+@pytest.mark.parametrize('task', ['train', 'val'])
+def test_a_model_that_cannot_be_rolled_out_is_refused_at_once(
+    build, real_runner, change, message, task
+):
+    model, iterations = build('segmentor'), []
+    change(model)
+    model.register_forward_pre_hook(lambda *_: iterations.append(1))
+    run = real_runner(
+        model,
+        'segmentor',
+        (48, 40),
+        train_dataloader=dict(
+            dataset=[{}], batch_size=1, sampler=dict(type='DefaultSampler'), num_workers=0
+        ),
+        train_cfg=dict(by_epoch=False, max_iters=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+    )
+
+    with pytest.raises(UserError, match=message):
+        getattr(run, task)()
+
+    assert not iterations
+
+
+@pytest.mark.parametrize('error', [UserError, torch.OutOfMemoryError])
+def test_an_image_that_fails_does_not_end_the_run(runner, image_data, tmp_path, monkeypatch, error):
+    run, data = runner('classifier'), image_data('classifier', 64, 64)
+    fails = iter([True, True, False])
+
+    def sometimes(*args, **kwargs):
+        if next(fails):
+            raise error('no room')
+        return dense_rollout(*args, **kwargs)
+
+    monkeypatch.setattr('mmtoken.rollout.hook.dense_rollout', sometimes)
+    warnings = []
+    monkeypatch.setattr(
+        'mmtoken.rollout.hook.print_log', lambda text, logger, level: warnings.append((text, level))
+    )
+
+    validate(DenseRolloutHook(), run, [data] * 3)
+
+    ((text, level),) = warnings
+    assert 'no room' in text
+    assert level == logging.WARNING
+    assert [name.split('_')[1] for name in logged(tmp_path)] == ['2']
 
 
 @pytest.mark.parametrize('options', [dict(images=0), dict(interval=0), dict(weights='firm')])

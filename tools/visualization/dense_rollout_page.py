@@ -54,10 +54,11 @@ def image_entry(
         name = names[found.label] if found.label < len(names) else str(found.label)
         entry = dict(name=str(name), maps=_encode(maps[:, index]))
         if found.box is not None:
-            shape = taken.sample.ori_shape
-            sides = (shape[1], shape[0]) * 2
+            # In shares of the picture, which may be padded.
+            tall, wide = taken.pixel_size(taken.sample.ori_shape)
+            sides = (wide / picture.shape[1], tall / picture.shape[0]) * 2
             entry |= dict(score=round(found.score, 3))
-            entry['box'] = [round(v / side, 4) for v, side in zip(found.box, sides, strict=True)]
+            entry['box'] = [round(v * side, 4) for v, side in zip(found.box, sides, strict=True)]
         return entry
 
     token = [size * pool for size in taken.token_size(entered.grid)]

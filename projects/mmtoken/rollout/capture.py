@@ -34,8 +34,8 @@ class Capture:
         model: The model.
         sample: Its prediction, of whichever library.
         steps: The layers that ran, in order; each ``tokens.x`` is (1, N, C).
-        image: The image as the pipeline left it, before normalization and padding, (3, h, w), blue
-            first as OpenMMLab's loaders have it.
+        image: The image as the pipeline left it, before the preprocessor normalizes and pads it,
+            (3, h, w), blue first as OpenMMLab's loaders have it.
         left: The tokens that left the last layer.
     """
 
@@ -60,26 +60,39 @@ class Capture:
         Raises:
             UserError: If the range is not one of these layers.
         """
-        count = len(self.steps)
-        first, last = layers or (0, -1)
-        places = [place + count if place < 0 else place for place in (first, last)]
-        if not 0 <= places[0] <= places[1] < count:
+        if layers is None:
+            return self.steps
+        places = range(len(self.steps))
+        try:
+            first, last = (places[place] for place in layers)
+        except (IndexError, TypeError, ValueError):
+            first, last = 1, 0
+        if first > last:
             raise UserError(
-                f'layers {tuple(layers)} is no range of the {count} layers that ran; give the '
-                f'first and the last, within 0..{count - 1}'
+                f'layers {layers} is no range of the {len(places)} layers that ran; give the '
+                f'first and the last, within 0..{len(places) - 1}'
             )
-        return self.steps[places[0] : places[1] + 1]
-
-    def after(self, last: Step) -> Tokens:
-        """The tokens that left a step."""
-        place = next(i for i, step in enumerate(self.steps) if step is last)
-        return self.steps[place + 1].tokens if place + 1 < len(self.steps) else self.left
+        return self.steps[first : last + 1]
 
     def token_size(self, grid: tuple[int, int]) -> tuple[float, float]:
         """Height and width of a token of a grid, in pixels of the (padded) image."""
         entered = self.steps[0].tokens.grid
         patch = self.backbone.patch_size
         return entered[0] * patch / grid[0], entered[1] * patch / grid[1]
+
+    def pixel_size(self, shape: tuple[int, int]) -> tuple[float, float]:
+        """Height and width of a pixel of the original image, in pixels of the network's input.
+
+        Args:
+            shape: Of the original image, (y, x); read where the pipeline recorded no scale, the
+                image then being taken for the whole original one.
+        """
+        # A pipeline that pads enlarges the image beyond its scale.
+        if 'scale_factor' in self.sample:
+            width, height = self.sample.scale_factor[:2]
+            return float(height), float(width)
+        height, width = self.image.shape[-2:]
+        return height / shape[0], width / shape[1]
 
 
 def capture(model: nn.Module, data: dict) -> Capture:
@@ -97,14 +110,13 @@ def capture(model: nn.Module, data: dict) -> Capture:
         UserError: If the backbone is none of the family, if there is not exactly one image, if
             the model cannot take it, or if it looks at it in several pieces.
     """
-    while is_model_wrapper(model):
-        model = model.module
-    backbone = _family_backbone(model)
+    model = family_model(model)
+    backbone = model.backbone
     image = _single_image(data, backbone)
     steps, runs, left = [], [], []
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     with ExitStack() as stack, torch.no_grad():
-        stack.callback(model.train, training)
+        stack.callback(_restore, modes)
         model.eval()
         hooks = [backbone.register_forward_pre_hook(lambda _, inputs: runs.append(None))]
         for layer in backbone.layers:
@@ -123,14 +135,27 @@ def capture(model: nn.Module, data: dict) -> Capture:
     return Capture(model, sample, steps, image, left[-1])
 
 
-def _family_backbone(model: nn.Module) -> TokenViT:
+def family_model(model: nn.Module) -> nn.Module:
+    """A model without wrappers, its backbone one of the family.
+
+    Raises:
+        UserError: If the backbone is none of the family.
+    """
+    while is_model_wrapper(model):
+        model = model.module
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, TokenViT):
         raise UserError(
             f'{type(model).__name__} has the backbone {type(backbone).__name__}, which is none of '
             'the TokenViT family; only its attention carries the trace: use TokenViT or LIFEViT'
         )
-    return backbone
+    return model
+
+
+def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
+    # Module by module, because `train` would set those that their owner had put in another mode.
+    for module, training in modes:
+        module.training = training
 
 
 def _single_image(data: dict, backbone: TokenViT) -> Tensor:

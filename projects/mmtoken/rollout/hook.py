@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
+import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmpretrain.registry import HOOKS
 
 from mmtoken.errors import UserError
 
+from .capture import family_model
 from .dense_rollout import class_names, dense_rollout
+from .file_names import file_names
 from .overlay import overlay
 from .token_sets import WEIGHTS
 
@@ -18,7 +24,8 @@ class DenseRolloutHook(Hook):
     """Log the class maps of the first validation images to the run's visualizer, and so to its
     files, TensorBoard or whatever other backends it has (our design).
 
-    Each map is painted over the image and named ``rollout_<image>_<class>``.
+    Each map is painted over the image and named ``rollout_<image>_<class>``. An image that cannot
+    be rolled out does not end the run: the first such is logged as a warning.
 
     Args:
         images: How many, of each validation.
@@ -28,7 +35,8 @@ class DenseRolloutHook(Hook):
         score_threshold: Detections below it do not count.
 
     Raises:
-        UserError: If an argument has no meaning.
+        UserError: If an argument has no meaning; before training or validation, if the model's
+            backbone is none of the family, or it is validated in sliding windows.
     """
 
     priority = 'LOW'
@@ -53,6 +61,20 @@ class DenseRolloutHook(Hook):
         self.interval = interval
         self.options = dict(weights=weights, score_threshold=score_threshold)
         self.validations = self.logged = 0
+        self.warned = False
+
+    def before_train(self, runner) -> None:
+        """Refuse a model that cannot be rolled out, before time is spent on it."""
+        model = family_model(runner.model)
+        if (getattr(model, 'test_cfg', None) or {}).get('mode') == 'slide':
+            raise UserError(
+                "DenseRolloutHook: model.test_cfg.mode='slide' runs the backbone several times an "
+                'image, and a roll-out needs one run; set model.test_cfg.mode=whole or leave the '
+                'hook out'
+            )
+
+    # Validation alone has no training before it.
+    before_val = before_train
 
     def before_val_epoch(self, runner) -> None:
         """Count the validation, and start with its first image."""
@@ -69,15 +91,27 @@ class DenseRolloutHook(Hook):
             single = {
                 name: data_batch[name][index : index + 1] for name in ('inputs', 'data_samples')
             }
-            self._log(runner, single)
+            try:
+                self._log(runner, single)
+            except (UserError, torch.OutOfMemoryError) as error:
+                self._warn(error)
             self.logged += 1
 
     def _log(self, runner, data: dict) -> None:
         maps = dense_rollout(runner.model, data, **self.options)
         model = maps.capture.model
         meta = getattr(runner.visualizer, 'dataset_meta', None) or {}
-        names = class_names(model) or list(meta.get('classes') or ())
+        names = file_names(class_names(model) or meta.get('classes') or ())
         for label in list(maps)[: self.max_classes]:
-            name = names[label] if label < len(names) else label
+            name = names[label] if label < len(names) else str(label)
             picture = overlay(maps[label], maps.capture)
             runner.visualizer.add_image(f'rollout_{self.logged}_{name}', picture, runner.iter)
+
+    def _warn(self, error: Exception) -> None:
+        if not self.warned:
+            print_log(
+                f'DenseRolloutHook: an image is left out, and others like it: {error}',
+                logger='current',
+                level=logging.WARNING,
+            )
+        self.warned = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -47,7 +48,9 @@ def find_token_sets(
     """Assign the tokens that left the backbone to what the model predicted.
 
     - Segmentation: the logits are averaged over each token's pixels; a token belongs to its most
-      probable class, and softly to each class by its probability.
+      probable class, and softly to each class by its probability. The classes are those of the
+      pixels; one that has pixels but is the most probable of no token has the token that its pixels
+      cover most.
     - Detection: a token belongs to an instance whose mask, or box where there is none, covers half
       of it, and softly by the covered share; an instance that covers half of no token has the token
       that it covers most. A class has the tokens of its instances; softly, the largest product of
@@ -61,7 +64,7 @@ def find_token_sets(
         score_threshold: Detections below it do not count.
 
     Returns:
-        The sets; of classes, only those with a token.
+        The sets; of classes, only those that are predicted.
 
     Raises:
         UserError: If `weights` is unknown, or the prediction of another kind than these.
@@ -83,7 +86,11 @@ def find_token_sets(
 
 def _of_segmentation(capture: Capture, soft: bool) -> TokenSets:
     logits = capture.sample.seg_logits.data.float()
-    rows, columns = token_overlaps(capture, tuple(logits.shape[-2:]))
+    predicted = capture.sample.pred_sem_seg.data[0]
+    shape = tuple(logits.shape[-2:])
+    # mmseg stretches the logits of the whole image, what a pipeline padded included.
+    scales = [side / pixels for side, pixels in zip(capture.image.shape[-2:], shape, strict=True)]
+    rows, columns = _overlaps(capture, shape, scales)
     area = rows.sum(1)[:, None] * columns.sum(1)
     # (K, y, x) → (K, H, W), zero for tokens of nothing but padding.
     means = rows @ logits @ columns.T / area.clamp(min=1e-6)
@@ -96,10 +103,12 @@ def _of_segmentation(capture: Capture, soft: bool) -> TokenSets:
     winner[area == 0] = -1
     shares = shares * (area > 0)
     sets = {}
-    for label in winner.unique().tolist():
-        if label >= 0:
-            chosen = shares[label] if soft else (winner == label).float()
-            sets[label] = _token_set(capture, label, chosen)
+    for label in predicted.unique().tolist():
+        chosen = shares[label] if soft else (winner == label).float()
+        if not chosen.any():
+            covered = rows @ (predicted == label).float() @ columns.T
+            chosen = (covered == covered.max()).float()
+        sets[label] = _token_set(capture, label, chosen)
     return TokenSets(sets)
 
 
@@ -165,32 +174,33 @@ def token_overlaps(capture: Capture, shape: tuple[int, int]) -> tuple[Tensor, Te
         (H, y) and (W, x), in pixels of the network's input; the product of two entries is the area
         that a token and a pixel share.
     """
+    return _overlaps(capture, shape, capture.pixel_size(shape))
+
+
+def _overlaps(
+    capture: Capture, shape: tuple[int, int], scales: Sequence[float]
+) -> tuple[Tensor, Tensor]:
     return tuple(
         _overlap(side, scale * torch.arange(pixels, device=side.device), scale)
-        for side, scale, pixels in _axes(capture, shape)
+        for side, scale, pixels in zip(_edges(capture), scales, shape, strict=True)
     )
 
 
 def _box_overlap(capture: Capture, box: list[float], shape: tuple[int, int]) -> Tensor:
     """The area that every token shares with a box, (H, W)."""
-    (rows, y_scale, _), (columns, x_scale, _) = _axes(capture, shape)
+    (rows, columns), (y_scale, x_scale) = _edges(capture), capture.pixel_size(shape)
     left, top, right, bottom = torch.tensor(box, device=rows.device)
     y = _overlap(rows, top[None] * y_scale, (bottom - top) * y_scale)
     x = _overlap(columns, left[None] * x_scale, (right - left) * x_scale)
     return y @ x.T
 
 
-def _axes(capture: Capture, shape: tuple[int, int]) -> list[tuple[Tensor, float, int]]:
-    """Of height and width: the edges of the tokens, what a pixel of the original image measures in
-    the network's input, and the number of such pixels.
-    """
-    grid = capture.left.grid
-    device = capture.left.x.device
+def _edges(capture: Capture) -> list[Tensor]:
+    """Where tokens begin and end, of height and width, in pixels of the network's input."""
+    grid, device = capture.left.grid, capture.left.x.device
     return [
-        (torch.arange(count + 1, device=device) * size, inside / pixels, pixels)
-        for count, size, inside, pixels in zip(
-            grid, capture.token_size(grid), capture.image.shape[-2:], shape, strict=True
-        )
+        torch.arange(count + 1, device=device) * size
+        for count, size in zip(grid, capture.token_size(grid), strict=True)
     ]
 
 
