@@ -48,12 +48,14 @@ def test_windows_are_rolled_out_too(build, image_data, kind):
 
 def test_the_model_is_left_as_it_was(build, image_data):
     model = build('segmentor').train()
+    model.neck.eval()
+    modes = {name: module.training for name, module in model.named_modules()}
     before = {name: value.clone() for name, value in model.state_dict().items()}
     data = image_data('segmentor', 48, 40)
 
     dense_rollout(model, data)
 
-    assert model.training
+    assert {name: module.training for name, module in model.named_modules()} == modes
     assert not model.backbone.layers[0]._forward_hooks
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -79,6 +81,27 @@ def test_no_detection_means_no_map(predicted):
 
     assert maps == {}
     assert maps.instances == []
+
+
+@pytest.mark.parametrize('options', [dict(head_fusion='sum'), dict(discard_ratio=1.0)])
+def test_options_are_read_before_the_model_runs(build, image_data, options):
+    model, runs = build('detector'), []
+    model.register_forward_pre_hook(lambda *_: runs.append(1))
+
+    with pytest.raises(UserError, match=next(iter(options))):
+        dense_rollout(model, image_data('detector', 32, 32), score_threshold=1.0, **options)
+
+    assert not runs
+
+
+def test_inference_mode_yields_the_same_maps(build, image_data):
+    model, data = build('segmentor'), image_data('segmentor', 48, 40)
+    expected = dense_rollout(model, data)
+
+    with torch.inference_mode():
+        maps = dense_rollout(model, data)
+
+    torch.testing.assert_close(dict(maps), dict(expected))
 
 
 def test_a_classifier_yields_the_rollout_of_what_its_head_reads(build, image_data):
@@ -140,6 +163,8 @@ def test_upsampled_maps_lie_on_the_image(predicted):
         (dict(weights='firm'), "weights 'firm' is unknown"),
         (dict(layers=(2, 3)), r'layers \(2, 3\) is no range of the 3 layers'),
         (dict(layers=(2, 1)), r'layers \(2, 1\)'),
+        (dict(layers=(0, 1, 2)), r'layers \(0, 1, 2\) is no range'),
+        (dict(layers=()), r'layers \(\) is no range'),
         (dict(head_fusion='sum'), "head_fusion 'sum' is unknown"),
     ],
 )

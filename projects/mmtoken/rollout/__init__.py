@@ -7,11 +7,13 @@ from .dense_rollout import (
     ClassMaps,
     InstanceMap,
     choose_classes,
+    class_label,
     class_names,
     dense_rollout,
     roll_maps,
 )
 from .explicit import explicit_matrix
+from .file_names import file_names
 from .hook import DenseRolloutHook
 from .overlay import overlay, upsample
 from .roll import roll_back, token_rows
@@ -26,9 +28,11 @@ __all__ = [
     'TokenSets',
     'capture',
     'choose_classes',
+    'class_label',
     'class_names',
     'dense_rollout',
     'explicit_matrix',
+    'file_names',
     'find_token_sets',
     'overlay',
     'roll_back',

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmtoken.errors import UserError, near_miss
 
 from .capture import Capture, capture
-from .explicit import roll_back_explicitly
+from .explicit import check_fusion, roll_back_explicitly
 from .roll import roll_back
 from .token_sets import TokenSet, find_token_sets
 
@@ -96,6 +96,7 @@ def dense_rollout(
         UserError: If the backbone is none of the family, the model cannot take the image, a class
             is absent from the prediction, or an option has no meaning.
     """
+    check_fusion(head_fusion, discard_ratio)
     taken = capture(model, data)
     sets = find_token_sets(taken, weights, score_threshold)
     chosen = choose_classes(taken, sets.classes, classes)
@@ -139,6 +140,22 @@ def class_names(model: nn.Module) -> list[str]:
     return list(meta.get('classes') or meta.get('CLASSES') or ())
 
 
+def class_label(names: Sequence[str], asked: int | str) -> int:
+    """The index of a class that is asked for by index or name.
+
+    Raises:
+        UserError: If no class has the name.
+    """
+    if isinstance(asked, str) and asked not in names:
+        hint = near_miss(asked, names)
+        raise UserError(
+            f'class {asked!r} is not one of the model'
+            + (f'{hint or ": it has " + ", ".join(names)}' if names else
+               ', which knows no names: give class indices')
+        )  # fmt: skip
+    return names.index(asked) if isinstance(asked, str) else asked
+
+
 def choose_classes(
     taken: Capture, found: dict[int, TokenSet], classes: Sequence[int | str] | None
 ) -> dict[int | str, TokenSet]:
@@ -152,14 +169,7 @@ def choose_classes(
     names = class_names(taken.model)
     chosen = {}
     for asked in classes:
-        if isinstance(asked, str) and asked not in names:
-            hint = near_miss(asked, names)
-            raise UserError(
-                f'class {asked!r} is not one of the model'
-                + (f'{hint or ": it has " + ", ".join(names)}' if names else
-                   ', which knows no names: give class indices')
-            )  # fmt: skip
-        label = names.index(asked) if isinstance(asked, str) else asked
+        label = class_label(names, asked)
         if label not in found:
             present = [f'{c} ({names[c]})' if c < len(names) else str(c) for c in found]
             raise UserError(

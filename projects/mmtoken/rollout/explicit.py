@@ -39,7 +39,8 @@ def explicit_matrix(step: Step, head_fusion: str = 'mean', discard_ratio: float 
     Args:
         step: The layer and the tokens that entered it.
         head_fusion: 'mean', 'min' or 'max' over the heads (Abnar & Zuidema, arXiv 2005.00928, take
-            the mean); the rows of the other two are scaled to the sum 1.
+            the mean); the rows of the other two are scaled to the sum 1. A token whose heads
+            share no key looks, under 'min', at itself alone.
         discard_ratio: Share of each row, its weakest weights, that is set to zero before the row is
             scaled to the sum 1 (our design, after a habit of roll-out tools). Each row keeps one
             weight at least.
@@ -50,10 +51,7 @@ def explicit_matrix(step: Step, head_fusion: str = 'mean', discard_ratio: float 
     Raises:
         UserError: If the fusion is unknown or the ratio is not in [0, 1).
     """
-    if head_fusion not in FUSIONS:
-        raise UserError(f'head_fusion {head_fusion!r} is unknown; use one of {sorted(FUSIONS)}')
-    if not 0 <= discard_ratio < 1:
-        raise UserError(f'discard_ratio {discard_ratio} is not in [0, 1); 0 discards nothing')
+    check_fusion(head_fusion, discard_ratio)
     layer, tokens = step.layer, step.tokens
     identity = torch.eye(tokens.x.shape[1], device=tokens.x.device)
     if not isinstance(layer, TokenBlock):
@@ -64,7 +62,20 @@ def explicit_matrix(step: Step, head_fusion: str = 'mean', discard_ratio: float 
     if discard_ratio:
         weakest = fused.argsort(dim=-1)[:, : int(discard_ratio * fused.shape[-1])]
         fused = fused.scatter(-1, weakest, 0.0)
-    return (fused / fused.sum(dim=-1, keepdim=True) + identity) / 2
+    total = fused.sum(dim=-1, keepdim=True)
+    return (torch.where(total > 0, fused / total, identity) + identity) / 2
+
+
+def check_fusion(head_fusion: str, discard_ratio: float) -> None:
+    """Refuse options of `explicit_matrix` that have no meaning.
+
+    Raises:
+        UserError: If the fusion is unknown or the ratio is not in [0, 1).
+    """
+    if head_fusion not in FUSIONS:
+        raise UserError(f'head_fusion {head_fusion!r} is unknown; use one of {sorted(FUSIONS)}')
+    if not 0 <= discard_ratio < 1:
+        raise UserError(f'discard_ratio {discard_ratio} is not in [0, 1); 0 discards nothing')
 
 
 def _attention(attention: TokenAttention, tokens: Tokens) -> Tensor:

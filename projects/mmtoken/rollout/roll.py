@@ -36,11 +36,12 @@ def _roll_back(steps: Sequence[Step], weights: Tensor) -> Tensor:
     # (S, N) → (1, N, S)
     gradient = weights.T.unsqueeze(0)
     for step in reversed(steps):
-        tokens = step.tokens
-        trace = gradient.new_zeros(1, tokens.x.shape[1], len(weights), requires_grad=True)
-        with torch.enable_grad(), _frozen(step.layer):
+        # Out of inference mode, which knows no gradient, and whose tensors can have none.
+        with torch.inference_mode(False), torch.enable_grad(), _frozen(step.layer):
+            tokens = step.tokens.with_(x=step.tokens.x.clone())
+            trace = gradient.new_zeros(1, tokens.x.shape[1], len(weights), requires_grad=True)
             rolled = step.layer(tokens.with_(trace=trace)).trace
-        (gradient,) = torch.autograd.grad(rolled, trace, gradient)
+            (gradient,) = torch.autograd.grad(rolled, trace, gradient.clone())
     return gradient[0].T
 
 
@@ -74,7 +75,8 @@ def token_rows(steps: Sequence[Step]) -> Iterator[tuple[slice, list[Tensor]]]:
     count = first.x.shape[1]
     for start in range(0, count, CHANNELS):
         places = slice(start, min(start + CHANNELS, count))
-        trace = torch.eye(count, device=first.x.device)[None, :, places]
+        trace = torch.zeros(1, count, places.stop - start, device=first.x.device)
+        trace[0, places] = torch.eye(places.stop - start, device=first.x.device)
         found = []
         for step in steps:
             trace = _forward(step, trace).trace

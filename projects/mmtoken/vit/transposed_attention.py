@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Numbers of the attention matrix that exist at a time: what a CPU core's cache holds, and what
-# keeps a GPU busy.
-NUMBERS = {'cpu': 2**19, 'cuda': 2**24}
+# Numbers of the attention matrix that exist at a time, twice, before and after the softmax: what a
+# CPU core's cache holds, and what keeps a GPU busy yet is little beside the whole matrix.
+NUMBERS = {'cpu': 2**19, 'cuda': 2**22}
 
 
 def transposed_attention(q: Tensor, k: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:

@@ -26,7 +26,7 @@ def widened_attention(
         k: Keys, (B, h, N, d).
         v: Values, (B, h, N, e).
         extra: Further values, (B, h, N, M).
-        mask: Which keys may be attended to, broadcastable to (B, h, Q, N), or None for all.
+        mask: Which keys may be attended to, broadcastable to (B, h, 1, N), or None for all.
 
     Returns:
         The attended values (B, h, Q, e) and the attended extra ones (B, h, Q, M).
