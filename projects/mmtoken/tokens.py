@@ -22,12 +22,14 @@ class Tokens:
         trace: M numbers that ride along with every token, (B, A + H·W, M), or None. Every attention
             replaces them by ½(Ā·trace + trace), Ā the head-mean of the attention before dropout;
             LayerNorm, projections, MLP and DropPath leave them alone.
+        exact_trace: Whether the trace is mixed in its own type under mixed precision too.
     """
 
     x: Tensor
     grid: tuple[int, int]
     num_aux: int
     trace: Tensor | None = None
+    exact_trace: bool = False
 
     @property
     def aux(self) -> Tensor:

@@ -277,6 +277,54 @@ def test_mixed_precision_keeps_the_weights_to_a_thousandth(dtype, norm):
     torch.testing.assert_close(weights, exact, rtol=0, atol=1e-3)
 
 
+def attends_to_itself(strength: float):
+    """A TransMix classifier whose class token attends mostly to itself in the last layer."""
+    torch.manual_seed(0)
+    arch = dict(ARCH, embed_dims=48, num_layers=2)
+    model = MODELS.build(
+        dict(
+            type='TLAlignClassifier',
+            target='transmix',
+            backbone=dict(type='TokenViT', arch=arch, img_size=56, patch_size=4),
+            head=dict(type='VisionTransformerClsHead', num_classes=5, in_channels=48),
+        )
+    )
+    with torch.no_grad():
+        # The class token is all in channel 0, which every key is and every query asks for.
+        model.backbone.cls_token[..., 0] = 100
+        projection = model.backbone.layers[-1].attn.qkv
+        projection.weight[:96] = 0
+        projection.weight[48:96, 0] = 1
+        projection.bias[:48] = strength
+    return model
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_mixed_precision_keeps_the_share_of_little_attention(dtype):
+    model, mixed = attends_to_itself(0.34), mix(size=(56, 56), seed=3)
+
+    with torch.no_grad():
+        start = model.rule.start(mixed, 1)
+        reached = 2 * model.backbone(mixed.images, start, -1)[1][:, 0, 1]
+        exact = model.align(mixed)[1]
+        with torch.autocast('cpu', dtype):
+            weights = model.align(mixed)[1]
+
+    assert reached.max() < 0.1
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(weights, exact, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+def test_without_attention_to_patches_transmix_is_lambda(dtype):
+    model, mixed = attends_to_itself(20.0), mix(size=(56, 56), seed=3)
+
+    with torch.no_grad(), torch.autocast('cpu', dtype, enabled=dtype != torch.float32):
+        weights = model.align(mixed)[1]
+
+    torch.testing.assert_close(weights, mixed.lam[:, None])
+
+
 BAD = {
     'backbone outside the family': (
         dict(backbone=dict(type='VisionTransformer', arch='deit-t', img_size=32)),
@@ -284,6 +332,27 @@ BAD = {
     ),
     'unknown target': (dict(target='tlalign'), "target 'tlalign' is unknown.*did you mean"),
     'other patches': (dict(mix=dict(type='PatchCutMix', patch_size=8)), 'patch_size 8 of mix'),
+    'augment without a mask': (
+        dict(mix=dict(type='CutMix', alpha=1.0)),
+        "mix of type 'CutMix' does not say whose each patch is",
+    ),
+    'mix without a type': (dict(mix=dict(alpha=1.0)), 'mix of type None'),
+    'no head': (dict(head=None), 'head None has no num_classes'),
+    'head without classes': (dict(head=dict(type='ClsHead')), 'head ClsHead has no num_classes'),
+    'head with a loss of its own': (
+        dict(head=dict(type='ArcFaceClsHead', num_classes=5, in_channels=24)),
+        'head ArcFaceClsHead has a loss of its own',
+    ),
+    'head of several labels': (
+        dict(head=dict(type='MultiLabelLinearClsHead', num_classes=5, in_channels=24)),
+        'head MultiLabelLinearClsHead has',
+    ),
+    'accuracy of mixed labels': (
+        dict(
+            head=dict(type='VisionTransformerClsHead', num_classes=5, in_channels=24, cal_acc=True)
+        ),
+        'cal_acc of the head means nothing',
+    ),
     'head of one output': (
         dict(backbone=dict(type='TokenViT', arch=ARCH, img_size=16, num_aux_tokens=2)),
         'head VisionTransformerClsHead does not fit num_aux_tokens 2',
@@ -306,6 +375,21 @@ def test_a_model_that_cannot_be_aligned_is_named(options, named):
 
     with pytest.raises(UserError, match=named):
         MODELS.build({'type': 'TLAlignClassifier', 'backbone': backbone, 'head': head, **options})
+
+
+def test_without_mix_a_head_keeps_its_own_loss():
+    head = dict(type='ArcFaceClsHead', num_classes=5, in_channels=24)
+    backbone = dict(type='TokenViT', arch=ARCH, img_size=24, patch_size=4)
+
+    torch.manual_seed(0)
+    aligned = MODELS.build(
+        dict(type='TLAlignClassifier', backbone=backbone, head=head, mix=None)
+    ).train()
+    torch.manual_seed(0)
+    plain = MODELS.build(dict(type='ImageClassifier', backbone=backbone, head=head)).train()
+
+    losses = [m(images(), samples(LABELS), mode='loss')['loss'] for m in (aligned, plain)]
+    assert torch.equal(*losses)
 
 
 @pytest.mark.parametrize(

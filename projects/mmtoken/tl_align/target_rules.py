@@ -1,7 +1,8 @@
 """How much of a mixed image's target is its own label: TL-Align, TransMix, CutMix.
 
-A rule says what trace the backbone carries, from which layer, and turns what comes out into the
-own-label weight w of each token that is classified: the target is w·e(y) + (1 − w)·e(y′).
+A rule says what trace the backbone carries, from which layer and how exactly, and turns what comes
+out into the own-label weight w of each token that is classified: the target is w·e(y) +
+(1 − w)·e(y′).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class CutMixRule:
     """w = λ, the share of own patches (Yun et al., ICCV 2019)."""
 
     trace_from = 0
+    exact_trace = False
 
     def start(self, mixed: Mixed, num_aux: int) -> Tensor | None:
         """The trace that enters the layer `trace_from`, (B, A + H·W, M), or None for none."""
@@ -66,6 +68,8 @@ class TransMixRule(CutMixRule):
     """
 
     trace_from = -1
+    # What an image's patches get may be small beside what the class token keeps to itself.
+    exact_trace = True
 
     def start(self, mixed: Mixed, num_aux: int) -> Tensor:
         """Two channels, own patches and all patches, zero on auxiliary tokens; (B, A + H·W, 2)."""
@@ -74,10 +78,16 @@ class TransMixRule(CutMixRule):
         return F.pad(patches, (0, 0, num_aux, 0))
 
     def own_weight(self, mixed: Mixed, start: Tensor, trace: Tensor, read: Readout) -> Tensor:
-        """½(λ + attention to own patches / attention to patches), (B, T)."""
+        """½(λ + attention to own patches / attention to patches), (B, T); λ where no attention
+        reaches the patches.
+        """
         # The layer leaves ½(Ā·start + start).
         own, patches = read(2 * trace - start).unbind(dim=-1)
-        return 0.5 * (mixed.lam[:, None] + own / patches)
+        lam = mixed.lam[:, None]
+        # Where hardly any attention reaches the patches, its ratio is that of rounding errors.
+        reached = patches > torch.finfo(patches.dtype).eps
+        share = (own / patches.where(reached, 1)).clamp(0, 1)
+        return 0.5 * (lam + share.where(reached, lam))
 
 
 TARGET_RULES = {'tl_align': TLAlignRule, 'transmix': TransMixRule, 'cutmix': CutMixRule}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from mmpretrain.models import DeiTClsHead, GlobalAveragePooling, ImageClassifier
+from mmpretrain.models import ClsHead, DeiTClsHead, GlobalAveragePooling, ImageClassifier
 from mmpretrain.registry import BATCH_AUGMENTS, MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from mmtoken.errors import UserError, near_miss
 from mmtoken.vit import TokenViT
 
-from .patch_cutmix import Mixed
+from .patch_cutmix import Mixed, PatchCutMix
 from .target_rules import TARGET_RULES
 
 
@@ -58,15 +58,10 @@ class TLAlignClassifier(ImageClassifier):
             )
         self.rule = TARGET_RULES[target]()
         self._check_model()
-        patch_size = self.backbone.patch_size
         self.mixer = None
         if mix is not None:
-            self.mixer = BATCH_AUGMENTS.build({'patch_size': patch_size, **mix})
-            if self.mixer.patch_size != patch_size:
-                raise UserError(
-                    f'patch_size {self.mixer.patch_size} of mix is not the {patch_size} of the '
-                    'backbone, whose tokens would hold two images; leave it out'
-                )
+            self._check_loss()
+            self.mixer = self._build_mixer(mix)
 
     def forward(
         self,
@@ -134,7 +129,9 @@ class TLAlignClassifier(ImageClassifier):
         if start is None:
             feats, weights = self.backbone(mixed.images), mixed.lam[:, None]
         else:
-            feats, trace = self.backbone(mixed.images, start, self.rule.trace_from)
+            feats, trace = self.backbone(
+                mixed.images, start, self.rule.trace_from, self.rule.exact_trace
+            )
             weights = self.rule.own_weight(mixed, start, trace, self._read).detach()
         count = 2 if isinstance(self.head, DeiTClsHead) else 1
         return self.neck(feats) if self.with_neck else feats, weights.expand(-1, count)
@@ -158,6 +155,43 @@ class TLAlignClassifier(ImageClassifier):
             return torch.stack([sample.gt_score for sample in data_samples]).float()
         labels = torch.cat([sample.gt_label for sample in data_samples])
         return F.one_hot(labels, self.head.num_classes).float()
+
+    def _build_mixer(self, mix: dict) -> PatchCutMix:
+        kind, patch_size = mix.get('type'), self.backbone.patch_size
+        kind = BATCH_AUGMENTS.get(kind) if isinstance(kind, str) else kind
+        if not (isinstance(kind, type) and issubclass(kind, PatchCutMix)):
+            raise UserError(
+                f'mix of type {mix.get("type")!r} does not say whose each patch is; use '
+                "type='PatchCutMix', and other batch augments in train_cfg"
+            )
+        mixer = BATCH_AUGMENTS.build({'patch_size': patch_size, **mix})
+        if mixer.patch_size != patch_size:
+            raise UserError(
+                f'patch_size {mixer.patch_size} of mix is not the {patch_size} of the backbone, '
+                'whose tokens would hold two images; leave it out'
+            )
+        return mixer
+
+    def _check_loss(self) -> None:
+        """Refuse a head whose loss is more than its loss module of scores and soft labels."""
+        head = self.head
+        if not hasattr(head, 'num_classes'):
+            raise UserError(
+                f'head {None if head is None else type(head).__name__} has no num_classes to mix '
+                'labels of; use one that has, such as VisionTransformerClsHead, or mix=None'
+            )
+        if any(
+            getattr(type(head), name, None) is not getattr(ClsHead, name)
+            for name in ('loss', '_get_loss')
+        ):
+            raise UserError(
+                f'head {type(head).__name__} has a loss of its own, which mixed labels would pass '
+                'by; use one with that of ClsHead, such as VisionTransformerClsHead, or mix=None'
+            )
+        if head.cal_acc:
+            raise UserError(
+                'cal_acc of the head means nothing for mixed labels; leave it out, or mix=None'
+            )
 
     def _check_model(self) -> None:
         backbone, head = self.backbone, self.head

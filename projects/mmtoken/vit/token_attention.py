@@ -23,6 +23,7 @@ def traced_attention(
     trace: Tensor | None = None,
     mask: Tensor | None = None,
     dropout: float = 0.0,
+    exact: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """softmax(q·kᵀ/√d)·v and, in the same fused call, the head-mean of that attention applied to
     the trace.
@@ -40,9 +41,11 @@ def traced_attention(
         k: Keys, (B, h, N, d).
         v: Values, (B, h, N, d).
         trace: Traced numbers of the keys, (B, N, M), or None.
-        mask: Which keys may be attended to, broadcastable to (B, h, Q, N), or None for all.
+        mask: Which keys may be attended to, broadcastable to (B, h, 1, N), or None for all.
         dropout: Probability to drop an attention weight; the trace sees the attention before
             dropout.
+        exact: Whether the trace is attended to by a call of its own, in its own type: for traces
+            whose ratio counts, which lose what is small beside their mean.
 
     Returns:
         The attended values (B, h, Q, d) and Ā·trace (B, Q, M), or None where there is no trace.
@@ -50,6 +53,11 @@ def traced_attention(
     scale = q.shape[-1] ** -0.5
     if trace is None:
         return F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=scale), None
+    if exact:
+        with torch.autocast(q.device.type, enabled=False):
+            alone = (t.to(trace.dtype) for t in (q, k, v[..., :0]))
+            _, mixed = traced_attention(*alone, trace, mask)
+        return traced_attention(q, k, v, None, mask, dropout)[0], mixed
     if dropout > 0:
         _, mixed = traced_attention(q, k, v[..., :0], trace, mask)
         return F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=scale), mixed
@@ -146,7 +154,9 @@ class TokenAttention(nn.Module):
     def _attend(
         self, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens
     ) -> tuple[Tensor, Tensor | None]:
-        return traced_attention(q, k, v, tokens.trace, dropout=self._dropout)
+        return traced_attention(
+            q, k, v, tokens.trace, dropout=self._dropout, exact=tokens.exact_trace
+        )
 
     def _attend_in_windows(
         self, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens
@@ -174,13 +184,16 @@ class TokenAttention(nn.Module):
             None if trace is None else split(trace.unsqueeze(1)).squeeze(1),
             mask,
             self._dropout,
+            tokens.exact_trace,
         )
         # (B·R·Q, h, s², d) → (B, h, R·Q, s², d) → (B, h, H·W, d)
         out = window_reverse(out.unflatten(0, (-1, windows)).transpose(1, 2), grid, size)
         if mixed is not None:
             mixed = window_reverse(mixed.unflatten(0, (-1, windows)), grid, size)
         if num_aux:
-            aux, aux_mixed = traced_attention(q[:, :, :num_aux], k, v, trace, dropout=self._dropout)
+            aux, aux_mixed = traced_attention(
+                q[:, :, :num_aux], k, v, trace, None, self._dropout, tokens.exact_trace
+            )
             out = torch.cat([aux, out], dim=2)
             mixed = None if mixed is None else torch.cat([aux_mixed, mixed], dim=1)
         return out, mixed

@@ -145,7 +145,13 @@ class TokenViT(BaseModule):
         self._freeze()
         self._register_load_state_dict_pre_hook(adapt_position_on_load, with_module=True)
 
-    def forward(self, images: Tensor, trace: Tensor | None = None, trace_from: int = 0):
+    def forward(
+        self,
+        images: Tensor,
+        trace: Tensor | None = None,
+        trace_from: int = 0,
+        exact_trace: bool = False,
+    ):
         """Turn images into features.
 
         Args:
@@ -153,6 +159,7 @@ class TokenViT(BaseModule):
             trace: w₀ (B, A + H·W, M) to carry through the layers, or None.
             trace_from: The first layer it is carried through; negatives count from the last one
                 that runs.
+            exact_trace: Whether the trace is mixed in its own type under mixed precision too.
 
         Returns:
             The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair
@@ -170,7 +177,7 @@ class TokenViT(BaseModule):
         tokens, outs, start = self.embed(images), {}, trace_from % len(layers)
         for index, layer in enumerate(layers):
             if index == start:
-                tokens = self._start_trace(tokens, trace)
+                tokens = self._start_trace(tokens, trace, exact_trace)
             recompute = self.with_cp and torch.is_grad_enabled()
             tokens = checkpoint(layer, tokens, use_reentrant=False) if recompute else layer(tokens)
             if index in self.out_indices:
@@ -179,14 +186,14 @@ class TokenViT(BaseModule):
         return outs if trace is None else (outs, tokens.trace)
 
     @staticmethod
-    def _start_trace(tokens: Tokens, trace: Tensor | None) -> Tokens:
+    def _start_trace(tokens: Tokens, trace: Tensor | None, exact: bool) -> Tokens:
         if trace is not None and trace.shape[:2] != tokens.x.shape[:2]:
             raise UserError(
                 f'trace has shape {tuple(trace.shape)}; expected (B, A + H*W, M) = '
                 f'({len(tokens.x)}, {tokens.x.shape[1]}, M) for the grid '
                 f'{tokens.grid[0]}x{tokens.grid[1]}'
             )
-        return tokens.with_(trace=trace)
+        return tokens.with_(trace=trace, exact_trace=exact)
 
     def embed(self, images: Tensor) -> Tokens:
         """Patch embedding, auxiliary tokens and position embedding: images → the first layer's
