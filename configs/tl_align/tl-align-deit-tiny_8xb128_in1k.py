@@ -24,3 +24,5 @@ model = dict(
 train_dataloader = dict(batch_size=128)
 val_dataloader = dict(batch_size=128)
 test_dataloader = val_dataloader
+# As in DeiT, every GPU draws boxes of its own; the samplers share a seed nevertheless.
+randomness = dict(diff_rank_seed=True)

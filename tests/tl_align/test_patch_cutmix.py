@@ -1,15 +1,21 @@
 """PatchCutMix pastes whole patches of the flipped batch and says which."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.config import Config
+from mmengine.runner import set_random_seed
 from mmpretrain.registry import BATCH_AUGMENTS, MODELS
 from mmpretrain.structures import DataSample
 
 from mmtoken.errors import UserError
 from mmtoken.tl_align import PatchCutMix
+
+CONFIGS = Path(__file__).parents[2] / 'configs' / 'tl_align'
 
 
 @settings(max_examples=40, deadline=None)
@@ -108,6 +114,19 @@ def test_numpys_seed_repeats_the_boxes():
         masks.append(PatchCutMix(4, per_image=True).mix(images).mask)
 
     assert torch.equal(*masks)
+
+
+@pytest.mark.parametrize('size', ['tiny', 'small', 'base'])
+def test_every_gpu_of_the_recipe_draws_boxes_of_its_own(monkeypatch, size):
+    cfg = Config.fromfile(CONFIGS / f'tl-align-deit-{size}_8xb128_in1k.py')
+    lams = []
+
+    for rank in range(8):
+        monkeypatch.setattr('mmengine.runner.utils.get_rank', lambda rank=rank: rank)
+        set_random_seed(**cfg.randomness)
+        lams.append(PatchCutMix(1).mix(torch.zeros(1, 1, 14, 14)).lam.item())
+
+    assert len(set(lams)) > 4
 
 
 def test_as_a_batch_augment_of_mmpretrain_it_mixes_labels_by_lambda():
