@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
-from mmtoken.rollout import roll_back
+from mmtoken.errors import UserError
+from mmtoken.rollout import TokenSet, roll_back
 
 REPO = Path(__file__).parents[2]
 CONFIGS = {
@@ -150,6 +151,7 @@ def test_large_grids_are_pooled(load_tool, rolled_out, scenes, monkeypatch):
         (dict(image='none.png'), "none.png' cannot be read"),
         (dict(checkpoint='none.pth'), 'none.pth does not exist'),
         (dict(words=['--classes', 'zebra']), "class 'zebra' is not one of the model"),
+        (dict(words=['--classes', 'zebra'], image='none.png'), "class 'zebra' is not one"),
     ],
 )
 def test_bad_input_is_answered_by_one_sentence_and_exit_code_2(
@@ -167,6 +169,120 @@ def test_bad_input_is_answered_by_one_sentence_and_exit_code_2(
 
     assert exit_.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def run_segmentor(load_tool, rolled_out, out, images, *words):
+    config = REPO / 'configs' / 'digits' / f'{CONFIGS["segmentor"]}.py'
+    checkpoint = rolled_out('segmentor') / 'random.pth'
+    words = [str(config), str(checkpoint), *map(str, images), '--out', str(out), *words]
+    load_tool('visualization/dense_rollout.py').main(words)
+
+
+@pytest.mark.parametrize('ending', ['ico', 'tga', 'pcx', 'txt', 'png'])
+def test_files_that_the_loader_cannot_read_are_named(
+    load_tool, rolled_out, tmp_path, capsys, ending
+):
+    path = tmp_path / f'image.{ending}'
+    if ending in ('ico', 'tga', 'pcx'):
+        Image.new('RGB', (32, 32)).save(path)
+    else:
+        path.write_text('no image' if ending == 'txt' else '')
+
+    with pytest.raises(SystemExit) as exit_:
+        run_segmentor(load_tool, rolled_out, tmp_path, [path])
+
+    assert exit_.value.code == 2
+    assert f"image.{ending}' cannot be read" in capsys.readouterr().err
+
+
+def test_images_of_one_name_and_classes_with_separators_have_files_of_their_own(
+    load_tool, rolled_out, scenes, tmp_path, monkeypatch
+):
+    for folder, scene in (('a', 'scene'), ('b', 'wide')):
+        (tmp_path / folder).mkdir()
+        shutil.copy(scenes / f'{scene}.png', tmp_path / folder / '1.png')
+    tool = load_tool('visualization/dense_rollout.py')
+    monkeypatch.setattr(tool, 'class_names', lambda model: ['Cabinet/shelf', 'Cabinet shelf'] * 6)
+
+    run_segmentor(load_tool, rolled_out, tmp_path, [tmp_path / 'a/1.png', tmp_path / 'b/1.png'])
+
+    _, data = page_data(tmp_path)
+    for stem, entry in zip(('1', '1-2'), data['images'], strict=True):
+        assert len(entry['classes']) == len(list(tmp_path.glob(f'{stem}_Cabinet-shelf*.png')))
+
+
+def test_images_that_lack_a_class_are_told_and_the_others_shown(
+    load_tool, rolled_out, scenes, tmp_path, capsys
+):
+    _, data = page_data(rolled_out('segmentor'))
+    scene, wide = ({found['name'] for found in one['classes']} for one in data['images'])
+    images, all_names = [scenes / 'scene.png', scenes / 'wide.png'], tuple(map(str, range(10)))
+    asked = sorted({*all_names, *scene, *wide})
+    capsys.readouterr()
+
+    run_segmentor(load_tool, rolled_out, tmp_path, images, '--classes', *asked)
+
+    _, data = page_data(tmp_path)
+    assert [{c['name'] for c in one['classes']} for one in data['images']] == [scene, wide]
+    told = capsys.readouterr().err
+    for image, there in (('scene', scene), ('wide', wide)):
+        for name in asked:
+            assert (f'{image}.png: class {name!r} is not predicted' in told) == (name not in there)
+
+
+def test_a_class_that_no_image_has_is_an_error(load_tool, rolled_out, scenes, tmp_path, capsys):
+    _, data = page_data(rolled_out('segmentor'))
+    there = {found['name'] for found in data['images'][0]['classes']}
+    absent = next(name for name in map(str, range(10)) if name not in there)
+
+    with pytest.raises(SystemExit):
+        run_segmentor(load_tool, rolled_out, tmp_path, [scenes / 'scene.png'], '--classes', absent)
+
+    assert f'of --classes {absent} none is predicted' in capsys.readouterr().err
+
+
+def test_an_unreadable_image_leaves_the_page_of_those_before_it(
+    load_tool, rolled_out, scenes, tmp_path
+):
+    with pytest.raises(SystemExit):
+        run_segmentor(load_tool, rolled_out, tmp_path, [scenes / 'scene.png', 'none.png'])
+
+    _, data = page_data(tmp_path)
+    assert [entry['name'] for entry in data['images']] == ['scene.png']
+
+
+def test_weights_of_another_model_are_refused_without_advice_that_cannot_be_followed(
+    load_tool, rolled_out
+):
+    tool = load_tool('visualization/dense_rollout.py')
+    cfg = Config.fromfile(REPO / 'configs' / 'digits' / f'{CONFIGS["segmentor"]}.py')
+
+    with pytest.raises(UserError, match=r'the weights of .* do not cover the model') as error:
+        tool.load_model(cfg, str(rolled_out('classifier') / 'random.pth'))
+
+    assert 'allow_partial' not in str(error.value)
+
+
+def test_boxes_lie_right_on_a_padded_picture(load_tool, rolled_out, scenes):
+    rolled_out('detector')
+    page, tool = sys.modules['dense_rollout_page'], load_tool('visualization/dense_rollout.py')
+    cfg = Config.fromfile(REPO / 'configs' / 'digits' / f'{CONFIGS["detector"]}.py')
+    # Random weights predict degenerate boxes.
+    cfg.model.test_cfg.rcnn.score_thr = 1.1
+    cfg.test_dataloader.dataset.pipeline.insert(-1, ConfigDict(type='Pad', size=(256, 128)))
+    model = tool.load_model(cfg, str(rolled_out('detector') / 'random.pth'))
+    taken = tool.capture(model, tool.load_image(cfg, scenes / 'wide.png'))
+    weights = torch.zeros(taken.left.x.shape[1])
+    found = TokenSet(0, weights, 0.9, [32.0, 48.0, 64.0, 96.0])
+
+    entry = page.image_entry('wide', taken, [], [found], ['0'])
+
+    height, width = entry['height'], entry['width']
+    assert taken.sample.ori_shape == (96, 128)
+    left, top, right, bottom = entry['instances'][0]['box']
+    wide, tall = taken.sample.scale_factor
+    assert (left * width, right * width) == pytest.approx((32 * wide, 64 * wide), abs=0.1)
+    assert (top * height, bottom * height) == pytest.approx((48 * tall, 96 * tall), abs=0.1)
 
 
 @pytest.fixture(scope='module')

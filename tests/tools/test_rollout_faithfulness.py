@@ -13,6 +13,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
 from mmtoken.errors import UserError
+from mmtoken.rollout.capture import Capture, Step
 
 REPO = Path(__file__).parents[2]
 
@@ -30,7 +31,8 @@ def tool(load_tool):
 def taken(grid=(2, 2), image=(16, 16)):
     """A capture of 8 px patches, without its model."""
     tokens = SimpleNamespace(grid=grid, num_aux=0, x=torch.zeros(1, grid[0] * grid[1], 4))
-    return SimpleNamespace(left=tokens, image=torch.zeros(3, *image), token_size=lambda _: (8, 8))
+    model = SimpleNamespace(backbone=SimpleNamespace(patch_size=8))
+    return Capture(model, SegDataSample(), [Step(None, tokens)], torch.zeros(3, *image), tokens)
 
 
 def test_mass_inside_a_mask_is_counted_by_the_covered_share_of_each_token(tool):

@@ -5,19 +5,24 @@ is of the TokenViT family::
 
     python tools/visualization/dense_rollout.py CONFIG CHECKPOINT IMAGE... --out DIR
 
-DIR then holds <image>_<class>.png and index.html, which needs nothing else, no network either.
+DIR then holds <image>_<class>.png and index.html, which needs nothing else, no network either. What
+no file can be called is replaced, and images of the same name are numbered.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.rollout import (
+    Capture,
+    TokenSet,
     capture,
-    choose_classes,
+    class_label,
     class_names,
+    file_names,
     find_token_sets,
     overlay,
     roll_maps,
@@ -27,6 +32,7 @@ from mmtoken.runtime.cli import add_config_arguments, load_config
 from mmtoken.runtime.config_check import check_config
 from mmtoken.vit.pretrained import compare_state, enforce, read_state
 
+import cv2
 import numpy as np
 import torch
 from dense_rollout_page import image_entry, write_page
@@ -92,7 +98,8 @@ def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
     settings['backbone'].pop('init_cfg', None)
     model = MODELS.build(settings)
     state = read_state(checkpoint)
-    enforce(compare_state(model, state), f'checkpoint {checkpoint}', allow_partial=False)
+    source = f'the weights of {checkpoint}'
+    enforce(compare_state(model, state), source, allow_partial=False, switch=None)
     model.load_state_dict(state)
     dataset = _dataset(cfg)
     names = (dataset.get('metainfo') or {}).get('classes')
@@ -114,16 +121,30 @@ def load_image(cfg: Config, path: Path) -> dict:
     Raises:
         UserError: If the file is no image that can be read.
     """
-    try:
-        with Image.open(path) as image:
-            image.verify()
-    except (OSError, SyntaxError) as error:
-        raise UserError(
-            f'image {str(path)!r} cannot be read ({error}); give an image file, such as PNG or JPEG'
-        ) from error
     steps = [step for step in _dataset(cfg).pipeline if 'LoadAnnotations' not in step.type]
-    packed = Compose(steps)(dict(img_path=str(path), img_id=0))
+    try:
+        packed = Compose(steps)(dict(img_path=str(path), img_id=0))
+    # mmcv asserts that OpenCV knows the format.
+    except (OSError, AssertionError, cv2.error) as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(
+            f'image {str(path)!r} cannot be read ({reason}); give an image file, such as PNG or '
+            'JPEG'
+        ) from error
     return dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
+
+
+def capture_image(model: nn.Module, cfg: Config, path: Path) -> Capture:
+    """`capture` of an image file.
+
+    Raises:
+        UserError: If the file cannot be read, or the model cannot take it; names the file.
+    """
+    data = load_image(cfg, path)
+    try:
+        return capture(model, data)
+    except UserError as error:
+        raise UserError(f'image {str(path)!r}: {error}') from error
 
 
 def _dataset(cfg: Config) -> Config:
@@ -131,6 +152,33 @@ def _dataset(cfg: Config) -> Config:
     while 'dataset' in dataset:
         dataset = dataset.dataset
     return dataset
+
+
+def asked_sets(
+    found: dict[int, TokenSet], asked: Sequence[int] | None, names: Sequence[str], path: Path
+) -> list[TokenSet]:
+    """The token sets of the classes that are asked for; those an image lacks are told.
+
+    Args:
+        found: All sets of the image, by class.
+        asked: Classes, or None for all.
+        names: Of all classes.
+        path: Of the image.
+    """
+    if asked is None:
+        return list(found.values())
+    for label in asked:
+        if label not in found:
+            print(f'{path}: class {names[label]!r} is not predicted', file=sys.stderr)
+    return [found[label] for label in asked if label in found]
+
+
+def save_overlays(taken: Capture, chosen: Sequence[TokenSet], folder: Path, stem: str) -> None:
+    """Write <stem>_<class>.png of every token set."""
+    names = file_names(class_names(taken.model))
+    for found, rolled in zip(chosen, roll_maps(taken, chosen), strict=True):
+        name = names[found.label] if names else found.label
+        save_overlay(overlay(rolled, taken), folder / f'{stem}_{name}.png')
 
 
 def save_overlay(picture: np.ndarray, path: Path) -> None:
@@ -158,18 +206,27 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f'--device {args.device!r} is not here; use cpu ({error})') from error
     model = load_model(cfg, args.checkpoint, args.device)
     names = class_names(model)
+    asked = args.classes and [class_label(names, name) for name in args.classes]
+    stems = file_names([path.stem for path in args.images])
     entries = []
-    for path in track(args.images, description=f'rolling out into {args.out}'):
-        taken = capture(model, load_image(cfg, path))
-        sets = find_token_sets(taken, args.weights, args.score_threshold)
-        chosen = list(choose_classes(taken, sets.classes, args.classes).values())
-        for found, rolled in zip(chosen, roll_maps(taken, chosen), strict=True):
-            name = names[found.label] if names else found.label
-            save_overlay(overlay(rolled, taken), args.out / f'{path.stem}_{name}.png')
-        labels = {found.label for found in chosen}
-        instances = [found for found in sets.instances if found.label in labels]
-        entries.append(image_entry(path.name, taken, chosen, instances, names))
-    write_page(args.out / 'index.html', entries, title=Path(args.config).stem)
+    try:
+        for path in track(args.images, description=f'rolling out into {args.out}'):
+            taken = capture_image(model, cfg, path)
+            sets = find_token_sets(taken, args.weights, args.score_threshold)
+            chosen = asked_sets(sets.classes, asked, names, path)
+            save_overlays(taken, chosen, args.out, stems[len(entries)])
+            shown = {found.label for found in chosen}
+            instances = [found for found in sets.instances if found.label in shown]
+            entries.append(image_entry(path.name, taken, chosen, instances, names))
+    finally:
+        # What is done is shown, whatever stopped the rest.
+        if entries:
+            write_page(args.out / 'index.html', entries, title=Path(args.config).stem)
+    if asked and not any(entry['classes'] for entry in entries):
+        raise UserError(
+            f'of --classes {" ".join(args.classes)} none is predicted in any image; ask for '
+            'others, or leave it out to get all that are'
+        )
     print(f'{args.out / "index.html"}: {len(entries)} images')
 
 

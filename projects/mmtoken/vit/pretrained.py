@@ -145,7 +145,7 @@ def load_pretrained(
 
 
 def enforce(
-    coverage: Coverage, source: str, allow_partial: bool, switch: str = 'allow_partial=True'
+    coverage: Coverage, source: str, allow_partial: bool, switch: str | None = 'allow_partial=True'
 ) -> None:
     """Log the coverage, or raise if it is not full and need be.
 
@@ -153,14 +153,15 @@ def enforce(
         coverage: What was found.
         source: What was loaded, in the plural.
         allow_partial: Whether to go on with what fits.
-        switch: What the user can set to allow it.
+        switch: What the user can set to allow it; None where nothing can.
 
     Raises:
         UserError: If the coverage is not full and `allow_partial` is off.
     """
     if not coverage.complete and not allow_partial:
+        advice = f', or set {switch} to load what fits' if switch else ''
         raise UserError(
-            f'{source} do not cover the model: {coverage}; use the matching checkpoint or model, '
-            f'or set {switch} to load what fits'
+            f'{source} do not cover the model: {coverage}; use the matching checkpoint or model'
+            f'{advice}'
         )
     print_log(f'{source}: {coverage}', logger='current')
