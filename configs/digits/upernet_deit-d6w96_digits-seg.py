@@ -21,7 +21,7 @@ model = dict(
             type='Pretrained',
             checkpoint='work_dirs/deit-d6w96_digits-cls/epoch_8.pth',
             prefix='backbone.',
-        )
+        ),
     )
 )
 param_scheduler = [
