@@ -1,0 +1,60 @@
+"""What the roll-out tool makes of a small model of each kind, for the tests of tool and page."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from PIL import Image
+from rollout_pages import REPO, config_of
+
+OPTIONS = ['--cfg-options', 'model.backbone.init_cfg=None']
+
+
+@pytest.fixture(scope='session')
+def scenes(tmp_path_factory):
+    """Two images: one of the models' size, and one that is not square."""
+    folder = tmp_path_factory.mktemp('scenes')
+    for name, shape in (('scene', (128, 128, 3)), ('wide', (96, 128, 3))):
+        pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f'{name}.png')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def rolled_out(load_tool, scenes, tmp_path_factory):
+    """A function that runs the tool once a kind of model, on random weights."""
+    sys.path.insert(0, str(REPO / 'tools' / 'visualization'))
+    folders = {}
+
+    def run(kind):
+        if kind not in folders:
+            out = folders[kind] = tmp_path_factory.mktemp(kind)
+            config = config_of(kind)
+            checkpoint = save_random_weights(config, out / 'random.pth')
+            images = [str(scenes / 'scene.png'), str(scenes / 'wide.png')]
+            words = [str(config), str(checkpoint), *images, '--out', str(out), *OPTIONS]
+            load_tool('visualization/dense_rollout.py').main([*words, *extra(kind)])
+        return folders[kind]
+
+    yield run
+    sys.path.remove(str(REPO / 'tools' / 'visualization'))
+
+
+def extra(kind):
+    return ['model.test_cfg.rcnn.max_per_img=4', '--score-threshold', '0'] * (kind == 'detector')
+
+
+def save_random_weights(config, path):
+    cfg = Config.fromfile(config)
+    init_default_scope(cfg.default_scope)
+    torch.manual_seed(0)
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    for layer in model.backbone.layers:
+        for parameter in layer.attn.qkv.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+    torch.save({'state_dict': model.state_dict()}, path)
+    return path
