@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,8 @@ def plot(report: dict[str, Any], path: Path) -> None:
         axes_of_metric.set_ylabel(f'{metric["name"]} ({metric["unit"]})')
         axes_of_metric.grid(alpha=0.3)
     axes[0][0].legend(frameon=False)
-    figure.suptitle(report['title'])
+    # Titles are longer than one panel is wide, and would be cut.
+    figure.suptitle(fill(report['title'], 45 * len(report['metrics'])))
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
