@@ -23,7 +23,7 @@ from mmtoken.runtime.cli import (
 from mmtoken.runtime.config_check import check_config
 from mmtoken.runtime.config_files import check_files
 from mmtoken.runtime.config_types import find_targets
-from mmtoken.runtime.distributed import prepare_launch
+from mmtoken.runtime.distributed import leave_launch, prepare_launch
 from mmtoken.runtime.signature import accepted_keywords
 
 import mmengine
@@ -224,6 +224,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     metrics = runner.test()
     if args.out and args.out_item == 'metrics' and is_main_process():
         mmengine.dump(metrics, args.out)
+    leave_launch()
     return metrics
 
 

@@ -22,7 +22,7 @@ from mmtoken.runtime.cli import (
 )
 from mmtoken.runtime.config_check import check_config
 from mmtoken.runtime.config_files import check_files
-from mmtoken.runtime.distributed import prepare_launch
+from mmtoken.runtime.distributed import leave_launch, prepare_launch
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
@@ -131,6 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     prepare_launch(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()
+    leave_launch()
 
 
 if __name__ == '__main__':

@@ -54,6 +54,16 @@ def prepare_launch(cfg: Config) -> None:
         _join_on_cpu(cfg)
 
 
+def leave_launch() -> None:
+    """Leave the group of processes, where there is one.
+
+    A process that ends without leaving may find its own group's threads still running, and abort
+    ("terminate called without an active exception"), after all its work is done.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def _join_on_cpu(cfg: Config) -> None:
     """Join the other processes, and keep the model's wrapper from asking for a GPU."""
     if cfg.launcher != 'pytorch':
