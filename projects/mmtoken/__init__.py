@@ -10,10 +10,20 @@ with exit_tools_on_user_error():
     require_stack()
     import_stack()
 
-from . import convert, datasets, dense, life, rollout, tl_align, vit  # noqa: E402
+from . import convert, datasets, dense, life, psvit, rollout, tl_align, vit  # noqa: E402
 from .runtime import strict_load  # noqa: E402
 from .safe_loading import install_safe_loaders  # noqa: E402
 
 install_safe_loaders()
 
-__all__ = ['convert', 'datasets', 'dense', 'life', 'rollout', 'strict_load', 'tl_align', 'vit']
+__all__ = [
+    'convert',
+    'datasets',
+    'dense',
+    'life',
+    'psvit',
+    'rollout',
+    'strict_load',
+    'tl_align',
+    'vit',
+]

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from .errors import UserError
+
 
 @dataclass
 class Tokens:
@@ -53,3 +55,20 @@ class Tokens:
     def with_(self, **changes) -> Tokens:
         """A copy with some fields replaced; the other tensors are shared, not copied."""
         return replace(self, **changes)
+
+    def start_trace(self, trace: Tensor | None, exact: bool) -> Tokens:
+        """A copy that carries a trace from here on.
+
+        Args:
+            trace: (B, A + H·W, M), or None for none.
+            exact: Whether it is mixed in its own type under mixed precision too.
+
+        Raises:
+            UserError: If there is not one number for every token.
+        """
+        if trace is not None and trace.shape[:2] != self.x.shape[:2]:
+            raise UserError(
+                f'trace has shape {tuple(trace.shape)}; expected (B, A + H*W, M) = '
+                f'({len(self.x)}, {self.x.shape[1]}, M) for the grid {self.grid[0]}x{self.grid[1]}'
+            )
+        return self.with_(trace=trace, exact_trace=exact)

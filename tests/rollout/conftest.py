@@ -33,6 +33,7 @@ def build():
         model.backbone.update(arch=ARCH, init_cfg=None, **backbone)
         if 'neck' in model and model.neck:
             model.neck.in_channels = 24
+            model.neck.patch_size *= 2 ** len(backbone.get('pool_before', ()))
         if kind == 'classifier':
             model.head.in_channels = 24
             model.data_preprocessor = cfg.data_preprocessor

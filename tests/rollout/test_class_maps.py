@@ -46,6 +46,23 @@ def test_windows_are_rolled_out_too(build, image_data, kind):
     torch.testing.assert_close(torch.stack(list(maps.values())), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('layers', [None, (0, 0), (1, 2), (2, 2)])
+def test_pooled_tokens_are_rolled_out_onto_all_patches(build, image_data, kind, layers):
+    model, data = build(kind, pool_before=(1,)), image_data(kind, *SIZES[kind])
+
+    maps = dense_rollout(model, data, layers=layers, score_threshold=0.0)
+
+    taken = maps.capture
+    sets = find_token_sets(taken, 'hard', 0.0).classes
+    expected = explicit_maps(taken, sets.values(), layers or (0, -1))
+    assert [step.pools for step in taken.steps] == [False, True, False, False]
+    entered = taken.steps[0].tokens.grid
+    assert taken.left.grid == (entered[0] // 2, entered[1] // 2)
+    assert expected.shape[1:] == entered
+    torch.testing.assert_close(torch.stack(list(maps.values())), expected, rtol=0, atol=1e-5)
+
+
 def test_the_model_is_left_as_it_was(build, image_data):
     model = build('segmentor').train()
     model.neck.eval()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from explicit_attention import layers_of, pooling_matrix
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmtoken.errors import UserError
@@ -20,13 +21,8 @@ def steps_of(backbone, size=(20, 28)):
     for name, parameter in backbone.named_parameters():
         if 'qkv' in name:
             torch.nn.init.normal_(parameter, std=0.3)
-    steps = []
     with torch.no_grad():
-        tokens = backbone.embed(torch.randn(1, 3, *size))
-        for layer in backbone.layers:
-            steps.append(Step(layer, tokens))
-            tokens = layer(tokens)
-    return steps
+        return [Step(*found) for found in layers_of(backbone, torch.randn(1, 3, *size))]
 
 
 def backbone_of(projection='LinearProjection', **kwargs):
@@ -36,6 +32,8 @@ def backbone_of(projection='LinearProjection', **kwargs):
 
 def written_out(step, fuse=torch.mean):
     """½(Ā + I) of one layer, entry by entry; rows of fused heads scaled to the sum 1."""
+    if step.pools:
+        return pooling_matrix(step.tokens.grid, step.tokens.num_aux)
     attention, tokens = step.layer.attn, step.tokens
     q, k, _ = attention.qkv(tokens.with_(x=step.layer.ln1(tokens.x)))
     count, d = q.shape[1], q.shape[2] // attention.num_heads
@@ -77,9 +75,27 @@ def test_rolling_back_is_the_explicit_product(projection, window, num_aux):
     torch.testing.assert_close(rolled, weights @ third @ second @ first, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize('projection', ['LinearProjection', 'LIFEProjection'])
 @pytest.mark.parametrize('window', [0, 3])
-def test_the_explicit_path_forms_the_same_matrices(window):
-    for step in steps_of(backbone_of(window_size=window)):
+@torch.no_grad()
+def test_a_pooled_backbone_is_rolled_back_onto_all_its_patches(projection, window):
+    steps = steps_of(backbone_of(projection, window_size=window, pool_before=(1, 2)))
+    # 5x7 patches become 3x4 and 2x2.
+    weights = torch.rand(3, 1 + 4)
+
+    rolled = roll_back(steps, weights)
+
+    expected = weights
+    for step in reversed(steps):
+        expected = expected @ written_out(step)
+    assert len(steps) == 5
+    torch.testing.assert_close(rolled, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('window', [0, 3])
+@pytest.mark.parametrize('pool_before', [(), (1,)])
+def test_the_explicit_path_forms_the_same_matrices(window, pool_before):
+    for step in steps_of(backbone_of(window_size=window, pool_before=pool_before)):
         with torch.no_grad():
             expected = written_out(step)
 

@@ -24,6 +24,19 @@ def test_tokens_have_the_class_of_their_mean_logits(predicted):
     torch.testing.assert_close(sets[0].weights[2], torch.tensor(0.25))
 
 
+def test_pooled_tokens_have_the_class_of_all_their_pixels(predicted):
+    logits = torch.zeros(2, 32, 32)
+    logits[0] = 1.0
+    logits[1, :16, 16:] = 2.0
+    model, data = predicted('segmentor', (32, 32), segmented(logits), pool_before=(2,))
+
+    sets = find_token_sets(capture(model, data)).classes
+
+    # 4×4 patches of 8 px have become 2×2 tokens of 16 px.
+    assert patches(sets[1]) == [1]
+    assert patches(sets[0]) == [0, 2, 3]
+
+
 def small_class():
     """Logits of 32×32 pixels in which class 1 has nine pixels of the patch 5, and little else."""
     logits = torch.zeros(2, 32, 32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from explicit_attention import explicit_attention
+from explicit_attention import explicit_trace
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -20,6 +20,8 @@ VARIANTS = {
     'no-aux': dict(num_aux_tokens=0, out_type='avg_featmap'),
     'map-and-neck': dict(out_type='featmap', neck=dict(type='GlobalAveragePooling')),
     'distilled': dict(num_aux_tokens=2),
+    'pooled': dict(pool_before=(1,)),
+    'pooled-twice': dict(pool_before=(1, -1), num_aux_tokens=0, out_type='avg_featmap'),
 }
 
 
@@ -55,9 +57,4 @@ def explicit_labels(backbone: TokenViT, mixed: Mixed, scores: Tensor) -> Tensor:
     lam, mask = mixed.lam[:, None, None], mixed.mask.flatten(1)[:, :, None]
     aux = (lam * own + (1 - lam) * partner).expand(-1, backbone.num_aux_tokens, -1)
     labels = torch.cat([aux, torch.where(mask, partner, own)], dim=1)
-    tokens = backbone.embed(mixed.images)
-    for layer in backbone.layers:
-        attention = explicit_attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x))).mean(1)
-        labels = (attention @ labels + labels) / 2
-        tokens = layer(tokens)
-    return labels
+    return explicit_trace(backbone, mixed.images, labels)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from aligned_models import ARCH, CLASSES, VARIANTS, build, explicit_labels, samples
-from explicit_attention import explicit_attention
+from explicit_attention import explicit_attention, layers_of, pooling_matrix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpretrain.registry import MODELS
@@ -235,19 +235,19 @@ def test_transmix_target_is_half_area_half_attention_of_the_last_layer(variant):
     with torch.no_grad():
         _, weights = model.align(mixed)
 
-        tokens = model.backbone.embed(mixed.images)
-        *layers, last = model.backbone.layers
-        for layer in layers:
-            tokens = layer(tokens)
-        attention = explicit_attention(last.attn, tokens.with_(x=last.ln1(tokens.x))).mean(1)
+        pasted = mixed.mask.flatten(1)[:, :, None].float()
+        for layer, tokens in layers_of(model.backbone, mixed.images):
+            if not hasattr(layer, 'attn'):
+                pasted = pooling_matrix(tokens.grid, 0) @ pasted
+        attention = explicit_attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x))).mean(1)
     num_aux = model.backbone.num_aux_tokens
     to_patches = attention[:, :, num_aux:]
     if model.backbone.out_type == 'cls_token':
         seen = to_patches[:, :num_aux]
     else:
         seen = to_patches[:, num_aux:].mean(1, keepdim=True)
-    pasted = (seen * mixed.mask.flatten(1)[:, None]).sum(-1) / seen.sum(-1)
-    expected = 1 - ((1 - mixed.lam[:, None]) + pasted) / 2
+    share = (seen @ pasted).squeeze(-1) / seen.sum(-1)
+    expected = 1 - ((1 - mixed.lam[:, None]) + share) / 2
     torch.testing.assert_close(weights, expected, rtol=0, atol=1e-6)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS, init_default_scope
 from rollout_pages import CONFIGS, config_of, page_data
 
 from mmtoken.rollout import TokenSet, roll_back
@@ -32,6 +33,33 @@ def test_what_the_page_shows_of_a_token_is_its_row_of_the_rollout(load_tool, rol
     scaled = (expected / scale * 255).clamp(max=255)
     found = rows.reshape(6, 256, 256)[2, 40].astype(float)
     assert np.abs(found - scaled.numpy()).max() <= 1
+
+
+def test_a_patch_shows_the_token_that_it_has_become_part_of(load_tool, rolled_out, scenes):
+    rolled_out('segmentor')
+    page, tool = sys.modules['dense_rollout_page'], load_tool('visualization/dense_rollout.py')
+    cfg = Config.fromfile(config_of('segmentor'))
+    init_default_scope(cfg.default_scope)
+    cfg.model.backbone.update(init_cfg=None, pool_before=(2, 4))
+    cfg.model.neck.patch_size = 32
+    model = MODELS.build(cfg.model).eval()
+    taken = tool.capture(model, tool.load_image(cfg, scenes / 'wide.png'))
+    # 12x16 patches, 6x8 tokens from layer 2 on, 3x4 from layer 4 on.
+    weights = torch.nn.functional.one_hot(torch.tensor(1 + 7), 13).float()
+
+    tokens, maps = page._roll_out(taken, [TokenSet(0, weights)], pool=1)
+
+    ran, sides = [1, 2, 4, 5, 7, 8], [1, 1, 2, 2, 4, 4]
+    for depth, (count, side) in enumerate(zip(ran, sides, strict=True)):
+        steps = taken.select((0, depth))
+        of_the_set = roll_back(steps, weights[None])[:, 1:].unflatten(1, (12, 16))
+        torch.testing.assert_close(maps[depth], of_the_set)
+        columns = 16 // side
+        # Of the patch in row 7 and column 9.
+        place = 1 + (7 // side) * columns + 9 // side
+        unit = torch.nn.functional.one_hot(torch.tensor(place), 1 + 12 // side * columns).float()
+        row = roll_back(taken.steps[:count], unit[None])[:, 1:].unflatten(1, (12, 16))[0]
+        torch.testing.assert_close(tokens[depth, 7 * 16 + 9], row)
 
 
 def test_large_grids_are_pooled(load_tool, rolled_out, scenes, monkeypatch):

@@ -13,7 +13,9 @@ from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
 from mmtoken.errors import UserError
+from mmtoken.psvit import TokenPool
 from mmtoken.rollout.capture import Capture, Step
+from mmtoken.vit import TokenBlock
 
 REPO = Path(__file__).parents[2]
 
@@ -32,26 +34,40 @@ def taken(grid=(2, 2), image=(16, 16)):
     """A capture of 8 px patches, without its model."""
     tokens = SimpleNamespace(grid=grid, num_aux=0, x=torch.zeros(1, grid[0] * grid[1], 4))
     model = SimpleNamespace(backbone=SimpleNamespace(patch_size=8))
-    return Capture(model, SegDataSample(), [Step(None, tokens)], torch.zeros(3, *image), tokens)
+    return Capture(
+        model,
+        SegDataSample(),
+        [Step(TokenBlock(4, 1, 4, dict(type='LinearProjection')), tokens)],
+        torch.zeros(3, *image),
+        tokens,
+    )
 
 
 def test_mass_inside_a_mask_is_counted_by_the_covered_share_of_each_token(tool):
     mask = torch.zeros(16, 16, dtype=torch.bool)
     mask[:8, :12] = True  # all of the first patch and half of the second
 
-    covered, chance = tool.covered_shares(taken(), mask)
+    covered = tool.covered_shares(taken(), mask, entered=True)
     share = tool.mass_inside(torch.tensor([[3.0, 2.0], [1.0, 2.0]]), covered)
 
     assert covered.tolist() == [[1.0, 0.5], [0.0, 0.0]]
     assert share == pytest.approx((3 + 1) / 8)
-    assert chance == pytest.approx(96 / 256)
+
+
+def test_tokens_that_left_pooled_layers_cover_several_patches(tool):
+    capture = taken(image=(24, 24), grid=(3, 3))
+    capture.steps.append(Step(TokenPool(4), capture.left))
+    capture.left = SimpleNamespace(grid=(2, 2), num_aux=0, x=torch.zeros(1, 4, 4))
+
+    covered = tool.covered_shares(capture, torch.ones(24, 24), entered=False)
+
+    assert covered.tolist() == [[1.0, 0.5], [0.5, 0.25]]
 
 
 def test_mass_on_padding_is_outside(tool):
-    covered, chance = tool.covered_shares(taken(image=(16, 8)), torch.ones(32, 16))
+    covered = tool.covered_shares(taken(image=(16, 8)), torch.ones(32, 16), entered=False)
 
     assert covered.tolist() == [[1.0, 0.0], [1.0, 0.0]]
-    assert chance == 1.0
 
 
 def test_every_class_in_both_truth_and_prediction_is_measured(tool, monkeypatch):

@@ -22,6 +22,8 @@ VARIANTS = {
     'distilled': dict(num_aux_tokens=2),
     'registers': dict(num_aux_tokens=5),
     'windowed': dict(window_size=3, global_attn_indexes=(-1,)),
+    'pooled': dict(pool_before=(1, -1)),
+    'pooled, no aux': dict(pool_before=(1,), num_aux_tokens=0, out_type='avg_featmap'),
 }
 
 
@@ -64,7 +66,8 @@ def test_feature_map_has_the_grid_of_the_image(name, variant, size, grid):
 
     (out,) = backbone(images(*size))
 
-    assert out.shape == (2, 24, *grid)
+    stride = 2 ** len(backbone.pools)
+    assert out.shape == (2, 24, *(-(-side // stride) for side in grid))
     assert out.is_contiguous()
 
 

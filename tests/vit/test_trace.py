@@ -4,7 +4,7 @@ under a mask.
 
 import pytest
 import torch
-from explicit_attention import explicit_attention
+from explicit_attention import explicit_attention, explicit_trace
 
 from mmtoken.errors import UserError
 from mmtoken.life import LIFEViT
@@ -14,20 +14,12 @@ from mmtoken.vit import TokenAttention, TokenViT, traced_attention
 ARCH = dict(embed_dims=24, num_layers=3, num_heads=3, feedforward_channels=48)
 
 
-def explicit_rollout(backbone: TokenViT, image: torch.Tensor, trace: torch.Tensor) -> torch.Tensor:
-    tokens = backbone.embed(image)
-    for layer in backbone.layers:
-        mean = explicit_attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x))).mean(1)
-        trace = (mean @ trace + trace) / 2
-        tokens = layer(tokens)
-    return trace
-
-
 @pytest.mark.parametrize('cls', [TokenViT, LIFEViT])
 @pytest.mark.parametrize('num_aux', [0, 1, 2])
 @pytest.mark.parametrize('window', [0, 3])
 @pytest.mark.parametrize('channels', [1, 5])
-def test_trace_is_the_explicit_product(cls, num_aux, window, channels):
+@pytest.mark.parametrize('pool_before', [(), (1, 2)])
+def test_trace_is_the_explicit_product(cls, num_aux, window, channels, pool_before):
     torch.manual_seed(0)
     backbone = cls(
         ARCH,
@@ -37,6 +29,7 @@ def test_trace_is_the_explicit_product(cls, num_aux, window, channels):
         out_type='raw',
         window_size=window,
         global_attn_indexes=(1,),
+        pool_before=pool_before,
     ).eval()
     for parameter in backbone.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
@@ -45,9 +38,7 @@ def test_trace_is_the_explicit_product(cls, num_aux, window, channels):
     with torch.no_grad():
         features, mixed = backbone(image, trace=trace)
 
-        torch.testing.assert_close(
-            mixed, explicit_rollout(backbone, image, trace), rtol=0, atol=1e-6
-        )
+        torch.testing.assert_close(mixed, explicit_trace(backbone, image, trace), rtol=0, atol=1e-6)
         torch.testing.assert_close(features, backbone(image), rtol=0, atol=1e-5)
 
 
@@ -76,7 +67,7 @@ def test_gradient_of_the_trace_is_the_transposed_rollout():
 
     identity = torch.eye(17).unsqueeze(0)
     torch.testing.assert_close(
-        trace.grad[0, :, 0], explicit_rollout(backbone, image, identity)[0, 0], rtol=0, atol=1e-6
+        trace.grad[0, :, 0], explicit_trace(backbone, image, identity)[0, 0], rtol=0, atol=1e-6
     )
 
 

@@ -103,12 +103,11 @@ def true_masks(sample: BaseDataElement, names: Sequence[str]) -> dict[int, Tenso
     }
 
 
-def covered_shares(taken: Capture, mask: Tensor) -> tuple[Tensor, float]:
-    """The share of every token that a mask covers, (H, W), and its share of the whole image."""
-    rows, columns = token_overlaps(taken, tuple(mask.shape))
-    height, width = taken.token_size(taken.left.grid)
-    covered = rows @ mask.to(rows) @ columns.T
-    return covered / (height * width), float(mask.float().mean())
+def covered_shares(taken: Capture, mask: Tensor, entered: bool) -> Tensor:
+    """The share of every token that a mask covers, (H, W); of those that left or that entered."""
+    rows, columns = token_overlaps(taken, tuple(mask.shape), entered)
+    side = taken.backbone.patch_size if entered else taken.token_side
+    return rows @ mask.to(rows) @ columns.T / side**2
 
 
 def mass_inside(rolled: Tensor, covered: Tensor) -> float:
@@ -133,15 +132,16 @@ def measure(taken: Capture, masks: dict[int, Tensor]) -> list[dict[str, float]]:
     *maps, plain = roll_maps(taken, [*both, ordinary])
     rows = []
     for found, rolled in zip(both, maps, strict=True):
-        covered, chance = covered_shares(taken, masks[found.label].to(rolled.device))
+        mask = masks[found.label].to(rolled.device)
+        covered = covered_shares(taken, mask, entered=True)
         own = found.weights[tokens.num_aux :].unflatten(0, tokens.grid)
         rows.append(
             dict(
                 label=found.label,
                 dense=mass_inside(rolled, covered),
                 ordinary=mass_inside(plain, covered),
-                chance=chance,
-                prediction=mass_inside(own, covered),
+                chance=float(mask.float().mean()),
+                prediction=mass_inside(own, covered_shares(taken, mask, entered=False)),
             )
         )
     return rows

@@ -4,10 +4,11 @@ import base64
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmtoken.rollout import Capture, TokenSet, token_rows
+from mmtoken.rollout import Capture, TokenSet, roll_back, token_rows
 from mmtoken.rollout.overlay import image_of
 
 import torch
@@ -41,7 +42,7 @@ def image_entry(
         of the (pooled) grid, of the classes and of the instances, a byte a patch.
     """
     entered = taken.steps[0].tokens
-    depths, (height, width) = len(taken.steps), entered.grid
+    depths, (height, width) = taken.depth, entered.grid
     pool = 1
     while depths * (-(-height // pool) * -(-width // pool)) ** 2 > ROW_BYTES:
         pool += 1
@@ -61,7 +62,6 @@ def image_entry(
             entry['box'] = [round(v * side, 4) for v, side in zip(found.box, sides, strict=True)]
         return entry
 
-    token = [size * pool for size in taken.token_size(entered.grid)]
     entries = [labelled(found, index) for index, found in enumerate(sets)]
     return dict(
         name=name,
@@ -69,7 +69,7 @@ def image_entry(
         height=picture.shape[0],
         width=picture.shape[1],
         grid=grid,
-        token=token,
+        token=[taken.backbone.patch_size * pool] * 2,
         pool=pool,
         depths=depths,
         rows=_encode_rows(tokens),
@@ -94,27 +94,66 @@ def write_page(path: Path, entries: Sequence[dict[str, Any]], title: str) -> Non
 def _roll_out(taken: Capture, sets: Sequence[TokenSet], pool: int) -> tuple[Tensor, Tensor]:
     """Up to every layer, where each token of the (pooled) grid and each token set looked.
 
+    Where the backbone pools, a patch stands for the token that it has become part of.
+
     Returns:
         (L, H'·W', H', W') and (L, S, H', W').
     """
     entered = taken.steps[0].tokens
     count, aux, grid = entered.x.shape[1], entered.num_aux, entered.grid
     size = -(-grid[0] // pool) * -(-grid[1] // pool)
-    weights = entered.x.new_zeros(len(sets), count)
-    for index, found in enumerate(sets):
-        weights[index] = found.weights
-    tokens = torch.zeros(len(taken.steps), size, count)
-    classes = torch.zeros(len(taken.steps), len(sets), count)
+    layers = _layers(taken, sets)
+    tokens = torch.zeros(len(layers), size, count)
+    classes = torch.zeros(len(layers), len(sets), count)
     for places, columns in token_rows(taken.steps):
-        for depth, part in enumerate(columns):
-            # (A + H·W, M) → (M, H, W) → (M, H'·W')
-            by_row = _pool(part[aux:].T.unflatten(1, grid), pool).flatten(1)
-            tokens[depth, :, places] = by_row.T.cpu()
-            classes[depth, :, places] = (weights @ part).cpu()
+        for depth, layer in enumerate(layers):
+            part = columns[layer.step]
+            # (A + h·w, M) → (M, h, w) → (M, H, W)
+            by_patch = part[aux:].T.unflatten(1, layer.grid)
+            by_patch = by_patch[:, layer.rows][:, :, layer.columns]
+            # → (M, H'·W')
+            tokens[depth, :, places] = _pool(by_patch, pool).flatten(1).T.cpu()
+            classes[depth, :, places] = (layer.weights @ part).cpu()
     return tuple(
         _pool(maps[..., aux:].flatten(0, 1).unflatten(1, grid), pool).unflatten(0, maps.shape[:2])
         for maps in (tokens, classes)
     )
+
+
+@dataclass
+class _Layer:
+    """A layer in which tokens attended.
+
+    Args:
+        step: Which of the steps it is.
+        grid: Of its tokens, (h, w).
+        rows: The row of the token that each row of patches has become part of, (H).
+        columns: Likewise, (W).
+        weights: The token sets over its tokens, (S, A + h·w): those over the last layer's, taken
+            back through the pooling between.
+    """
+
+    step: int
+    grid: tuple[int, int]
+    rows: Tensor
+    columns: Tensor
+    weights: Tensor
+
+
+def _layers(taken: Capture, sets: Sequence[TokenSet]) -> list[_Layer]:
+    entered, stride, layers = taken.steps[0].tokens, 1, []
+    weights = taken.left.x.new_zeros(len(sets), taken.left.x.shape[1])
+    for index, found in enumerate(sets):
+        weights[index] = found.weights
+    for index, step in enumerate(taken.steps):
+        if step.pools:
+            stride *= step.layer.stride
+            continue
+        rows, columns = (torch.arange(side) // stride for side in entered.grid)
+        above = [later for later in taken.steps[index + 1 :] if later.pools]
+        own = roll_back(above, weights) if above and sets else weights
+        layers.append(_Layer(index, step.tokens.grid, rows, columns, own))
+    return layers
 
 
 def _pool(maps: Tensor, pool: int) -> Tensor:

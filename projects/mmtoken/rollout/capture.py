@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from mmengine.model import BaseModel, is_model_wrapper
@@ -15,15 +16,20 @@ from torch import Tensor, nn
 
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
-from mmtoken.vit import TokenViT
+from mmtoken.vit import TokenBlock, TokenViT
 
 
 @dataclass
 class Step:
-    """A layer that ran, and the tokens that entered it."""
+    """A layer that ran, pooling being one, and the tokens that entered it."""
 
     layer: nn.Module
     tokens: Tokens
+
+    @property
+    def pools(self) -> bool:
+        """Whether the layer pools tokens, rather than let them attend."""
+        return not isinstance(self.layer, TokenBlock)
 
 
 @dataclass
@@ -33,7 +39,8 @@ class Capture:
     Args:
         model: The model.
         sample: Its prediction, of whichever library.
-        steps: The layers that ran, in order; each ``tokens.x`` is (1, N, C).
+        steps: The layers that ran, the pooling between them too, in order; each ``tokens.x`` is
+            (1, N, C).
         image: The image as the pipeline left it, before the preprocessor normalizes and pads it,
             (3, h, w), blue first as OpenMMLab's loaders have it.
         left: The tokens that left the last layer.
@@ -50,19 +57,25 @@ class Capture:
         """The model's backbone."""
         return self.model.backbone
 
+    @property
+    def depth(self) -> int:
+        """How many layers ran, pooling not counted."""
+        return sum(not step.pools for step in self.steps)
+
     def select(self, layers: tuple[int, int] | None) -> list[Step]:
-        """The steps of a layer range.
+        """The steps of a layer range, and all that pool, inside and outside of it: the tokens
+        before and after them are not the same.
 
         Args:
-            layers: First and last layer, both included; negatives count from the last one that ran;
-                None for all.
+            layers: First and last layer, both included, pooling not counted; negatives count from
+                the last one that ran; None for all.
 
         Raises:
             UserError: If the range is not one of these layers.
         """
         if layers is None:
             return self.steps
-        places = range(len(self.steps))
+        places = range(self.depth)
         try:
             first, last = (places[place] for place in layers)
         except (IndexError, TypeError, ValueError):
@@ -72,13 +85,20 @@ class Capture:
                 f'layers {layers} is no range of the {len(places)} layers that ran; give the '
                 f'first and the last, within 0..{len(places) - 1}'
             )
-        return self.steps[first : last + 1]
+        chosen, place = [], -1
+        for step in self.steps:
+            place += not step.pools
+            if step.pools or first <= place <= last:
+                chosen.append(step)
+        return chosen
 
-    def token_size(self, grid: tuple[int, int]) -> tuple[float, float]:
-        """Height and width of a token of a grid, in pixels of the (padded) image."""
-        entered = self.steps[0].tokens.grid
-        patch = self.backbone.patch_size
-        return entered[0] * patch / grid[0], entered[1] * patch / grid[1]
+    @property
+    def token_side(self) -> int:
+        """Side of a token that left, in pixels of the (padded) image: of the patches that pooling
+        made one of.
+        """
+        strides = (step.layer.stride for step in self.steps if step.pools)
+        return self.backbone.patch_size * prod(strides)
 
     def pixel_size(self, shape: tuple[int, int]) -> tuple[float, float]:
         """Height and width of a pixel of the original image, in pixels of the network's input.
@@ -119,7 +139,7 @@ def capture(model: nn.Module, data: dict) -> Capture:
         stack.callback(_restore, modes)
         model.eval()
         hooks = [backbone.register_forward_pre_hook(lambda _, inputs: runs.append(None))]
-        for layer in backbone.layers:
+        for layer in (*backbone.layers, *backbone.pools.values()):
             hooks += [
                 layer.register_forward_pre_hook(lambda _, i, m=layer: steps.append(Step(m, i[0]))),
                 layer.register_forward_hook(lambda _, i, out: left.append(out)),

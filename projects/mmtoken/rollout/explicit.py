@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
-from mmtoken.vit import TokenAttention, TokenBlock
+from mmtoken.vit import TokenAttention
 
 from .capture import Step
 
@@ -54,8 +54,8 @@ def explicit_matrix(step: Step, head_fusion: str = 'mean', discard_ratio: float 
     check_fusion(head_fusion, discard_ratio)
     layer, tokens = step.layer, step.tokens
     identity = torch.eye(tokens.x.shape[1], device=tokens.x.device)
-    if not isinstance(layer, TokenBlock):
-        # A layer without attention of its own, such as pooling, has nothing to fuse.
+    if step.pools:
+        # Without attention of its own, it has nothing to fuse.
         return layer(tokens.with_(trace=identity[None])).trace[0]
     heads = _attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x)))
     fused = FUSIONS[head_fusion](heads)

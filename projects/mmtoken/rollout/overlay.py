@@ -27,10 +27,7 @@ def upsample(rolled: Tensor, capture: Capture) -> Tensor:
         (h, w); padding is cropped. For detectors and segmentors the image that the model saw is the
         whole original image, resized.
     """
-    padded = [
-        round(count * size)
-        for count, size in zip(rolled.shape, capture.token_size(tuple(rolled.shape)), strict=True)
-    ]
+    padded = [count * capture.backbone.patch_size for count in rolled.shape]
     full = F.interpolate(
         rolled[None, None].float(), size=padded, mode='bilinear', align_corners=False
     )

@@ -116,7 +116,7 @@ def _of_detection(capture: Capture, soft: bool, score_threshold: float) -> Token
     found = capture.sample.pred_instances
     shape = capture.sample.ori_shape
     rows, columns = token_overlaps(capture, shape)
-    area = _area(capture)
+    area = capture.token_side**2
     union: dict[int, Tensor] = {}
     instances = []
     for index in (found.scores >= score_threshold).nonzero().flatten().tolist():
@@ -163,26 +163,30 @@ def _token_set(
     return TokenSet(label, weights / weights.sum(), score, box)
 
 
-def token_overlaps(capture: Capture, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def token_overlaps(
+    capture: Capture, shape: tuple[int, int], entered: bool = False
+) -> tuple[Tensor, Tensor]:
     """How much of every token each pixel row and each pixel column of the original image covers.
 
     Args:
         capture: Has the token grid.
         shape: Height and width (y, x) of the original image.
+        entered: Whether the tokens are those that entered the layers, where pooling makes them
+            others than those that left.
 
     Returns:
         (H, y) and (W, x), in pixels of the network's input; the product of two entries is the area
         that a token and a pixel share.
     """
-    return _overlaps(capture, shape, capture.pixel_size(shape))
+    return _overlaps(capture, shape, capture.pixel_size(shape), entered)
 
 
 def _overlaps(
-    capture: Capture, shape: tuple[int, int], scales: Sequence[float]
+    capture: Capture, shape: tuple[int, int], scales: Sequence[float], entered: bool = False
 ) -> tuple[Tensor, Tensor]:
     return tuple(
         _overlap(side, scale * torch.arange(pixels, device=side.device), scale)
-        for side, scale, pixels in zip(_edges(capture), scales, shape, strict=True)
+        for side, scale, pixels in zip(_edges(capture, entered), scales, shape, strict=True)
     )
 
 
@@ -195,18 +199,11 @@ def _box_overlap(capture: Capture, box: list[float], shape: tuple[int, int]) -> 
     return y @ x.T
 
 
-def _edges(capture: Capture) -> list[Tensor]:
+def _edges(capture: Capture, entered: bool = False) -> list[Tensor]:
     """Where tokens begin and end, of height and width, in pixels of the network's input."""
-    grid, device = capture.left.grid, capture.left.x.device
-    return [
-        torch.arange(count + 1, device=device) * size
-        for count, size in zip(grid, capture.token_size(grid), strict=True)
-    ]
-
-
-def _area(capture: Capture) -> float:
-    height, width = capture.token_size(capture.left.grid)
-    return height * width
+    tokens = capture.steps[0].tokens if entered else capture.left
+    side = capture.backbone.patch_size if entered else capture.token_side
+    return [torch.arange(count + 1, device=tokens.x.device) * side for count in tokens.grid]
 
 
 def _overlap(edges: Tensor, starts: Tensor, length: float | Tensor) -> Tensor:

@@ -129,6 +129,8 @@ class TLAlignClassifier(ImageClassifier):
         if start is None:
             feats, weights = self.backbone(mixed.images), mixed.lam[:, None]
         else:
+            grid = tuple(mixed.mask.shape[1:])
+            start = self.backbone.pool_trace(start, grid, self.rule.trace_from)
             feats, trace = self.backbone(
                 mixed.images, start, self.rule.trace_from, self.rule.exact_trace
             )

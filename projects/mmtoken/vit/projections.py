@@ -25,12 +25,3 @@ class LinearProjection(nn.Linear):
     def forward(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
         """q, k and v of every token, three (B, N, C) views of one tensor."""
         return super().forward(tokens.x).chunk(3, dim=-1)
-
-
-def build_projection(cfg: dict, embed_dims: int, bias: bool) -> nn.Module:
-    """Build a projection by its name in mmpretrain's registry, also inside a detector or segmentor.
-
-    There the default scope is mmdet or mmseg, which would look the name up in the wrong registry.
-    """
-    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
-        return registry.build(dict(cfg, embed_dims=embed_dims, bias=bias))

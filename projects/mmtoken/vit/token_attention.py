@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
-from .projections import build_projection
+from .building import build_part
 from .widened_attention import widened_attention
 from .windows import window_mask, window_partition, window_reverse
 
@@ -131,7 +131,7 @@ class TokenAttention(nn.Module):
         self.num_heads = num_heads
         self.attn_drop = attn_drop
         self.window_size = window_size
-        self.qkv = build_projection(projection, embed_dims, qkv_bias)
+        self.qkv = build_part(projection, embed_dims=embed_dims, bias=qkv_bias)
         self.proj = nn.Linear(embed_dims, embed_dims)
         self.out_drop = nn.Dropout(proj_drop)
 

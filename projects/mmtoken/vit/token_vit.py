@@ -15,9 +15,17 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
+from .arguments import (
+    check_counts,
+    check_out_type,
+    resolve_arch,
+    resolve_layers,
+    resolve_pools,
+    resolve_start,
+)
+from .building import build_part
 from .position import adapt_position_on_load
 from .pretrained import load_pretrained
 from .token_block import TokenBlock
@@ -46,7 +54,7 @@ class TokenViT(BaseModule):
             the end.
         out_type: What is returned of each: 'cls_token' (B, C), or a pair of class and distillation
             tokens where there are both; 'avg_featmap' (B, C), the mean patch token; 'featmap' (B,
-            C, H, W); 'raw' (B, N, C).
+            C, H, W); 'raw' (B, N, C). Where layers pool, H and W are smaller above them.
         qkv_bias: Whether the projections have a bias.
         drop_rate: Dropout probability after the embedding, the output projections and in the MLPs.
         attn_drop_rate: Dropout probability of the attention weights.
@@ -55,6 +63,10 @@ class TokenViT(BaseModule):
         global_attn_indexes: Layers that stay global where `window_size` is set; negatives count
             from the end.
         projection: Config of the q, k, v projection of every layer.
+        pool_before: Layers before which the tokens are pooled, so that they and those above see
+            fewer; not the first. Negatives count from the end.
+        pool: Config of the pooling layer, built with `embed_dims`, `num_aux_tokens` and
+            `norm_cfg` added.
         frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers:
             no gradient, in evaluation mode.
         with_cp: Whether to recompute each layer in the backward pass to save memory (activation
@@ -66,13 +78,6 @@ class TokenViT(BaseModule):
     Raises:
         UserError: If an argument has no meaning; the message names it.
     """
-
-    ARCHS = {
-        'deit-tiny': dict(embed_dims=192, num_layers=12, num_heads=3, feedforward_channels=768),
-        'deit-small': dict(embed_dims=384, num_layers=12, num_heads=6, feedforward_channels=1536),
-        'deit-base': dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072),
-    }
-    OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap', 'raw')
 
     def __init__(
         self,
@@ -90,30 +95,28 @@ class TokenViT(BaseModule):
         window_size: int = 0,
         global_attn_indexes: Sequence[int] = (),
         projection: dict = dict(type='LinearProjection'),
+        pool_before: Sequence[int] = (),
+        pool: dict = dict(type='TokenPool'),
         frozen_stages: int = -1,
         with_cp: bool = False,
         norm_cfg: dict = dict(type='LN', eps=1e-6),
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        arch = self._arch(arch)
+        arch = resolve_arch(arch)
         self.embed_dims = channels = arch['embed_dims']
         self.num_layers = arch['num_layers']
         self.img_size = to_2tuple(img_size)
         self.patch_size = patch_size
         self.num_aux_tokens = num_aux_tokens
         self.with_cp = with_cp
-        self.out_type = self._out_type(out_type)
-        self.out_indices = self._layer_indices('out_indices', out_indices)
-        global_layers = self._layer_indices('global_attn_indexes', global_attn_indexes)
-        for name, value in (('num_aux_tokens', num_aux_tokens), ('window_size', window_size)):
-            if value < 0:
-                raise UserError(f'{name} {value} is negative; use 0 for none')
-        if not -1 <= frozen_stages <= self.num_layers:
-            raise UserError(
-                f'frozen_stages {frozen_stages} is not in -1..{self.num_layers}; -1 freezes nothing'
-            )
         self.frozen_stages = frozen_stages
+        check_counts(num_aux_tokens, window_size, frozen_stages, self.num_layers)
+        check_out_type(out_type, num_aux_tokens)
+        self.out_type = out_type
+        self.out_indices = resolve_layers('out_indices', out_indices, self.num_layers, minimum=1)
+        global_layers = resolve_layers('global_attn_indexes', global_attn_indexes, self.num_layers)
+        pooled = resolve_pools(pool_before, self.num_layers)
 
         self.patch_embed = PatchEmbed(
             in_channels, channels, kernel_size=patch_size, stride=patch_size, input_size=img_size
@@ -140,6 +143,10 @@ class TokenViT(BaseModule):
                 np.linspace(0, drop_path_rate, self.num_layers).tolist()
             )
         )
+        shape = dict(embed_dims=channels, num_aux_tokens=num_aux_tokens)
+        self.pools = nn.ModuleDict(
+            {str(index): build_part({'norm_cfg': norm_cfg, **pool}, **shape) for index in pooled}
+        )
         self.ln1 = build_norm_layer(norm_cfg, channels)
         self._init_parameters()
         self._freeze()
@@ -157,27 +164,24 @@ class TokenViT(BaseModule):
         Args:
             images: (B, in_channels, height, width), any height and width.
             trace: w₀ (B, A + H·W, M) to carry through the layers, or None.
-            trace_from: The first layer it is carried through; negatives count from the last one
-                that runs.
+            trace_from: The first layer it is carried through, the pooling before it already done;
+                negatives count from the last one that runs.
             exact_trace: Whether the trace is mixed in its own type under mixed precision too.
 
         Returns:
             The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair
-            of that tuple and w_L (B, A + H·W, M).
+            of that tuple and w_L (B, A + H·W, M), of the last layer's grid.
 
         Raises:
             UserError: If the trace has another length than the tokens, or starts at no layer.
         """
-        layers = self.layers[: max(self.out_indices) + 1]
-        if not -len(layers) <= trace_from < len(layers):
-            raise UserError(
-                f'trace_from {trace_from} is not one of the {len(layers)} layers that run; use '
-                f'{-len(layers)}..{len(layers) - 1}'
-            )
-        tokens, outs, start = self.embed(images), {}, trace_from % len(layers)
-        for index, layer in enumerate(layers):
+        start = resolve_start(trace_from, self._num_running)
+        tokens, outs = self.embed(images), {}
+        for index, layer in enumerate(self.layers[: self._num_running]):
+            if str(index) in self.pools:
+                tokens = self.pools[str(index)](tokens)
             if index == start:
-                tokens = self._start_trace(tokens, trace, exact_trace)
+                tokens = tokens.start_trace(trace, exact_trace)
             recompute = self.with_cp and torch.is_grad_enabled()
             tokens = checkpoint(layer, tokens, use_reentrant=False) if recompute else layer(tokens)
             if index in self.out_indices:
@@ -185,15 +189,28 @@ class TokenViT(BaseModule):
         outs = tuple(outs[index] for index in self.out_indices)
         return outs if trace is None else (outs, tokens.trace)
 
-    @staticmethod
-    def _start_trace(tokens: Tokens, trace: Tensor | None, exact: bool) -> Tokens:
-        if trace is not None and trace.shape[:2] != tokens.x.shape[:2]:
-            raise UserError(
-                f'trace has shape {tuple(trace.shape)}; expected (B, A + H*W, M) = '
-                f'({len(tokens.x)}, {tokens.x.shape[1]}, M) for the grid '
-                f'{tokens.grid[0]}x{tokens.grid[1]}'
-            )
-        return tokens.with_(trace=trace, exact_trace=exact)
+    def pool_trace(self, trace: Tensor, grid: tuple[int, int], trace_from: int) -> Tensor:
+        """A trace of the embedding's tokens as `forward` takes it at a later layer.
+
+        Args:
+            trace: (B, A + H·W, M).
+            grid: (H, W) of the embedding.
+            trace_from: The layer; negatives count from the last one that runs.
+
+        Returns:
+            (B, A + H'·W', M), what the pooling before that layer makes of it; itself where there is
+            none.
+        """
+        for index in range(1, resolve_start(trace_from, self._num_running) + 1):
+            if str(index) in self.pools:
+                pool = self.pools[str(index)]
+                trace = pool.pool_trace(trace, grid)
+                grid = tuple(-(-side // pool.stride) for side in grid)
+        return trace
+
+    @property
+    def _num_running(self) -> int:
+        return max(self.out_indices) + 1
 
     def embed(self, images: Tensor) -> Tokens:
         """Patch embedding, auxiliary tokens and position embedding: images → the first layer's
@@ -250,44 +267,16 @@ class TokenViT(BaseModule):
             prefix: What precedes the backbone's own names, such as 'backbone.'.
 
         Returns:
-            0 for the embedding, 1 … L for the layers, L + 1 for what follows; and the number of
-            depths, L + 2.
+            0 for the embedding, 1 … L for the layers, each with the pooling before it, L + 1 for
+            what follows; and the number of depths, L + 2.
         """
         depths = self.num_layers + 2
         if not param_name.startswith(prefix):
             return depths - 1, depths
         name, _, rest = param_name.removeprefix(prefix).partition('.')
-        if name == 'layers':
+        if name in ('layers', 'pools'):
             return int(rest.partition('.')[0]) + 1, depths
         return (depths - 1 if name == 'ln1' else 0), depths
-
-    @classmethod
-    def _arch(cls, arch: str | dict) -> dict:
-        if isinstance(arch, dict):
-            keys = set(cls.ARCHS['deit-tiny'])
-            if set(arch) != keys:
-                raise UserError(f'arch has keys {sorted(arch)}; expected exactly {sorted(keys)}')
-            return dict(arch)
-        if arch not in cls.ARCHS:
-            raise UserError(f'arch {arch!r} is unknown; use one of {sorted(cls.ARCHS)} or a dict')
-        return cls.ARCHS[arch]
-
-    def _out_type(self, out_type: str) -> str:
-        if out_type not in self.OUT_TYPES:
-            raise UserError(f'out_type {out_type!r} is unknown; use one of {self.OUT_TYPES}')
-        if out_type == 'cls_token' and self.num_aux_tokens == 0:
-            raise UserError("out_type 'cls_token' needs num_aux_tokens >= 1; use 'avg_featmap'")
-        return out_type
-
-    def _layer_indices(self, name: str, indices: int | Sequence[int]) -> tuple[int, ...]:
-        indices = (indices,) if isinstance(indices, int) else tuple(indices)
-        wrong = [i for i in indices if not -self.num_layers <= i < self.num_layers]
-        if wrong or (name == 'out_indices' and not indices):
-            raise UserError(
-                f'{name} {indices} is not a choice of layers 0..{self.num_layers - 1} or '
-                f'{-self.num_layers}..-1'
-            )
-        return tuple(i % self.num_layers for i in indices)
 
     def _build_aux_tokens(self) -> None:
         names = ('cls_token', 'dist_token', 'reg_tokens')[: self.num_aux_tokens]
@@ -311,10 +300,15 @@ class TokenViT(BaseModule):
     def _frozen_modules(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
             return []
-        return [self.patch_embed, self.drop_after_pos, *self.layers[: self.frozen_stages]]
+        stages = (self.patch_embed, self.drop_after_pos)
+        return [*stages, *self._layers_and_pools(0, self.frozen_stages)]
+
+    def _layers_and_pools(self, start: int, stop: int) -> list[nn.Module]:
+        pools = [pool for index, pool in self.pools.items() if start <= int(index) < stop]
+        return [*self.layers[start:stop], *pools]
 
     def _freeze(self) -> None:
-        unused = self.layers[max(self.out_indices) + 1 :]
+        unused = self._layers_and_pools(self._num_running, self.num_layers)
         for module in (*self._frozen_modules(), *unused):
             module.requires_grad_(False)
         if self.frozen_stages >= 0:

@@ -1,0 +1,128 @@
+"""What the arguments of a `TokenViT` may be, and one clear error for what they may not."""
+
+from collections.abc import Sequence
+
+from mmtoken.errors import UserError
+
+# The sizes of DeiT (Touvron et al. 2021).
+ARCHS = {
+    'deit-tiny': dict(embed_dims=192, num_layers=12, num_heads=3, feedforward_channels=768),
+    'deit-small': dict(embed_dims=384, num_layers=12, num_heads=6, feedforward_channels=1536),
+    'deit-base': dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072),
+}
+OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap', 'raw')
+
+
+def resolve_arch(arch: str | dict) -> dict[str, int]:
+    """The sizes of a preset or of a dict.
+
+    Args:
+        arch: A key of `ARCHS`, or a dict with the keys that those have.
+
+    Returns:
+        `embed_dims`, `num_layers`, `num_heads` and `feedforward_channels`.
+
+    Raises:
+        UserError: If the preset is unknown, or the dict has other keys.
+    """
+    if isinstance(arch, dict):
+        keys = set(ARCHS['deit-tiny'])
+        if set(arch) != keys:
+            raise UserError(f'arch has keys {sorted(arch)}; expected exactly {sorted(keys)}')
+        return dict(arch)
+    if arch not in ARCHS:
+        raise UserError(f'arch {arch!r} is unknown; use one of {sorted(ARCHS)} or a dict')
+    return ARCHS[arch]
+
+
+def resolve_layers(
+    name: str, indices: int | Sequence[int], num_layers: int, minimum: int = 0
+) -> tuple[int, ...]:
+    """A choice of layers as indices from 0.
+
+    Args:
+        name: What the choice is called, for the error.
+        indices: A layer or a sequence of them; negatives count from the end.
+        num_layers: How many layers there are.
+        minimum: How many must be chosen at least.
+
+    Returns:
+        The indices, in the order given.
+
+    Raises:
+        UserError: If an index is no layer's, or if there are too few.
+    """
+    indices = (indices,) if isinstance(indices, int) else tuple(indices)
+    if len(indices) < minimum or not all(-num_layers <= i < num_layers for i in indices):
+        raise UserError(
+            f'{name} {indices} is not a choice of layers 0..{num_layers - 1} or {-num_layers}..-1'
+        )
+    return tuple(i % num_layers for i in indices)
+
+
+def resolve_pools(indices: Sequence[int], num_layers: int) -> tuple[int, ...]:
+    """The layers before which tokens are pooled, as of `resolve_layers`.
+
+    Raises:
+        UserError: If an index is no layer's, or the first's.
+    """
+    pooled = resolve_layers('pool_before', indices, num_layers)
+    if 0 in pooled:
+        raise UserError(
+            f'pool_before {indices} has the first layer; tokens that are fewer from the start are '
+            'those of a larger patch_size'
+        )
+    return pooled
+
+
+def resolve_start(trace_from: int, count: int) -> int:
+    """The first layer that a trace is carried through, as an index from 0.
+
+    Args:
+        trace_from: The layer; negatives count from the end.
+        count: How many layers run.
+
+    Raises:
+        UserError: If no such layer runs.
+    """
+    if not -count <= trace_from < count:
+        raise UserError(
+            f'trace_from {trace_from} is not one of the {count} layers that run; use '
+            f'{-count}..{count - 1}'
+        )
+    return trace_from % count
+
+
+def check_counts(num_aux_tokens: int, window_size: int, frozen_stages: int, layers: int) -> None:
+    """Refuse numbers that have no meaning.
+
+    Args:
+        num_aux_tokens: Auxiliary tokens.
+        window_size: Patches per side of a window; 0 for none.
+        frozen_stages: -1 for none, or up to the number of layers.
+        layers: How many layers there are.
+
+    Raises:
+        UserError: If one of them has no meaning; the message names it.
+    """
+    for name, value in (('num_aux_tokens', num_aux_tokens), ('window_size', window_size)):
+        if value < 0:
+            raise UserError(f'{name} {value} is negative; use 0 for none')
+    if not -1 <= frozen_stages <= layers:
+        raise UserError(f'frozen_stages {frozen_stages} is not in -1..{layers}; -1 freezes nothing')
+
+
+def check_out_type(out_type: str, num_aux_tokens: int) -> None:
+    """Refuse an output that is unknown, or that needs a token which is not there.
+
+    Args:
+        out_type: One of `OUT_TYPES`.
+        num_aux_tokens: Auxiliary tokens, the class token first.
+
+    Raises:
+        UserError: If it is none of them, or 'cls_token' without a class token.
+    """
+    if out_type not in OUT_TYPES:
+        raise UserError(f'out_type {out_type!r} is unknown; use one of {OUT_TYPES}')
+    if out_type == 'cls_token' and num_aux_tokens == 0:
+        raise UserError("out_type 'cls_token' needs num_aux_tokens >= 1; use 'avg_featmap'")
