@@ -198,6 +198,29 @@ def apply_out(cfg: Config, out: str, item: str) -> None:
     raise UserError(f'--out {out!r} must end in one of {", ".join(endings)}')
 
 
+def run_test(cfg: Config, out: str | None, item: str) -> dict[str, float]:
+    """Test with mmengine's runner, or the config's own.
+
+    Args:
+        cfg: The config.
+        out: The value of ``--out``.
+        item: ``'metrics'`` or ``'pred'``.
+
+    Returns:
+        The metrics.
+    """
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if out and item == 'pred' and Path(out).suffix:
+        scope = cfg.get('default_scope')
+        dump = 'mmdet.DumpDetResults' if scope == 'mmdet' else 'DumpResults'
+        metric = METRICS.build(dict(type=dump, out_file_path=out))
+        runner.test_evaluator.metrics.append(metric)
+    metrics = runner.test()
+    if out and item == 'metrics' and is_main_process():
+        mmengine.dump(metrics, out)
+    return metrics
+
+
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     """Test from the command line.
@@ -215,15 +238,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     apply_flags(cfg, args)
     check_files(cfg, loaders=('test_dataloader',))
     prepare_launch(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    if args.out and args.out_item == 'pred' and Path(args.out).suffix:
-        scope = cfg.get('default_scope')
-        dump = 'mmdet.DumpDetResults' if scope == 'mmdet' else 'DumpResults'
-        metric = METRICS.build(dict(type=dump, out_file_path=args.out))
-        runner.test_evaluator.metrics.append(metric)
-    metrics = runner.test()
-    if args.out and args.out_item == 'metrics' and is_main_process():
-        mmengine.dump(metrics, args.out)
+    metrics = run_test(cfg, args.out, args.out_item)
     leave_launch()
     return metrics
 

@@ -115,6 +115,12 @@ def apply_resume(cfg: Config, resume: str) -> None:
         print(f'resume: no checkpoint in {cfg.work_dir}, so training starts {start}')
 
 
+def run_training(cfg: Config) -> None:
+    """Train with mmengine's runner, or the config's own."""
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> None:
     """Train from the command line.
@@ -129,8 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     apply_flags(cfg, args)
     check_files(cfg, loaders=('train_dataloader', 'val_dataloader'))
     prepare_launch(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
+    run_training(cfg)
     leave_launch()
 
 

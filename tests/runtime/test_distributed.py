@@ -1,11 +1,15 @@
-"""What a launcher that did not start the processes is told."""
+"""What a launcher that did not start the processes is told, and how a group of them is left."""
+
+from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
+from torch.nn.parallel import DistributedDataParallel
 
 from mmtoken.errors import UserError
 from mmtoken.runtime import distributed
-from mmtoken.runtime.distributed import prepare_launch
+from mmtoken.runtime.distributed import leave_launch, prepare_launch
 
 
 @pytest.fixture
@@ -51,3 +55,26 @@ def test_more_processes_than_gpus_are_refused(started, monkeypatch):
 
     with pytest.raises(UserError, match=r'8 processes were started on a machine with 2 GPU\(s\)'):
         prepare_launch(cfg)
+
+
+def group_threads():
+    """Names of this process's threads that serve a group of processes."""
+    names = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
+    return [name for name in names if 'gloo' in name]
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='threads are listed on Linux')
+def test_no_thread_of_the_group_is_left_behind():
+    def work():
+        store = torch.distributed.HashStore()
+        torch.distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
+        model = DistributedDataParallel(torch.nn.Linear(2, 2))
+        model.itself = [model]  # a cycle, as runners have
+        model(torch.ones(1, 2)).sum().backward()
+        assert group_threads()
+
+    work()
+    leave_launch()
+
+    assert not torch.distributed.is_initialized()
+    assert group_threads() == []

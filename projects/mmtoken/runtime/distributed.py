@@ -1,5 +1,6 @@
 """Start the processes of a distributed run, on CPUs too, where mmengine cannot."""
 
+import gc
 import os
 
 import torch
@@ -55,13 +56,15 @@ def prepare_launch(cfg: Config) -> None:
 
 
 def leave_launch() -> None:
-    """Leave the group of processes, where there is one.
+    """Leave the group of processes, where there is one, and end its threads.
 
-    A process that ends without leaving may find its own group's threads still running, and abort
-    ("terminate called without an active exception"), after all its work is done.
+    Threads that outlive the interpreter may drop a tensor and abort a process whose work is done
+    ("terminate called without an active exception"). They end with the last reference to the group,
+    which a wrapped model has: leave when the runner is out of reach.
     """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        gc.collect()
 
 
 def _join_on_cpu(cfg: Config) -> None:
