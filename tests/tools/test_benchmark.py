@@ -175,7 +175,7 @@ def test_rollout_preset_names_the_targets():
     }
 
 
-@pytest.mark.parametrize('index', range(4))
+@pytest.mark.parametrize('index', range(5))
 def test_rollout_rows_are_scalars_without_gradients(index):
     from benchmark_presets import PRESETS
     from benchmark_rows import Case, Step
@@ -189,16 +189,17 @@ def test_rollout_rows_are_scalars_without_gradients(index):
 
 
 @pytest.mark.parametrize('num_sets', [1, 4])
-def test_rollout_anchor_computes_what_the_trace_does(num_sets):
+def test_rollout_anchors_compute_what_the_trace_does(num_sets):
     from benchmark_presets import PRESETS
-    from benchmark_rollout import roll_out
+    from benchmark_rollout import apply_matrices, multiply_matrices, roll_out
 
     model = PRESETS['rollout']().rows[0].build(48).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.1)
     images = torch.randn(2, 3, 48, 48)
-    ours, anchor = (roll_out(model, images, num_sets, explicit) for explicit in (False, True))
-    torch.testing.assert_close(ours, anchor)
+    ours = roll_out(model, images, num_sets)
+    for back in (apply_matrices, multiply_matrices):
+        torch.testing.assert_close(ours, roll_out(model, images, num_sets, back))
 
 
 def test_rollout_preset_is_timed_in_inference_only():

@@ -116,22 +116,25 @@ def tl_align_preset() -> Preset:
 
 def rollout_preset() -> Preset:
     """What rolling a prediction back costs over the prediction, and matrices would, for DeiT-T."""
-    from benchmark_rollout import predict, roll_out
+    from benchmark_rollout import apply_matrices, multiply_matrices, predict, roll_out
 
     build = partial(build_classifier, dict(type='TokenViT', arch='deit-tiny', patch_size=16))
     rows = (
         Row('forward', build, predict),
         Row('roll-out, 1 set', build, roll_out),
         Row('roll-out, 16 sets', build, partial(roll_out, num_sets=16)),
-        Row('roll-out, matrices', build, partial(roll_out, explicit=True)),
+        Row('matrix by matrix', build, partial(roll_out, back=apply_matrices)),
+        Row('explicit product', build, partial(roll_out, back=multiply_matrices)),
     )
     # Three forward passes, and two more for each set; a fifth of the memory.
     ratios = (
         Ratio('roll-out, 1 set', 'forward', 5.0),
         Ratio('roll-out, 16 sets', 'forward', 35.0),
-        Ratio('roll-out, matrices', 'forward'),
-        Ratio('roll-out, 1 set', 'roll-out, matrices', 0.2, of='memory'),
-        Ratio('roll-out, 16 sets', 'roll-out, matrices', 0.2, of='memory'),
+        Ratio('matrix by matrix', 'forward'),
+        Ratio('explicit product', 'forward'),
+        Ratio('roll-out, 1 set', 'matrix by matrix', of='memory'),
+        Ratio('roll-out, 1 set', 'explicit product', 0.2, of='memory'),
+        Ratio('roll-out, 16 sets', 'explicit product', 0.2, of='memory'),
     )
     title = 'DeiT-T: a prediction, alone and with its roll-out for sets of tokens'
     # 64 x 64 patches

@@ -1,6 +1,10 @@
 """What the roll-out benchmark times: a prediction, and roll-outs of it by trace and by matrices."""
 
-from mmtoken.rollout import capture, roll_back
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+from mmtoken.rollout import capture, explicit_matrix, roll_back
+from mmtoken.rollout.capture import Step
 from mmtoken.rollout.explicit import roll_back_explicitly
 
 import torch
@@ -21,14 +25,33 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
     return sum(model.test_step(_data(image))[0].pred_score.sum() for image in images)
 
 
-def roll_out(model: nn.Module, images: Tensor, num_sets: int = 1, explicit: bool = False) -> Tensor:
+# (steps, sets (S, N)) → (S, N)
+RollBack = Callable[[Sequence[Step], Tensor], Tensor]
+
+
+@torch.no_grad()
+def multiply_matrices(steps: Sequence[Step], sets: Tensor) -> Tensor:
+    """The roll-out as it is defined (Abnar & Zuidema, arXiv 2005.00928): R, N×N, multiplied up
+    layer by layer, no two layers' matrices at a time.
+    """
+    return sets @ reduce(lambda product, matrix: matrix @ product, map(explicit_matrix, steps))
+
+
+def apply_matrices(steps: Sequence[Step], sets: Tensor) -> Tensor:
+    """The sets taken back through one matrix at a time, R itself never formed."""
+    return roll_back_explicitly(steps, sets, 'mean', 0.0)
+
+
+def roll_out(
+    model: nn.Module, images: Tensor, num_sets: int = 1, back: RollBack = roll_back
+) -> Tensor:
     """Predict, and roll the prediction back for sets of tokens that share them out.
 
     Args:
         model: The classifier.
         images: (B, 3, height, width).
         num_sets: Number of sets, as of classes.
-        explicit: Whether N×N matrices are formed.
+        back: How.
 
     Returns:
         The sum of the maps' largest values.
@@ -39,10 +62,7 @@ def roll_out(model: nn.Module, images: Tensor, num_sets: int = 1, explicit: bool
         places = torch.arange(steps[0].tokens.x.shape[1], device=images.device)
         # (S, N)
         sets = (places % num_sets == torch.arange(num_sets, device=images.device)[:, None]).float()
-        rolled = (
-            roll_back_explicitly(steps, sets, 'mean', 0.0) if explicit else roll_back(steps, sets)
-        )
-        total += rolled.amax(dim=1).sum()
+        total += back(steps, sets).amax(dim=1).sum()
     return total
 
 

@@ -68,3 +68,17 @@ class TokenPool(nn.Module):
         maps = trace[:, num_aux:].transpose(1, 2).unflatten(2, grid)
         means = F.avg_pool2d(maps, 3, self.stride, padding=1, count_include_pad=False)
         return torch.cat([trace[:, :num_aux], means.flatten(2).transpose(1, 2)], dim=1)
+
+    def trace_gradient(self, tokens: Tokens, gradient: Tensor) -> Tensor:
+        """The gradient of the trace that enters, (B, A + H·W, M).
+
+        Args:
+            tokens: What enters; its own trace is not needed.
+            gradient: With respect to the trace that leaves, (B, A + ⌈H/2⌉·⌈W/2⌉, M).
+        """
+        # Out of inference mode, which knows no gradient, and whose tensors can have none.
+        with torch.inference_mode(False), torch.enable_grad():
+            shape = len(gradient), tokens.x.shape[1], gradient.shape[2]
+            trace = gradient.new_zeros(shape, requires_grad=True)
+            pooled = self.pool_trace(trace, tokens.grid)
+            return torch.autograd.grad(pooled, trace, gradient.clone())[0]

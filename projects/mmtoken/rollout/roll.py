@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmtoken.tokens import Tokens
 
@@ -16,11 +15,13 @@ from .capture import Step
 CHANNELS = 64
 
 
+@torch.no_grad()
 def roll_back(steps: Sequence[Step], weights: Tensor) -> Tensor:
     """s^T·R of each set of tokens: where the tokens that left the last layer looked.
 
     R is the product of ½(Ā_l + I) over the steps. Layer by layer, the gradient of the traced
-    channels takes the sets back: the graph of one layer at a time, and no N×N matrix.
+    channels takes the sets back: one layer at a time, no N×N matrix, and no pass forward first,
+    since a linear map has the same gradient everywhere.
 
     Args:
         steps: Layers and the tokens that entered them.
@@ -36,25 +37,8 @@ def _roll_back(steps: Sequence[Step], weights: Tensor) -> Tensor:
     # (S, N) → (1, N, S)
     gradient = weights.T.unsqueeze(0)
     for step in reversed(steps):
-        # Out of inference mode, which knows no gradient, and whose tensors can have none.
-        with torch.inference_mode(False), torch.enable_grad(), _frozen(step.layer):
-            tokens = step.tokens.with_(x=step.tokens.x.clone())
-            trace = gradient.new_zeros(1, tokens.x.shape[1], len(weights), requires_grad=True)
-            rolled = step.layer(tokens.with_(trace=trace)).trace
-            (gradient,) = torch.autograd.grad(rolled, trace, gradient.clone())
+        gradient = step.layer.trace_gradient(step.tokens, gradient)
     return gradient[0].T
-
-
-@contextmanager
-def _frozen(layer: nn.Module) -> Iterator[None]:
-    """Let no parameter ask for a gradient, so that only the trace has one."""
-    asking = [parameter for parameter in layer.parameters() if parameter.requires_grad]
-    layer.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in asking:
-            parameter.requires_grad_(True)
 
 
 @torch.no_grad()

@@ -4,6 +4,8 @@ fused call.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
 from .building import build_part
+from .transposed_attention import transposed_attention
 from .widened_attention import widened_attention
 from .windows import window_mask, window_partition, window_reverse
 
@@ -142,14 +145,69 @@ class TokenAttention(nn.Module):
             The attended features (B, N, C), residual not added, and the new trace ½(Ā·trace +
             trace) (B, N, M) or None.
         """
-        # (B, N, C) → (B, N, h, d) → (B, h, N, d)
-        q, k, v = (t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in self.qkv(tokens))
-        windowed = 0 < self.window_size < max(tokens.grid)
-        attend = self._attend_in_windows if windowed else self._attend
+        q, k, v = self._heads(tokens)
+        attend = self._attend_in_windows if self._windowed(tokens) else self._attend
         out, mixed = attend(q, k, v, tokens)
         # (B, h, N, d) → (B, N, h, d) → (B, N, C)
         x = self.out_drop(self.proj(out.transpose(1, 2).flatten(2)))
         return x, None if mixed is None else 0.5 * (mixed + tokens.trace)
+
+    def trace_gradient(self, tokens: Tokens, gradient: Tensor) -> Tensor:
+        """The gradient of the trace, without the pass that carried it: ½(Āᵀ·gradient + gradient).
+
+        Args:
+            tokens: What `forward` got, normed; no trace is needed.
+            gradient: With respect to the new trace, (B, N, M).
+
+        Returns:
+            (B, N, M), with respect to the old one.
+        """
+        q, k, _ = self._heads(tokens)
+        roll = self._roll_windows if self._windowed(tokens) else self._roll
+        return 0.5 * (roll(q, k, gradient.unsqueeze(1), tokens) + gradient)
+
+    def _heads(self, tokens: Tokens) -> Iterator[Tensor]:
+        """q, k and v, (B, h, N, d) each."""
+        # (B, N, C) → (B, N, h, d) → (B, h, N, d)
+        return (t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in self.qkv(tokens))
+
+    def _windowed(self, tokens: Tokens) -> bool:
+        return 0 < self.window_size < max(tokens.grid)
+
+    def _roll(self, q: Tensor, k: Tensor, gradient: Tensor, tokens: Tokens) -> Tensor:
+        """Āᵀ·gradient; (B, 1, N, M) → (B, N, M)."""
+        return transposed_attention(q, k, gradient.expand(-1, q.shape[1], -1, -1)).mean(dim=1)
+
+    def _roll_windows(self, q: Tensor, k: Tensor, gradient: Tensor, tokens: Tokens) -> Tensor:
+        num_aux, grid, size = tokens.num_aux, tokens.grid, self.window_size
+        # (B·R·Q, h, A + s², M) → (B·R·Q, A + s², M) → (B, R·Q, A + s², M)
+        rolled = transposed_attention(
+            self._split(q, tokens, with_aux=False),
+            self._split(k, tokens),
+            self._split(gradient, tokens, with_aux=False).expand(-1, q.shape[1], -1, -1),
+            self._mask(q, tokens),
+        )
+        rolled = rolled.mean(dim=1).unflatten(0, (len(q), -1))
+        patches = window_reverse(rolled[:, :, num_aux:], grid, size)
+        if not num_aux:
+            return patches
+        both = torch.cat([rolled[:, :, :num_aux].sum(dim=1), patches], dim=1)
+        return both + self._roll(q[:, :, :num_aux], k, gradient[:, :, :num_aux], tokens)
+
+    def _split(self, t: Tensor, tokens: Tokens, with_aux: bool = True) -> Tensor:
+        """(B, h, N, d) → (B·R·Q, h, A + s², d), auxiliary tokens repeated in every window."""
+        num_aux = tokens.num_aux
+        patches = window_partition(t[:, :, num_aux:], tokens.grid, self.window_size)
+        if with_aux and num_aux:
+            aux = t[:, :, None, :num_aux].expand(-1, -1, patches.shape[2], -1, -1)
+            patches = torch.cat([aux, patches], dim=3)
+        # (B, h, R·Q, A + s², d) → (B, R·Q, h, A + s², d) → (B·R·Q, h, A + s², d)
+        return patches.transpose(1, 2).flatten(0, 1)
+
+    def _mask(self, q: Tensor, tokens: Tokens) -> Tensor | None:
+        """Which keys of each window are real tokens, (B·R·Q, 1, 1, A + s²), or None for all."""
+        mask = window_mask(tokens.grid, self.window_size, tokens.num_aux, q.device)
+        return None if mask is None else mask.repeat(len(q), 1, 1, 1)
 
     def _attend(
         self, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens
@@ -162,34 +220,19 @@ class TokenAttention(nn.Module):
         self, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens
     ) -> tuple[Tensor, Tensor | None]:
         num_aux, grid, size, trace = tokens.num_aux, tokens.grid, self.window_size, tokens.trace
-        windows = -(-grid[0] // size) * -(-grid[1] // size)
-
-        def split(t: Tensor, with_aux: bool = True) -> Tensor:
-            """(B, h, N, d) → (B·R·Q, h, A + s², d), auxiliary tokens repeated in every window."""
-            patches = window_partition(t[:, :, num_aux:], grid, size)
-            if with_aux and num_aux:
-                aux = t[:, :, None, :num_aux].expand(-1, -1, windows, -1, -1)
-                patches = torch.cat([aux, patches], dim=3)
-            # (B, h, R·Q, A + s², d) → (B, R·Q, h, A + s², d) → (B·R·Q, h, A + s², d)
-            return patches.transpose(1, 2).flatten(0, 1)
-
-        mask = window_mask(grid, size, num_aux, q.device)
-        if mask is not None:
-            # (R·Q, 1, 1, A + s²) → (B·R·Q, 1, 1, A + s²)
-            mask = mask.repeat(len(q), 1, 1, 1)
         out, mixed = traced_attention(
-            split(q, with_aux=False),
-            split(k),
-            split(v),
-            None if trace is None else split(trace.unsqueeze(1)).squeeze(1),
-            mask,
+            self._split(q, tokens, with_aux=False),
+            self._split(k, tokens),
+            self._split(v, tokens),
+            None if trace is None else self._split(trace.unsqueeze(1), tokens).squeeze(1),
+            self._mask(q, tokens),
             self._dropout,
             tokens.exact_trace,
         )
         # (B·R·Q, h, s², d) → (B, h, R·Q, s², d) → (B, h, H·W, d)
-        out = window_reverse(out.unflatten(0, (-1, windows)).transpose(1, 2), grid, size)
+        out = window_reverse(out.unflatten(0, (len(q), -1)).transpose(1, 2), grid, size)
         if mixed is not None:
-            mixed = window_reverse(mixed.unflatten(0, (-1, windows)), grid, size)
+            mixed = window_reverse(mixed.unflatten(0, (len(q), -1)), grid, size)
         if num_aux:
             aux, aux_mixed = traced_attention(
                 q[:, :, :num_aux], k, v, trace, None, self._dropout, tokens.exact_trace

@@ -3,7 +3,7 @@
 from mmcv.cnn.bricks.drop import DropPath
 from mmcv.cnn.bricks.transformer import FFN
 from mmpretrain.models.utils import build_norm_layer
-from torch import nn
+from torch import Tensor, nn
 
 from mmtoken.tokens import Tokens
 
@@ -61,3 +61,12 @@ class TokenBlock(nn.Module):
         x = tokens.x + self.drop_path(attended)
         x = self.ffn(self.ln2(x), identity=x)
         return tokens.with_(x=x, trace=trace)
+
+    def trace_gradient(self, tokens: Tokens, gradient: Tensor) -> Tensor:
+        """The gradient of the trace that enters, from that of the one that leaves; (B, N, M) each.
+
+        Args:
+            tokens: What enters; its own trace is not needed.
+            gradient: With respect to the trace that leaves.
+        """
+        return self.attn.trace_gradient(tokens.with_(x=self.ln1(tokens.x)), gradient)

@@ -1,20 +1,22 @@
-"""The gradient of attended values with respect to the values alone: transposed attention."""
+"""Attention transposed: from what queries got to whom they got it from."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 # Numbers of the attention matrix that exist at a time, twice, before and after the softmax: what a
 # CPU core's cache holds, and what keeps a GPU busy yet is little beside the whole matrix.
 NUMBERS = {'cpu': 2**19, 'cuda': 2**22}
 
 
-def transposed_attention(q: Tensor, k: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+def transposed_attention(
+    q: Tensor, k: Tensor, values: Tensor, mask: Tensor | None = None
+) -> Tensor:
     """softmax(q·kᵀ/√d)ᵀ·values, some rows of the softmax at a time (our design).
 
-    A fused kernel's backward pass forms the gradients of q and k along with it, at twice the cost.
+    It is the gradient of attended values with respect to the values. A fused kernel's backward pass
+    forms those of q and k along with it, at twice the cost, and asks for the forward pass first.
 
     Args:
         q: Queries, (B, h, Q, d).
@@ -36,20 +38,3 @@ def transposed_attention(q: Tensor, k: Tensor, values: Tensor, mask: Tensor | No
         # (B, h, N, rows) · (B, h, rows, M)
         out += scores.softmax(dim=-1).transpose(-2, -1) @ part
     return out
-
-
-class TransposedGradient(torch.autograd.Function):
-    """Attended values that are there already, with the gradient that leads to the values."""
-
-    @staticmethod
-    def forward(
-        ctx, values: Tensor, attended: Tensor, q: Tensor, k: Tensor, mask: Tensor | None
-    ) -> Tensor:
-        ctx.save_for_backward(q, k, mask)
-        return attended.view_as(attended)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, mask = ctx.saved_tensors
-        return transposed_attention(q, k, gradient, mask), None, None, None, None

@@ -8,8 +8,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.attention import SDPBackend
 
-from .transposed_attention import TransposedGradient
-
 
 def widened_attention(
     q: Tensor, k: Tensor, v: Tensor, extra: Tensor, mask: Tensor | None = None
@@ -19,7 +17,6 @@ def widened_attention(
     Fused kernels want q, k and v equally wide, so all three are zero-padded, to a multiple of 8
     because the CUDA kernels ask for it. Where `extra` needs no gradient, none is formed for it:
     its output is detached, and on the CPU the backward pass is that of the unpadded q, k and v.
-    Where nothing but `extra` needs one, as in a roll-out, only its own is formed.
 
     Args:
         q: Queries, (B, h, Q, d).
@@ -32,9 +29,6 @@ def widened_attention(
         The attended values (B, h, Q, e) and the attended extra ones (B, h, Q, M).
     """
     scale, split = q.shape[-1] ** -0.5, [v.shape[-1], extra.shape[-1]]
-    if _needs_extra_alone(q, k, v, extra):
-        attended, beside = widened_attention(q, k, v, extra.detach(), mask)
-        return attended, TransposedGradient.apply(extra, beside, q, k, mask)
     if mask is None and _has_narrow_backward(q, k, v, extra):
         return _NarrowBackward.apply(q, k, v, extra)
     out = F.scaled_dot_product_attention(*_widen(q, k, v, extra), mask, scale=scale)
@@ -48,11 +42,6 @@ def _widen(q: Tensor, k: Tensor, v: Tensor, extra: Tensor) -> tuple[Tensor, Tens
     width = max(q.shape[-1], v.shape[-1])
     width += -width % 8
     return tuple(F.pad(t, (0, width - t.shape[-1])) for t in (q, k, v))
-
-
-def _needs_extra_alone(q: Tensor, k: Tensor, v: Tensor, extra: Tensor) -> bool:
-    trains = torch.is_grad_enabled() and extra.requires_grad and not torch.compiler.is_compiling()
-    return trains and not any(t.requires_grad for t in (q, k, v))
 
 
 def _has_narrow_backward(q: Tensor, k: Tensor, v: Tensor, extra: Tensor) -> bool:
