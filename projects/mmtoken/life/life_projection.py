@@ -15,6 +15,7 @@ from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
 from .depthwise import DepthwiseConv2d
+from .join_scales import join_scales
 
 
 @MODELS.register_module()
@@ -78,28 +79,28 @@ class LIFEProjection(nn.Module):
 
     def forward(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
         """q, k and v of every token, each (B, N, C)."""
-        scales = [self.linear(tokens.x)]
+        first = self.linear(tokens.x)
+        # One split, unlike two slices, has one gradient to allocate and nothing to add up.
+        aux, patches = first.split([tokens.num_aux, first.shape[1] - tokens.num_aux], dim=1)
+        aux_key, further = aux.chunk(3, dim=-1)[1], []
         for depthwise, pointwise in zip(self.depthwise, self.pointwise, strict=True):
-            local = self._convolve(depthwise, tokens.with_(x=scales[-1]))
-            scales.append(F.linear(local, pointwise.weight.flatten(1)))
-        chunks = [scale.chunk(3, dim=-1) for scale in scales]
-        # per scale (B, N, 3·C/n) → three of (B, N, C/n); together (B, N, C)
-        q, k, v = (list(parts) for parts in zip(*chunks, strict=True))
-        if self.aux_key == 'first' and tokens.num_aux:
-            first = k[0][:, : tokens.num_aux]
-            k[1:] = [torch.cat([first, part[:, tokens.num_aux :]], dim=1) for part in k[1:]]
-        return tuple(self.norm(torch.cat(parts, dim=-1)) for parts in (q, k, v))
+            weight = pointwise.weight.flatten(1)
+            aux = F.linear(aux, weight)
+            patches = F.linear(self._convolve(depthwise, patches, tokens.grid), weight)
+            further += [self._with_key(aux, aux_key), patches]
+        return tuple(self.norm(joined) for joined in join_scales(first, *further))
+
+    def _with_key(self, aux: Tensor, first: Tensor) -> Tensor:
+        """(q|k|v) of the auxiliary tokens with the key that `aux_key` asks for."""
+        if self.aux_key == 'cascaded':
+            return aux
+        q, _, v = aux.chunk(3, dim=-1)
+        return torch.cat([q, first, v], dim=-1)
 
     @staticmethod
-    def _convolve(depthwise: DepthwiseConv2d, tokens: Tokens) -> Tensor:
-        """Convolve the patches over their grid and pass the auxiliary tokens by: (B, N, C) → (B, N,
-        C).
-        """
-        # One split, unlike two slices, has one gradient to allocate and nothing to add up.
-        sizes = [tokens.num_aux, tokens.x.shape[1] - tokens.num_aux]
-        aux, patches = tokens.x.split(sizes, dim=1)
+    def _convolve(depthwise: DepthwiseConv2d, patches: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Convolve the patches over their grid: (B, H·W, C) → (B, H·W, C)."""
         # (B, H·W, C) → (B, H, W, C) → (B, C, H, W), a view in channels-last memory
-        x = depthwise(patches.unflatten(1, tokens.grid).permute(0, 3, 1, 2))
+        x = depthwise(patches.unflatten(1, grid).permute(0, 3, 1, 2))
         # (B, C, H, W) → (B, H, W, C) → (B, H·W, C)
-        x = x.permute(0, 2, 3, 1).flatten(1, 2)
-        return torch.cat([aux, x], dim=1) if tokens.num_aux else x
+        return x.permute(0, 2, 3, 1).flatten(1, 2)
