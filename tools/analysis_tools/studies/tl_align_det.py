@@ -1,7 +1,7 @@
 """Mask R-CNN over LIFE-ViTs that were trained with CutMix and with TL-Align.
 
 Needs: the study tl_align_life with the same seeds, whose runs it starts from.
-Costs: 12 runs of as many iterations as those of the detection study; not measured.
+Costs: 6 runs of as many iterations as those of the detection study; not measured.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/tl_align_det.py --workers 2
@@ -17,12 +17,12 @@ def _arm(name, run):
     return dict(name=name, config=_base_._config, options=options)
 
 
-title = 'Mask R-CNN over LIFE-ViT from CutMix and from TL-Align, by the number of training scenes'
+title = 'Mask R-CNN over LIFE-ViT from CutMix and from TL-Align'
 question = (
     'Is a backbone trained with aligned labels a better start for a detector? Both arms train it '
     f'for {_base_._iterations} iterations of 4 scenes; each starts from the LIFE-ViT that the '
     'study tl_align_life trained with the same seed on all images.'
 )
-x = dict(values=[dict(value=300), dict(value=1500)])
+x = dict(values=[dict(value=1500)])
 arms = [_arm('CutMix', 'cutmix'), _arm('TL-Align', 'tl-align')]
 control = 'CutMix'
