@@ -14,8 +14,7 @@ class DepthwiseConv2d(nn.Conv2d):
     """`nn.Conv2d` of stride 1, one odd square kernel a channel, zero padding and no bias.
 
     Where it trains on a CPU with a kernel wider than oneDNN is fast at, the kernel's gradient is
-    taken for its three middle columns at once and for every other column alone, with the same
-    result; all else is torch's own. Our design.
+    taken a few columns at a time, which is the same sum; all else is torch's own. Our design.
 
     Args:
         channels: Channels in and out.
@@ -38,7 +37,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class _ColumnwiseGradient(torch.autograd.Function):
-    """A depthwise convolution whose kernel gets its gradient a few columns at a time."""
+    """A depthwise convolution whose kernel gets its gradient in slices of a few columns."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor) -> Tensor:
@@ -52,31 +51,25 @@ class _ColumnwiseGradient(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor]:
         # Under autocast the convolution, and so its gradient, is narrower than what went in.
         x, weight = (saved.to(grad.dtype) for saved in ctx.saved_tensors)
-        half, grad_x = weight.shape[-1] // 2, None
+        pad, width = weight.shape[-1] // 2, grad.shape[-1]
+        grad_x = None
         if ctx.needs_input_grad[0]:
-            # The convolution with the kernel turned round, which is faster than torch's gradient.
-            grad_x = F.conv2d(grad, weight.flip(-2, -1), padding=half, groups=len(weight))
-        reach = _FAST_COLUMNS // 2
-        left = [_column_gradient(grad, x, weight, shift) for shift in range(-half, -reach)]
-        right = [_column_gradient(grad, x, weight, shift) for shift in range(reach + 1, half + 1)]
-        middle = weight[..., half - reach : half + reach + 1]
-        middle = _kernel_gradient(grad, x, middle, (half, reach))
-        return grad_x, torch.cat([*left, middle, *right], dim=-1)
+            grad_x = _convolution_backward(grad, x, weight, (pad, pad), (True, False, False))[0]
+        # (B, C, H, W) → (B, C, H, W + 2·pad): kernel column j meets columns j … j + W − 1
+        padded = F.pad(x, (pad, pad))
+        slices = []
+        for start in range(0, weight.shape[-1], _FAST_COLUMNS):
+            part = weight[..., start : start + _FAST_COLUMNS]
+            columns = padded[..., start : start + width + part.shape[-1] - 1]
+            mask = (False, True, False)
+            slices.append(_convolution_backward(grad, columns, part, (pad, 0), mask)[1])
+        return grad_x, torch.cat(slices, dim=-1)
 
 
-def _column_gradient(grad: Tensor, x: Tensor, weight: Tensor, shift: int) -> Tensor:
-    """The gradient of the column that reads what stands `shift` places to the right."""
-    half, width = weight.shape[-1] // 2, x.shape[-1] - abs(shift)
-    column = weight[..., half + shift, None]
-    if width < 1:
-        return torch.zeros_like(column)
-    x, grad = x.narrow(-1, max(shift, 0), width), grad.narrow(-1, max(-shift, 0), width)
-    return _kernel_gradient(grad, x, column, (half, 0))
-
-
-def _kernel_gradient(grad: Tensor, x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
-    """torch's own gradient of a depthwise convolution's kernel."""
+def _convolution_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, padding: tuple[int, int], mask: tuple[bool, ...]
+) -> tuple[Tensor | None, ...]:
+    """torch's own gradients of a depthwise convolution, those that the mask names."""
     return torch.ops.aten.convolution_backward(
-        grad, x, weight, None, (1, 1), padding, (1, 1), False, (0, 0), len(weight),
-        (False, True, False),
-    )[1]  # fmt: skip
+        grad, x, weight, None, (1, 1), padding, (1, 1), False, (0, 0), len(weight), mask
+    )

@@ -15,7 +15,6 @@ from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
 from .depthwise import DepthwiseConv2d
-from .join_scales import join_scales
 
 
 @MODELS.register_module()
@@ -82,20 +81,20 @@ class LIFEProjection(nn.Module):
         first = self.linear(tokens.x)
         # One split, unlike two slices, has one gradient to allocate and nothing to add up.
         aux, patches = first.split([tokens.num_aux, first.shape[1] - tokens.num_aux], dim=1)
-        aux_key, further = aux.chunk(3, dim=-1)[1], []
+        scales = [first]
         for depthwise, pointwise in zip(self.depthwise, self.pointwise, strict=True):
             weight = pointwise.weight.flatten(1)
-            aux = F.linear(aux, weight)
             patches = F.linear(self._convolve(depthwise, patches, tokens.grid), weight)
-            further += [self._with_key(aux, aux_key), patches]
-        return tuple(self.norm(joined) for joined in join_scales(first, *further))
-
-    def _with_key(self, aux: Tensor, first: Tensor) -> Tensor:
-        """(q|k|v) of the auxiliary tokens with the key that `aux_key` asks for."""
-        if self.aux_key == 'cascaded':
-            return aux
-        q, _, v = aux.chunk(3, dim=-1)
-        return torch.cat([q, first, v], dim=-1)
+            if tokens.num_aux:
+                aux = F.linear(aux, weight)
+            scales.append(torch.cat([aux, patches], dim=1) if tokens.num_aux else patches)
+        chunks = [scale.chunk(3, dim=-1) for scale in scales]
+        # per scale (B, N, 3·C/n) → three of (B, N, C/n); together (B, N, C)
+        q, k, v = (list(parts) for parts in zip(*chunks, strict=True))
+        if self.aux_key == 'first' and tokens.num_aux:
+            key = k[0][:, : tokens.num_aux]
+            k[1:] = [torch.cat([key, part[:, tokens.num_aux :]], dim=1) for part in k[1:]]
+        return tuple(self.norm(torch.cat(parts, dim=-1)) for parts in (q, k, v))
 
     @staticmethod
     def _convolve(depthwise: DepthwiseConv2d, patches: Tensor, grid: tuple[int, int]) -> Tensor:

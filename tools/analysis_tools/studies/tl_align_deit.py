@@ -1,6 +1,6 @@
 """What the labels of mixed images should be: none mixed, CutMix, TransMix, TL-Align, with DeiT.
 
-Costs: 24 runs of as many iterations as those of the classification study; not measured.
+Costs: 12 runs of as many iterations as those of the classification study; not measured.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/tl_align_deit.py --workers 2
@@ -8,13 +8,13 @@ Command::
 
 _base_ = './classification.py'  # metrics, schedule and the budget of every run
 
-title = 'Labels of mixed images with DeiT, by the number of training scenes'
+title = 'Labels of mixed images with DeiT'
 question = (
     'Does a label that follows its tokens train a small ViT better than one by area (CutMix) or by '
     'the last attention (TransMix), and what does mixing itself do? All arms train '
     f'{_base_._iterations} iterations of 32 images; the mixing ones draw boxes of whole patches.'
 )
-x = dict(values=[dict(value=600), dict(value=6000)])
+x = dict(values=[dict(value=6000)])
 arms = [
     dict(name='no mixing', config='configs/digits/deit-d6w96_digits-cls.py'),
     dict(name='CutMix', config='configs/digits/cutmix-deit-d6w96_digits-cls.py'),

@@ -9,6 +9,7 @@ Command::
 _base_ = './tl_align_deit.py'
 
 title = 'Labels of mixed images with LIFE, by the number of training scenes'
+x = dict(values=[dict(value=600), dict(value=6000)])
 arms = [
     dict(name='no mixing', config='configs/digits/life-d6w96_digits-cls.py'),
     # The detection and segmentation studies of TL-Align start from these.
