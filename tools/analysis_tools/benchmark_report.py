@@ -17,8 +17,8 @@ def markdown(entries: dict[str, dict[str, Any]]) -> str:
         '',
         'Written by `tools/analysis_tools/benchmark.py`. All models of a table are timed in one '
         'process, one after the other in every round; a ratio is the median over the rounds of '
-        'the ratio within a round, with its quartiles. Peak memory is that of three steps in a '
-        'fresh process, without what importing the libraries takes.',
+        'the ratio within a round, with its quartiles. Peak memory is what '
+        "torch's allocator has given out at a time, over two steps in a fresh process.",
     ]
     for name, entry in entries.items():
         lines += ['', *_section(name, entry)]
