@@ -22,8 +22,8 @@ class Tokens:
         grid: Patch rows and patch columns, (H, W).
         num_aux: Number of auxiliary tokens, A.
         trace: M numbers that ride along with every token, (B, A + H·W, M), or None. Every attention
-            replaces them by ½(Ā·trace + trace), Ā the head-mean of the attention before dropout;
-            LayerNorm, projections, MLP and DropPath leave them alone.
+            replaces them by ½(Ā·trace + trace), Ā the head-mean of the attention before dropout,
+            and pooling by their means; LayerNorm, projections, MLP and DropPath leave them alone.
         exact_trace: Whether the trace is mixed in its own type under mixed precision too.
     """
 

@@ -97,6 +97,25 @@ def test_a_trace_may_start_behind_a_pool():
         backbone(images, trace, trace_from=1)
 
 
+def test_a_layer_is_pooled_before_once():
+    backbone = TokenViT(ARCH, 32, 4, pool_before=(1, -2))
+
+    assert list(backbone.pools) == ['1']
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        (dict(pool=dict(type='TokenPool')), 'pool is set, and pool_before names no layer'),
+        (dict(pool=dict(type='TokenPool', embed_dims=8), pool_before=(1,)), 'pool has embed_dims'),
+        (dict(projection=dict(type='LinearProjection', bias=False)), 'projection has bias'),
+    ],
+)
+def test_configs_of_parts_that_would_be_ignored_are_refused(options, named):
+    with pytest.raises(UserError, match=named):
+        TokenViT(ARCH, 32, 4, **options)
+
+
 @pytest.mark.parametrize(
     ('pool_before', 'named'),
     [((0,), 'has the first layer'), ((-3, 1), 'has the first layer'), ((3,), 'not a choice')],

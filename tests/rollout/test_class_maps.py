@@ -56,7 +56,7 @@ def test_pooled_tokens_are_rolled_out_onto_all_patches(build, image_data, kind, 
     taken = maps.capture
     sets = find_token_sets(taken, 'hard', 0.0).classes
     expected = explicit_maps(taken, sets.values(), layers or (0, -1))
-    assert [step.pools for step in taken.steps] == [False, True, False, False]
+    assert [step.is_pool for step in taken.steps] == [False, True, False, False]
     entered = taken.steps[0].tokens.grid
     assert taken.left.grid == (entered[0] // 2, entered[1] // 2)
     assert expected.shape[1:] == entered

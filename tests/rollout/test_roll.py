@@ -32,7 +32,7 @@ def backbone_of(projection='LinearProjection', **kwargs):
 
 def written_out(step, fuse=torch.mean):
     """½(Ā + I) of one layer, entry by entry; rows of fused heads scaled to the sum 1."""
-    if step.pools:
+    if step.is_pool:
         return pooling_matrix(step.tokens.grid, step.tokens.num_aux)
     attention, tokens = step.layer.attn, step.tokens
     q, k, _ = attention.qkv(tokens.with_(x=step.layer.ln1(tokens.x)))
@@ -90,6 +90,21 @@ def test_a_pooled_backbone_is_rolled_back_onto_all_its_patches(projection, windo
         expected = expected @ written_out(step)
     assert len(steps) == 5
     torch.testing.assert_close(rolled, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(('dtype', 'precision'), [(torch.double, 1e-6), (torch.bfloat16, 0.02)])
+@pytest.mark.parametrize('window', [0, 3])
+def test_sets_of_another_type_than_the_model_are_rolled_back(dtype, precision, window):
+    steps = steps_of(backbone_of(window_size=window))
+    weights = torch.rand(3, 36)
+    expected = roll_back(steps, weights)
+
+    cast = [Step(step.layer.to(dtype), step.tokens.with_(x=step.tokens.x.to(dtype)))
+            for step in steps]  # fmt: skip
+    rolled = roll_back(cast, weights)
+
+    assert rolled.dtype == torch.float32
+    torch.testing.assert_close(rolled, expected, rtol=0, atol=precision)
 
 
 @pytest.mark.parametrize('window', [0, 3])

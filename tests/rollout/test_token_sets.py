@@ -37,6 +37,18 @@ def test_pooled_tokens_have_the_class_of_all_their_pixels(predicted):
     assert patches(sets[0]) == [0, 2, 3]
 
 
+def test_pooled_tokens_at_the_border_of_an_odd_grid_belong_to_what_covers_them(predicted):
+    sample = detected((40, 40), [[0.0, 0.0, 40.0, 40.0]], [3], [0.9], scale_factor=(1.0, 1.0))
+    model, data = predicted('detector', (40, 40), sample, pool_before=(1, 2))
+    model.data_preprocessor.pad_size_divisor = 8
+
+    taken = capture(model, data)
+
+    # 5×5 patches have become 3×3 tokens, and those 2×2: of 4×4, 4×1, 1×4 and 1×1 patches.
+    assert taken.left.grid == (2, 2)
+    assert patches(find_token_sets(taken).classes[3]) == [0, 1, 2, 3]
+
+
 def small_class():
     """Logits of 32×32 pixels in which class 1 has nine pixels of the patch 5, and little else."""
     logits = torch.zeros(2, 32, 32)

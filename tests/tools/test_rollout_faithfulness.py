@@ -59,9 +59,10 @@ def test_tokens_that_left_pooled_layers_cover_several_patches(tool):
     capture.steps.append(Step(TokenPool(4), capture.left))
     capture.left = SimpleNamespace(grid=(2, 2), num_aux=0, x=torch.zeros(1, 4, 4))
 
-    covered = tool.covered_shares(capture, torch.ones(24, 24), entered=False)
+    mask = torch.ones(24, 24)
+    covered = tool.covered_shares(capture, mask, entered=False)
 
-    assert covered.tolist() == [[1.0, 0.5], [0.5, 0.25]]
+    assert covered.tolist() == [[1.0, 1.0], [1.0, 1.0]]
 
 
 def test_mass_on_padding_is_outside(tool):

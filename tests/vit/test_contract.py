@@ -164,6 +164,7 @@ def test_mixed_precision_stays_close(name, variant, dtype):
 
     (exact,) = backbone(images())
     assert mixed.isfinite().all()
+    assert mixed.dtype == torch.float32
     assert (mixed.float() - exact).abs().mean() < 0.02
 
 

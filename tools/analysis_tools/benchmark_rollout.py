@@ -51,7 +51,7 @@ def roll_out(
         model: The classifier.
         images: (B, 3, height, width).
         num_sets: Number of sets, as of classes.
-        back: How.
+        back: What takes the sets back.
 
     Returns:
         The sum of the maps' largest values.

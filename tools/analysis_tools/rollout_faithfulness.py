@@ -25,6 +25,7 @@ from mmtoken.rollout import (
     class_names,
     find_token_sets,
     roll_maps,
+    token_areas,
     token_overlaps,
 )
 from mmtoken.runtime.cli import add_config_arguments, load_config
@@ -106,8 +107,7 @@ def true_masks(sample: BaseDataElement, names: Sequence[str]) -> dict[int, Tenso
 def covered_shares(taken: Capture, mask: Tensor, entered: bool) -> Tensor:
     """The share of every token that a mask covers, (H, W); of those that left or that entered."""
     rows, columns = token_overlaps(taken, tuple(mask.shape), entered)
-    side = taken.backbone.patch_size if entered else taken.token_side
-    return rows @ mask.to(rows) @ columns.T / side**2
+    return rows @ mask.to(rows) @ columns.T / token_areas(taken, entered)
 
 
 def mass_inside(rolled: Tensor, covered: Tensor) -> float:

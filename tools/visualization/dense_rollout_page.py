@@ -146,11 +146,11 @@ def _layers(taken: Capture, sets: Sequence[TokenSet]) -> list[_Layer]:
     for index, found in enumerate(sets):
         weights[index] = found.weights
     for index, step in enumerate(taken.steps):
-        if step.pools:
+        if step.is_pool:
             stride *= step.layer.stride
             continue
         rows, columns = (torch.arange(side) // stride for side in entered.grid)
-        above = [later for later in taken.steps[index + 1 :] if later.pools]
+        above = [later for later in taken.steps[index + 1 :] if later.is_pool]
         own = roll_back(above, weights) if above and sets else weights
         layers.append(_Layer(index, step.tokens.grid, rows, columns, own))
     return layers

@@ -29,7 +29,8 @@ class SimpleFeaturePyramid(BaseModule):
         out_channels: Channels of every level.
         strides: Strides of the levels, in pixels of the image, each `patch_size` times a power of
             two.
-        patch_size: The backbone's patch size: the stride of the map that comes in.
+        patch_size: The stride of the map that comes in: the backbone's patch size, doubled for
+            every layer that pools before it.
         num_outs: Number of outputs; those beyond `strides` are subsampled from the level before, as
             RPNs like one level more than the box head. None: as many as `strides`.
         down: 'conv', a learned 2×2 convolution with stride 2 per halving of the resolution, or

@@ -1,4 +1,4 @@
-"""Token pooling, of the terms of PSViT (arXiv 2108.03428); attention sharing is not here yet."""
+"""Token pooling as PSViT (arXiv 2108.03428) asks for it; its attention sharing is not here yet."""
 
 from .token_pool import TokenPool
 

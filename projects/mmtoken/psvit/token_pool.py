@@ -51,7 +51,9 @@ class TokenPool(nn.Module):
         trace = tokens.trace
         if trace is not None:
             trace = self.pool_trace(trace, tokens.grid)
-        return tokens.with_(x=self.norm(x), grid=tuple(maps.shape[-2:]), trace=trace)
+        # Autocast would leave the residual stream in its type from here on.
+        x = self.norm(x.to(tokens.x.dtype))
+        return tokens.with_(x=x, grid=tuple(maps.shape[-2:]), trace=trace)
 
     def pool_trace(self, trace: Tensor, grid: tuple[int, int]) -> Tensor:
         """The trace of the pooled tokens.

@@ -17,7 +17,7 @@ from .file_names import file_names
 from .hook import DenseRolloutHook
 from .overlay import overlay, upsample
 from .roll import roll_back, token_rows
-from .token_sets import TokenSet, TokenSets, find_token_sets, token_overlaps
+from .token_sets import TokenSet, TokenSets, find_token_sets, token_areas, token_overlaps
 
 __all__ = [
     'Capture',
@@ -37,6 +37,7 @@ __all__ = [
     'overlay',
     'roll_back',
     'roll_maps',
+    'token_areas',
     'token_overlaps',
     'token_rows',
     'upsample',

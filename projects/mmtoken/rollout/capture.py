@@ -27,7 +27,7 @@ class Step:
     tokens: Tokens
 
     @property
-    def pools(self) -> bool:
+    def is_pool(self) -> bool:
         """Whether the layer pools tokens, rather than let them attend."""
         return not isinstance(self.layer, TokenBlock)
 
@@ -60,7 +60,7 @@ class Capture:
     @property
     def depth(self) -> int:
         """How many layers ran, pooling not counted."""
-        return sum(not step.pools for step in self.steps)
+        return sum(not step.is_pool for step in self.steps)
 
     def select(self, layers: tuple[int, int] | None) -> list[Step]:
         """The steps of a layer range, and all that pool, inside and outside of it: the tokens
@@ -87,8 +87,8 @@ class Capture:
             )
         chosen, place = [], -1
         for step in self.steps:
-            place += not step.pools
-            if step.pools or first <= place <= last:
+            place += not step.is_pool
+            if step.is_pool or first <= place <= last:
                 chosen.append(step)
         return chosen
 
@@ -97,7 +97,7 @@ class Capture:
         """Side of a token that left, in pixels of the (padded) image: of the patches that pooling
         made one of.
         """
-        strides = (step.layer.stride for step in self.steps if step.pools)
+        strides = (step.layer.stride for step in self.steps if step.is_pool)
         return self.backbone.patch_size * prod(strides)
 
     def pixel_size(self, shape: tuple[int, int]) -> tuple[float, float]:

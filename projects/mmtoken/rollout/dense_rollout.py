@@ -66,12 +66,13 @@ def dense_rollout(
 
     M_c(j) = Σ_i s_i·R_ij / Σ_i s_i: the mean, over the output tokens i assigned to class c, of how
     much token i draws on input patch j. R = ½(Ā_L + I) … ½(Ā_1 + I) is the roll-out over the layers
-    (Abnar & Zuidema, arXiv 2005.00928), Ā_l the head-mean of the attention. Columns of auxiliary
-    tokens are dropped, so a map sums to at most 1. LIFE's abstract (arXiv 2305.08551) names the
-    method; this definition is our design.
+    (Abnar & Zuidema, arXiv 2005.00928), Ā_l the head-mean of the attention; the means that pooling
+    takes are factors, too. Columns of auxiliary tokens are dropped, so a map sums to at most 1.
+    LIFE's abstract (arXiv 2305.08551) names the method; this definition is our design.
 
-    One forward pass and one backward pass through the trace for all classes together, without an
-    N×N matrix, unless the heads are fused otherwise than by their mean or attention is discarded.
+    One forward pass, and one pass back by the gradient of the trace for all classes together, with
+    no more than a part of an N×N matrix at a time, unless the heads are fused otherwise than by
+    their mean or attention is discarded.
 
     Args:
         model: An mmsegmentation segmentor, mmdet detector or mmpretrain classifier over a backbone
@@ -81,14 +82,14 @@ def dense_rollout(
             model predicts in this image.
         weights: 'hard': a token counts for the class it is assigned to. 'soft': it counts for every
             class by its probability, or the covered share of it (`find_token_sets`).
-        layers: First and last layer of the roll-out, both included, the others taken for the
-            identity; negatives count from the last one that ran; None for all that ran.
+        layers: First and last layer of the roll-out, both included, attention of the others taken
+            for the identity; negatives count from the last one that ran; None for all that ran.
         head_fusion: 'mean', 'min' or 'max' over the heads.
         discard_ratio: Share of each token's attention weights, the weakest, that is discarded.
         score_threshold: Detections below it do not count.
 
     Returns:
-        {class: (H, W) map} over the whole token grid, padding included, keyed as in `classes`, by
+        {class: (H, W) map} over all patches, padding included, keyed as in `classes`, by
         index where that is None; the maps of the single detections are in `.instances`. `upsample`
         brings a map onto the image.
 

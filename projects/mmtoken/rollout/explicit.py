@@ -54,9 +54,9 @@ def explicit_matrix(step: Step, head_fusion: str = 'mean', discard_ratio: float 
     check_fusion(head_fusion, discard_ratio)
     layer, tokens = step.layer, step.tokens
     identity = torch.eye(tokens.x.shape[1], device=tokens.x.device)
-    if step.pools:
+    if step.is_pool:
         # Without attention of its own, it has nothing to fuse.
-        return layer(tokens.with_(trace=identity[None])).trace[0]
+        return layer.pool_trace(identity[None], tokens.grid)[0]
     heads = _attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x)))
     fused = FUSIONS[head_fusion](heads)
     if discard_ratio:

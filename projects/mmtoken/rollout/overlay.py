@@ -20,7 +20,7 @@ def upsample(rolled: Tensor, capture: Capture) -> Tensor:
     """A map on the image that the model saw, interpolated between the centers of the tokens.
 
     Args:
-        rolled: (H, W) over the token grid.
+        rolled: (H, W) over the patches.
         capture: The prediction it belongs to.
 
     Returns:
@@ -39,7 +39,7 @@ def overlay(rolled: Tensor, capture: Capture, opacity: float = 0.75) -> np.ndarr
     """A map painted over the image: the more attention, the brighter and the more opaque.
 
     Args:
-        rolled: (H, W) over the token grid; scaled to its own minimum and maximum.
+        rolled: (H, W) over the patches; scaled to its own minimum and maximum.
         capture: The prediction it belongs to.
         opacity: Of the strongest attention, 0 to 1.
 

@@ -1,4 +1,4 @@
-"""The roll-out through the trace: backward for sets of tokens, forward for every token."""
+"""The roll-out: backward, by the gradient of the trace, for sets of tokens; forward for all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-
-from mmtoken.tokens import Tokens
 
 from .capture import Step
 
@@ -19,9 +17,10 @@ CHANNELS = 64
 def roll_back(steps: Sequence[Step], weights: Tensor) -> Tensor:
     """s^T·R of each set of tokens: where the tokens that left the last layer looked.
 
-    R is the product of ½(Ā_l + I) over the steps. Layer by layer, the gradient of the traced
-    channels takes the sets back: one layer at a time, no N×N matrix, and no pass forward first,
-    since a linear map has the same gradient everywhere.
+    R is the product over the steps, of ½(Ā_l + I) and of the means that pooling takes. Layer by
+    layer, the gradient of the traced channels takes the sets back: with no pass forward first,
+    since a linear map has the same gradient everywhere, and with a part of each N×N matrix at a
+    time (`NUMBERS` of `vit/transposed_attention.py`).
 
     Args:
         steps: Layers and the tokens that entered them.
@@ -63,10 +62,6 @@ def token_rows(steps: Sequence[Step]) -> Iterator[tuple[slice, list[Tensor]]]:
         trace[0, places] = torch.eye(places.stop - start, device=first.x.device)
         found = []
         for step in steps:
-            trace = _forward(step, trace).trace
+            trace = step.layer(step.tokens.with_(trace=trace)).trace
             found.append(trace[0])
         yield places, found
-
-
-def _forward(step: Step, trace: Tensor) -> Tokens:
-    return step.layer(step.tokens.with_(trace=trace))

@@ -116,7 +116,7 @@ def _of_detection(capture: Capture, soft: bool, score_threshold: float) -> Token
     found = capture.sample.pred_instances
     shape = capture.sample.ori_shape
     rows, columns = token_overlaps(capture, shape)
-    area = capture.token_side**2
+    area = token_areas(capture)
     union: dict[int, Tensor] = {}
     instances = []
     for index in (found.scores >= score_threshold).nonzero().flatten().tolist():
@@ -181,6 +181,18 @@ def token_overlaps(
     return _overlaps(capture, shape, capture.pixel_size(shape), entered)
 
 
+def token_areas(capture: Capture, entered: bool = False) -> Tensor:
+    """The area of every token, (H, W), in pixels of the network's input; pooled ones at the border
+    of an odd grid have fewer patches.
+
+    Args:
+        capture: Has the token grid.
+        entered: As of `token_overlaps`.
+    """
+    rows, columns = (edges.diff() for edges in _edges(capture, entered))
+    return rows[:, None] * columns
+
+
 def _overlaps(
     capture: Capture, shape: tuple[int, int], scales: Sequence[float], entered: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -201,9 +213,12 @@ def _box_overlap(capture: Capture, box: list[float], shape: tuple[int, int]) -> 
 
 def _edges(capture: Capture, entered: bool = False) -> list[Tensor]:
     """Where tokens begin and end, of height and width, in pixels of the network's input."""
-    tokens = capture.steps[0].tokens if entered else capture.left
-    side = capture.backbone.patch_size if entered else capture.token_side
-    return [torch.arange(count + 1, device=tokens.x.device) * side for count in tokens.grid]
+    patch, patches = capture.backbone.patch_size, capture.steps[0].tokens.grid
+    side, grid = (patch, patches) if entered else (capture.token_side, capture.left.grid)
+    return [
+        (torch.arange(count + 1, device=capture.left.x.device) * side).clamp(max=whole * patch)
+        for count, whole in zip(grid, patches, strict=True)
+    ]
 
 
 def _overlap(edges: Tensor, starts: Tensor, length: float | Tensor) -> Tensor:

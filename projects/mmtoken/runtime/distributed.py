@@ -6,6 +6,7 @@ import os
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import is_distributed
 
 from mmtoken.errors import UserError
 
@@ -62,7 +63,7 @@ def leave_launch() -> None:
     ("terminate called without an active exception"). They end with the last reference to the group,
     which a wrapped model has: leave when the runner is out of reach.
     """
-    if torch.distributed.is_initialized():
+    if is_distributed():
         torch.distributed.destroy_process_group()
         gc.collect()
 

@@ -27,7 +27,9 @@ class CutMixRule:
     exact_trace = False
 
     def start(self, mixed: Mixed, num_aux: int) -> Tensor | None:
-        """The trace that enters the layer `trace_from`, (B, A + H·W, M), or None for none."""
+        """The trace of the embedding's tokens, (B, A + H·W, M), or None for none; it enters
+        the layer `trace_from`, pooled like them.
+        """
         return None
 
     def own_weight(
@@ -37,7 +39,7 @@ class CutMixRule:
 
         Args:
             mixed: The mixed batch.
-            start: The trace that entered, (B, A + H·W, M).
+            start: The trace that entered the layer `trace_from`, (B, A + H·W, M).
             trace: What the last layer leaves of it, (B, A + H·W, M).
             read: What the classified outputs see of the tokens.
         """

@@ -60,11 +60,17 @@ def resolve_layers(
     return tuple(i % num_layers for i in indices)
 
 
-def resolve_pools(indices: Sequence[int], num_layers: int) -> tuple[int, ...]:
-    """The layers before which tokens are pooled, as of `resolve_layers`.
+def resolve_pools(indices: Sequence[int], num_layers: int, pool: dict | None) -> tuple[int, ...]:
+    """The layers before which tokens are pooled, each once, as of `resolve_layers`.
+
+    Args:
+        indices: The layers.
+        num_layers: How many there are.
+        pool: The config of the pooling layer.
 
     Raises:
-        UserError: If an index is no layer's, or the first's.
+        UserError: If an index is no layer's, or the first's, or there is none and a config all the
+            same.
     """
     pooled = resolve_layers('pool_before', indices, num_layers)
     if 0 in pooled:
@@ -72,7 +78,9 @@ def resolve_pools(indices: Sequence[int], num_layers: int) -> tuple[int, ...]:
             f'pool_before {indices} has the first layer; tokens that are fewer from the start are '
             'those of a larger patch_size'
         )
-    return pooled
+    if pool and not pooled:
+        raise UserError('pool is set, and pool_before names no layer; name some, or leave pool out')
+    return tuple(dict.fromkeys(pooled))
 
 
 def resolve_start(trace_from: int, count: int) -> int:

@@ -134,7 +134,7 @@ class TokenAttention(nn.Module):
         self.num_heads = num_heads
         self.attn_drop = attn_drop
         self.window_size = window_size
-        self.qkv = build_part(projection, embed_dims=embed_dims, bias=qkv_bias)
+        self.qkv = build_part('projection', projection, embed_dims=embed_dims, bias=qkv_bias)
         self.proj = nn.Linear(embed_dims, embed_dims)
         self.out_drop = nn.Dropout(proj_drop)
 
@@ -160,11 +160,13 @@ class TokenAttention(nn.Module):
             gradient: With respect to the new trace, (B, N, M).
 
         Returns:
-            (B, N, M), with respect to the old one.
+            (B, N, M), with respect to the old one, of the gradient's type.
         """
         q, k, _ = self._heads(tokens)
         roll = self._roll_windows if self._windowed(tokens) else self._roll
-        return 0.5 * (roll(q, k, gradient.unsqueeze(1), tokens) + gradient)
+        with torch.autocast(q.device.type, enabled=False):
+            q, k = q.to(gradient.dtype), k.to(gradient.dtype)
+            return 0.5 * (roll(q, k, gradient.unsqueeze(1), tokens) + gradient)
 
     def _heads(self, tokens: Tokens) -> Iterator[Tensor]:
         """q, k and v, (B, h, N, d) each."""

@@ -59,14 +59,17 @@ class TokenViT(BaseModule):
         drop_rate: Dropout probability after the embedding, the output projections and in the MLPs.
         attn_drop_rate: Dropout probability of the attention weights.
         drop_path_rate: Stochastic depth of the last layer; it grows linearly from 0 at the first.
-        window_size: Patches per side of an attention window; 0 means every layer is global.
+        window_size: Tokens per side of an attention window, patches where nothing is pooled; 0
+            means every layer is global.
         global_attn_indexes: Layers that stay global where `window_size` is set; negatives count
             from the end.
         projection: Config of the q, k, v projection of every layer.
         pool_before: Layers before which the tokens are pooled, so that they and those above see
-            fewer; not the first. Negatives count from the end.
-        pool: Config of the pooling layer, built with `embed_dims`, `num_aux_tokens` and
-            `norm_cfg` added.
+            fewer; not the first. Negatives count from the end. The stride of feature maps doubles
+            with each, so `SimpleFeaturePyramid` behind them wants twice the `patch_size`.
+        pool: Config of the pooling layer, `dict(type='TokenPool')` by default, built with
+            `embed_dims`, `num_aux_tokens` and `norm_cfg` added. A registered one of your own has
+            the `stride`, `pool_trace` and `trace_gradient` of `TokenPool` and rounds grids up.
         frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers:
             no gradient, in evaluation mode.
         with_cp: Whether to recompute each layer in the backward pass to save memory (activation
@@ -96,7 +99,7 @@ class TokenViT(BaseModule):
         global_attn_indexes: Sequence[int] = (),
         projection: dict = dict(type='LinearProjection'),
         pool_before: Sequence[int] = (),
-        pool: dict = dict(type='TokenPool'),
+        pool: dict | None = None,
         frozen_stages: int = -1,
         with_cp: bool = False,
         norm_cfg: dict = dict(type='LN', eps=1e-6),
@@ -116,7 +119,7 @@ class TokenViT(BaseModule):
         self.out_type = out_type
         self.out_indices = resolve_layers('out_indices', out_indices, self.num_layers, minimum=1)
         global_layers = resolve_layers('global_attn_indexes', global_attn_indexes, self.num_layers)
-        pooled = resolve_pools(pool_before, self.num_layers)
+        pooled = resolve_pools(pool_before, self.num_layers, pool)
 
         self.patch_embed = PatchEmbed(
             in_channels, channels, kernel_size=patch_size, stride=patch_size, input_size=img_size
@@ -143,9 +146,10 @@ class TokenViT(BaseModule):
                 np.linspace(0, drop_path_rate, self.num_layers).tolist()
             )
         )
+        pool = pool or dict(type='TokenPool')
         shape = dict(embed_dims=channels, num_aux_tokens=num_aux_tokens)
         self.pools = nn.ModuleDict(
-            {str(index): build_part({'norm_cfg': norm_cfg, **pool}, **shape) for index in pooled}
+            {str(i): build_part('pool', {'norm_cfg': norm_cfg, **pool}, **shape) for i in pooled}
         )
         self.ln1 = build_norm_layer(norm_cfg, channels)
         self._init_parameters()
