@@ -1,6 +1,6 @@
 """What the labels of mixed images should be: none mixed, CutMix, TransMix, TL-Align, with LIFE.
 
-Costs: 24 runs of as many iterations as those of the classification study; not measured.
+Costs: 24 runs; 18 such runs of the classification study took 25 minutes on two CPU cores.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/tl_align_life.py --workers 2
