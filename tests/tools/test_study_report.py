@@ -84,10 +84,13 @@ def test_report_names_command_and_environment():
     assert 'python study.py' in text and 'torch 2' in text and 'commit abc' in text
 
 
-def test_plot_is_a_picture(tmp_path):
+@pytest.mark.parametrize('values', [(100, 1500), (100,)])
+def test_plot_is_a_picture(tmp_path, values):
     from study_report import plot
 
-    runs = [entry(arm, x, seed, 50.0 + seed) for arm in ('Flat', 'Deep') for x in (100, 1500)
+    runs = [entry(arm, x, seed, 50.0 + seed) for arm in ('Flat', 'Deep') for x in values
             for seed in range(2)]  # fmt: skip
-    plot(make_report(runs), tmp_path / 'plot.png')
+    report = make_report(runs)
+    report['x']['values'] = list(values)
+    plot(report, tmp_path / 'plot.png')
     assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')

@@ -115,7 +115,8 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def plot(report: dict[str, Any], path: Path) -> None:
-    """Draw each metric over x: one curve for each arm, error bars of one standard deviation.
+    """Draw each metric over x: one curve for each arm, error bars of one standard deviation; where
+    x has one value, the arms side by side.
 
     Args:
         report: The content of ``results.json``.
@@ -126,31 +127,38 @@ def plot(report: dict[str, Any], path: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    metrics, axis = report['metrics'], report['x']
+    metrics, axis, arms = report['metrics'], report['x'], report['arms']
+    alone = len(axis['values']) == 1
     figure, axes = pyplot.subplots(
         1, len(metrics), figsize=(4.8 * len(metrics), 3.8), squeeze=False, layout='constrained'
     )
     for axes_of_metric, metric in zip(axes[0], metrics, strict=True):
-        for index, arm in enumerate(report['arms']):
+        for index, arm in enumerate(arms):
             points = [
                 (x, estimate(list(found.values())))
                 for x in axis['values']
                 if (found := select(report['runs'], arm, x, metric['key']))
             ]
             axes_of_metric.errorbar(
-                [x for x, _ in points],
+                [index if alone else x for x, _ in points],
                 [point.mean for _, point in points],
                 yerr=[0 if math.isnan(point.std) else point.std for _, point in points],
                 label=arm, marker='os^Dv'[index % 5], capsize=3,
             )  # fmt: skip
-        if axis['log']:
-            axes_of_metric.set_xscale('log')
-        axes_of_metric.set_xticks(axis['values'], [f'{x:,}' for x in axis['values']])
+        ticks = [f'{x:,}' for x in axis['values']]
+        if alone:
+            axes_of_metric.set_xticks(range(len(arms)), arms)
+            axes_of_metric.set_xlim(-0.5, len(arms) - 0.5)
+            axes_of_metric.set_xlabel(f'{ticks[0]} {axis["name"]}')
+        else:
+            axes_of_metric.set_xscale('log' if axis['log'] else 'linear')
+            axes_of_metric.set_xticks(axis['values'], ticks)
+            axes_of_metric.set_xlabel(axis['name'])
         axes_of_metric.minorticks_off()
-        axes_of_metric.set_xlabel(axis['name'])
         axes_of_metric.set_ylabel(f'{metric["name"]} ({metric["unit"]})')
         axes_of_metric.grid(alpha=0.3)
-    axes[0][0].legend(frameon=False)
+    if not alone:
+        axes[0][0].legend(frameon=False)
     # Titles are longer than one panel is wide, and would be cut.
     figure.suptitle(fill(report['title'], 45 * len(report['metrics'])))
     figure.savefig(path, dpi=120)
