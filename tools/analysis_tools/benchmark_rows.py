@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -159,7 +158,8 @@ def _peak_memory(row: Row, case: Case, threads: int) -> float:
             trace = Path(folder, 'trace.json')
             profiler.export_chrome_trace(str(trace))
             events = json.loads(trace.read_text())['traceEvents']
-        peak = max(event['args']['Total Allocated'] for event in events if _of_memory(event))
+        events = [event['args'] for event in events if event.get('name') == '[memory]']
+        peak = max(event['Total Allocated'] for event in events)
     return round(peak / 2**20, 1)
 
 
@@ -168,7 +168,3 @@ def _run_twice(row: Row, case: Case) -> None:
     for _ in range(2):
         step.clear()
         step.run()
-
-
-def _of_memory(event: dict[str, Any]) -> bool:
-    return event.get('name') == '[memory]'

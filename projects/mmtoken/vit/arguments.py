@@ -106,7 +106,7 @@ def check_counts(num_aux_tokens: int, window_size: int, frozen_stages: int, laye
 
     Args:
         num_aux_tokens: Auxiliary tokens.
-        window_size: Patches per side of a window; 0 for none.
+        window_size: Tokens per side of a window; 0 for none.
         frozen_stages: -1 for none, or up to the number of layers.
         layers: How many layers there are.
 
