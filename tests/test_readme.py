@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmtoken.runtime.config_check import check_config
+from mmtoken.config_check.check import check_config
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()

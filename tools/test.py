@@ -13,6 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmtoken.config_check.check import check_config
+from mmtoken.config_check.files import check_files
+from mmtoken.config_check.signature import accepted_keywords
+from mmtoken.config_check.types import find_targets
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import (
     add_config_arguments,
@@ -20,11 +24,7 @@ from mmtoken.runtime.cli import (
     load_config,
     resolve_work_dir,
 )
-from mmtoken.runtime.config_check import check_config
-from mmtoken.runtime.config_files import check_files
-from mmtoken.runtime.config_types import find_targets
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
-from mmtoken.runtime.signature import accepted_keywords
 
 import mmengine
 from mmengine.config import Config, ConfigDict

@@ -12,6 +12,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmtoken.config_check.check import check_config
+from mmtoken.config_check.files import check_files
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.checkpoints import check_device_for_amp, latest_checkpoint
 from mmtoken.runtime.cli import (
@@ -20,8 +22,6 @@ from mmtoken.runtime.cli import (
     load_config,
     resolve_work_dir,
 )
-from mmtoken.runtime.config_check import check_config
-from mmtoken.runtime.config_files import check_files
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
 
 from mmengine.config import Config

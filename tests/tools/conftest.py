@@ -1,14 +1,12 @@
 """What the roll-out tool makes of a small model of each kind, for the tests of tool and page."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
-from rollout_pages import REPO, config_of
+from rollout_pages import config_of
 
 OPTIONS = ['--cfg-options', 'model.backbone.init_cfg=None']
 
@@ -26,7 +24,6 @@ def scenes(tmp_path_factory):
 @pytest.fixture(scope='session')
 def rolled_out(load_tool, scenes, tmp_path_factory):
     """A function that runs the tool once a kind of model, on random weights."""
-    sys.path.insert(0, str(REPO / 'tools' / 'visualization'))
     folders = {}
 
     def run(kind):
@@ -39,8 +36,7 @@ def rolled_out(load_tool, scenes, tmp_path_factory):
             load_tool('visualization/dense_rollout.py').main([*words, *extra(kind)])
         return folders[kind]
 
-    yield run
-    sys.path.remove(str(REPO / 'tools' / 'visualization'))
+    return run
 
 
 def extra(kind):

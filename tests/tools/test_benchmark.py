@@ -48,15 +48,16 @@ class Recorder(nn.Module):
 
 def recorder_rows(names: str, calls: list[str]):
     """Rows that note their name in ``calls``."""
-    from benchmark_presets import backbone_loss
-    from benchmark_rows import Row
+    from mmtoken.experiments.benchmark_presets import backbone_loss
+    from mmtoken.experiments.benchmark_rows import Row
 
     return [Row(n, lambda size, n=n: Recorder(n, calls), backbone_loss) for n in names]
 
 
 def test_rows_are_interleaved_in_rotating_order():
     from benchmark import time_rows
-    from benchmark_rows import Case
+
+    from mmtoken.experiments.benchmark_rows import Case
 
     calls: list[str] = []
     time_rows(recorder_rows('abc', calls), Case(4, 1), rounds=2, warmup=1)
@@ -65,14 +66,15 @@ def test_rows_are_interleaved_in_rotating_order():
 
 def test_warmup_is_not_counted():
     from benchmark import time_rows
-    from benchmark_rows import Case
+
+    from mmtoken.experiments.benchmark_rows import Case
 
     seconds = time_rows(recorder_rows('ab', []), Case(4, 1), rounds=3, warmup=2)
     assert {name: len(values) for name, values in seconds.items()} == {'a': 3, 'b': 3}
 
 
 def test_training_step_leaves_gradients():
-    from benchmark_rows import Case, Step
+    from mmtoken.experiments.benchmark_rows import Case, Step
 
     step = Step(recorder_rows('a', [])[0], Case(4, 1))
     step.run()
@@ -80,7 +82,7 @@ def test_training_step_leaves_gradients():
 
 
 def test_optimizer_changes_the_weights():
-    from benchmark_rows import Case, Step
+    from mmtoken.experiments.benchmark_rows import Case, Step
 
     step = Step(recorder_rows('a', [])[0], Case(4, 1, optimizer=True))
     before = step.model.scale.weight.clone()
@@ -89,7 +91,7 @@ def test_optimizer_changes_the_weights():
 
 
 def test_inference_needs_no_gradients():
-    from benchmark_rows import Case, Step
+    from mmtoken.experiments.benchmark_rows import Case, Step
 
     step = Step(recorder_rows('a', [])[0], Case(4, 1, mode='infer'))
     step.run()
@@ -98,7 +100,8 @@ def test_inference_needs_no_gradients():
 
 def test_ratios_are_taken_within_a_round():
     from benchmark import compare
-    from benchmark_rows import Preset, Ratio
+
+    from mmtoken.experiments.benchmark_rows import Preset, Ratio
 
     preset = Preset('t', [], [Ratio('b', 'a', 1.5)])
     # ratios 2, 1, 3: the median of ratios, not the ratio of medians (4 / 2)
@@ -110,7 +113,8 @@ def test_ratios_are_taken_within_a_round():
 @pytest.mark.parametrize(('memory', 'medians'), [({'a': 10.0, 'b': 5.0}, [0.5]), ({}, [])])
 def test_peak_memory_is_compared_where_it_was_measured(memory, medians):
     from benchmark import compare
-    from benchmark_rows import Preset, Ratio
+
+    from mmtoken.experiments.benchmark_rows import Preset, Ratio
 
     preset = Preset('t', [], [Ratio('b', 'a', 0.2, of='memory')])
     found = compare(preset, {'a': [1.0], 'b': [1.0]}, memory, 224)
@@ -118,14 +122,14 @@ def test_peak_memory_is_compared_where_it_was_measured(memory, medians):
 
 
 def test_target_may_depend_on_the_image_size():
-    from benchmark_rows import Ratio
+    from mmtoken.experiments.benchmark_rows import Ratio
 
     ratio = Ratio('b', 'a', {224: 1.05})
     assert [ratio.target_at(size) for size in (224, 512)] == [1.05, None]
 
 
 def test_tl_align_preset_names_the_targets():
-    from benchmark_presets import PRESETS
+    from mmtoken.experiments.benchmark_presets import PRESETS
 
     preset = PRESETS['tl_align']()
     assert [row.name for row in preset.rows] == ['CutMix', 'TL-Align', 'TL-Align, K channels']
@@ -135,8 +139,8 @@ def test_tl_align_preset_names_the_targets():
 
 @pytest.mark.parametrize('index', range(3))
 def test_tl_align_rows_take_a_training_step(index):
-    from benchmark_presets import PRESETS
-    from benchmark_rows import Case, Step
+    from mmtoken.experiments.benchmark_presets import PRESETS
+    from mmtoken.experiments.benchmark_rows import Case, Step
 
     step = Step(PRESETS['tl_align']().rows[index], Case(32, 2))
     step.run()
@@ -144,7 +148,7 @@ def test_tl_align_rows_take_a_training_step(index):
 
 
 def test_k_channel_anchor_computes_what_tl_align_does():
-    from benchmark_presets import PRESETS
+    from mmtoken.experiments.benchmark_presets import PRESETS
 
     ours, anchor = (row.build(48) for row in PRESETS['tl_align']().rows[1:])
     for parameter in ours.parameters():
@@ -162,7 +166,7 @@ def test_k_channel_anchor_computes_what_tl_align_does():
 
 
 def test_rollout_preset_names_the_targets():
-    from benchmark_presets import PRESETS
+    from mmtoken.experiments.benchmark_presets import PRESETS
 
     preset = PRESETS['rollout']()
     found = {(ratio.row, ratio.of): ratio.target for ratio in preset.ratios if ratio.target}
@@ -177,8 +181,8 @@ def test_rollout_preset_names_the_targets():
 
 @pytest.mark.parametrize('index', range(5))
 def test_rollout_rows_are_scalars_without_gradients(index):
-    from benchmark_presets import PRESETS
-    from benchmark_rows import Case, Step
+    from mmtoken.experiments.benchmark_presets import PRESETS
+    from mmtoken.experiments.benchmark_rows import Case, Step
 
     step = Step(PRESETS['rollout']().rows[index], Case(48, 1, mode='infer'))
     with torch.no_grad():
@@ -190,8 +194,8 @@ def test_rollout_rows_are_scalars_without_gradients(index):
 
 @pytest.mark.parametrize('num_sets', [1, 4])
 def test_rollout_anchors_compute_what_the_trace_does(num_sets):
-    from benchmark_presets import PRESETS
-    from benchmark_rollout import apply_matrices, multiply_matrices, roll_out
+    from mmtoken.experiments.benchmark_presets import PRESETS
+    from mmtoken.experiments.benchmark_rollout import apply_matrices, multiply_matrices, roll_out
 
     model = PRESETS['rollout']().rows[0].build(48).eval()
     for parameter in model.parameters():
@@ -213,7 +217,7 @@ def test_rollout_preset_is_timed_in_inference_only():
 
 
 def test_life_preset_names_the_targets():
-    from benchmark_presets import PRESETS
+    from mmtoken.experiments.benchmark_presets import PRESETS
 
     preset = PRESETS['life']()
     assert [row.name for row in preset.rows] == ['VisionTransformer', 'TokenViT', 'LIFEViT']
@@ -222,8 +226,8 @@ def test_life_preset_names_the_targets():
 
 @pytest.mark.parametrize('index', range(3))
 def test_life_rows_take_a_training_step(index):
-    from benchmark_presets import PRESETS
-    from benchmark_rows import Case, Step
+    from mmtoken.experiments.benchmark_presets import PRESETS
+    from mmtoken.experiments.benchmark_rows import Case, Step
 
     step = Step(PRESETS['life']().rows[index], Case(32, 2))
     step.run()
@@ -238,13 +242,13 @@ def test_models_are_compared_to_the_first(config):
 
 
 def test_pretrained_weights_are_not_loaded(config):
-    from benchmark_presets import build_backbone
+    from mmtoken.experiments.benchmark_presets import build_backbone
 
     assert build_backbone(config, 64).init_cfg is None
 
 
 def test_config_without_backbone_is_refused(tmp_path):
-    from benchmark_presets import build_backbone
+    from mmtoken.experiments.benchmark_presets import build_backbone
 
     (tmp_path / 'a.py').write_text('model = dict(type="X")')
     with pytest.raises(UserError, match=r'has no model\.backbone'):
@@ -283,8 +287,8 @@ def test_out_keeps_other_entries_and_writes_both_files(config, tmp_path, capsys)
 
 
 def test_peak_memory_is_measured_in_its_own_process(config):
-    from benchmark_presets import config_preset
-    from benchmark_rows import Case, peak_memory
+    from mmtoken.experiments.benchmark_presets import config_preset
+    from mmtoken.experiments.benchmark_rows import Case, peak_memory
 
     row = config_preset({'a': config}).rows[0]
     assert peak_memory(row, Case(32, 64), threads=1) > 0

@@ -54,7 +54,7 @@ def workplace(tmp_path, monkeypatch):
     """A folder with stand-ins for the configs and tools that the demo calls."""
     import demo
 
-    from mmtoken.runtime import launch
+    from mmtoken.tasks import launch
 
     files = {'train.py': TRAIN, 'test.py': TEST, 'dataset_converters/digit_scenes.py': DRAW}
     files |= {stage.config: DENSE_CONFIG for stage in demo.STAGES}
@@ -149,7 +149,7 @@ def test_quick_demo_ignores_the_expectations(workplace):
 
 
 def test_spread_covers_the_data_evenly():
-    from demo_pictures import spread
+    from mmtoken.experiments.demo_pictures import spread
 
     assert spread(11, 3) == [0, 5, 10]
     assert spread(2, 5) == [0, 1]
@@ -168,7 +168,7 @@ def is_picture(path: Path) -> bool:
 
 
 def test_classification_picture(scene):
-    from demo_pictures import classification_picture
+    from mmtoken.experiments.demo_pictures import classification_picture
 
     score = torch.tensor([0.2, 0.8])
     sample = {'img_path': str(scene / '000000.png'), 'gt_label': torch.tensor([1]),
@@ -179,7 +179,7 @@ def test_classification_picture(scene):
 
 
 def test_detection_picture(scene):
-    from demo_pictures import detection_picture
+    from mmtoken.experiments.demo_pictures import detection_picture
 
     mask = rle.encode(np.asfortranarray(np.eye(16, dtype=np.uint8)))
     text = {'size': mask['size'], 'counts': mask['counts'].decode()}
@@ -203,7 +203,7 @@ def test_detection_picture(scene):
 
 
 def test_segmentation_picture(scene):
-    from demo_pictures import segmentation_picture
+    from mmtoken.experiments.demo_pictures import segmentation_picture
 
     for name, label in (('true', 0), ('said', 10)):
         (scene / name).mkdir()

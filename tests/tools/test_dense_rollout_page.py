@@ -4,7 +4,6 @@ import base64
 import os
 import re
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, init_default_scope
 from rollout_pages import CONFIGS, config_of, page_data
 
-from mmtoken.rollout import TokenSet, roll_back
+from mmtoken.rollout import TokenSet, page, roll_back
 
 
 def test_what_the_page_shows_of_a_token_is_its_row_of_the_rollout(load_tool, rolled_out, scenes):
@@ -37,7 +36,7 @@ def test_what_the_page_shows_of_a_token_is_its_row_of_the_rollout(load_tool, rol
 
 def test_a_patch_shows_the_token_that_it_has_become_part_of(load_tool, rolled_out, scenes):
     rolled_out('segmentor')
-    page, tool = sys.modules['dense_rollout_page'], load_tool('visualization/dense_rollout.py')
+    tool = load_tool('visualization/dense_rollout.py')
     cfg = Config.fromfile(config_of('segmentor'))
     init_default_scope(cfg.default_scope)
     cfg.model.backbone.update(init_cfg=None, pool_before=(2, 4))
@@ -64,7 +63,7 @@ def test_a_patch_shows_the_token_that_it_has_become_part_of(load_tool, rolled_ou
 
 def test_large_grids_are_pooled(load_tool, rolled_out, scenes, monkeypatch):
     rolled_out('segmentor')
-    page, tool = sys.modules['dense_rollout_page'], load_tool('visualization/dense_rollout.py')
+    tool = load_tool('visualization/dense_rollout.py')
     monkeypatch.setattr(page, 'ROW_BYTES', 6 * 64**2)
     cfg = Config.fromfile(config_of('segmentor'))
     model = tool.load_model(cfg, str(rolled_out('segmentor') / 'random.pth'))
@@ -78,7 +77,7 @@ def test_large_grids_are_pooled(load_tool, rolled_out, scenes, monkeypatch):
 
 def test_boxes_lie_right_on_a_padded_picture(load_tool, rolled_out, scenes):
     rolled_out('detector')
-    page, tool = sys.modules['dense_rollout_page'], load_tool('visualization/dense_rollout.py')
+    tool = load_tool('visualization/dense_rollout.py')
     cfg = Config.fromfile(config_of('detector'))
     # Random weights predict degenerate boxes.
     cfg.model.test_cfg.rcnn.score_thr = 1.1

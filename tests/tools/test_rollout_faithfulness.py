@@ -1,7 +1,6 @@
 """tools/analysis_tools/rollout_faithfulness.py, on cases whose answer is known."""
 
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,12 +21,8 @@ REPO = Path(__file__).parents[2]
 
 @pytest.fixture(scope='module')
 def tool(load_tool):
-    """The tool, beside the modules that it imports."""
-    folders = [str(REPO / 'tools' / name) for name in ('analysis_tools', 'visualization')]
-    sys.path[:0] = folders
-    yield load_tool('analysis_tools/rollout_faithfulness.py')
-    for folder in folders:
-        sys.path.remove(folder)
+    """The tool."""
+    return load_tool('analysis_tools/rollout_faithfulness.py')
 
 
 def taken(grid=(2, 2), image=(16, 16)):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmtoken.runtime.config_check import check_config
+from mmtoken.config_check.check import check_config
 
 REPO = Path(__file__).parents[2]
 STUDIES = sorted((REPO / 'tools/analysis_tools/studies').glob('*.py'))
@@ -15,7 +15,7 @@ def study(request, monkeypatch):
     """One study after the other, read where its configs are found."""
     monkeypatch.syspath_prepend(str(REPO / 'tools' / 'analysis_tools'))
     monkeypatch.chdir(REPO)
-    from study_runs import load_study
+    from mmtoken.experiments.study_runs import load_study
 
     return load_study(request.param)
 
@@ -23,7 +23,7 @@ def study(request, monkeypatch):
 @pytest.fixture
 def configs(study, tmp_path, monkeypatch):
     """The merged config of each arm at each x, as if the runs it starts from were there."""
-    from study_runs import Run, run_config
+    from mmtoken.experiments.study_runs import Run, run_config
 
     monkeypatch.setattr(Path, 'exists', lambda self: True)
     runs = [Run(arm.name, point.value, 1) for arm in study.arms for point in study.x['values']]
@@ -45,7 +45,7 @@ def test_arms_train_equally_long_on_equal_batches(configs):
 
 
 def test_runs_it_starts_from_are_kept_by_their_study(study, tmp_path, monkeypatch):
-    from study_runs import Run, load_study, run_config
+    from mmtoken.experiments.study_runs import Run, load_study, run_config
 
     monkeypatch.setattr(Path, 'exists', lambda self: True)
     for arm in study.arms:

@@ -70,7 +70,7 @@ def workplace(tmp_path, monkeypatch):
     """A folder with a config, a study, and stand-ins for tools/train.py and tools/test.py."""
     import study
 
-    from mmtoken.runtime import launch
+    from mmtoken.tasks import launch
 
     for name, text in {
         'model.py': CONFIG, 'depth.py': STUDY, 'train.py': TRAIN, 'test.py': TEST,
@@ -98,20 +98,20 @@ def trained() -> list[str]:
 
 
 def test_smaller_subset_is_part_of_the_larger():
-    from study_runs import subset_indices
+    from mmtoken.experiments.study_runs import subset_indices
 
     small, large = subset_indices(10, 100, 3), subset_indices(30, 100, 3)
     assert len(set(small)) == 10 and set(small) < set(large)
 
 
 def test_subset_depends_on_the_seed():
-    from study_runs import subset_indices
+    from mmtoken.experiments.study_runs import subset_indices
 
     assert subset_indices(10, 100, 0) != subset_indices(10, 100, 1)
 
 
 def test_unequal_budgets_are_refused():
-    from study_runs import check_budget
+    from mmtoken.experiments.study_runs import check_budget
 
     runs = [dict(arm='Flat', x=100, iterations=10), dict(arm='Deep', x=100, iterations=12)]
     with pytest.raises(UserError, match='Deep trained 12 iterations at 100, and Flat trained 10'):
@@ -119,7 +119,7 @@ def test_unequal_budgets_are_refused():
 
 
 def test_study_without_control_is_refused(workplace):
-    from study_runs import load_study
+    from mmtoken.experiments.study_runs import load_study
 
     Path('depth.py').write_text(STUDY.replace("control = 'Flat'", "control = 'Wide'"))
     with pytest.raises(UserError, match="the control 'Wide'"):
@@ -127,7 +127,7 @@ def test_study_without_control_is_refused(workplace):
 
 
 def test_unknown_name_in_a_study_is_refused(workplace):
-    from study_runs import load_study
+    from mmtoken.experiments.study_runs import load_study
 
     Path('depth.py').write_text(STUDY + 'seeds = 3\n')
     with pytest.raises(UserError, match='sets seeds, which no study has'):
@@ -154,7 +154,7 @@ def test_missing_weights_of_another_study_are_named(workplace, capsys):
 
 
 def test_weights_of_another_study_are_inputs(workplace):
-    from study_runs import Run, load_study, run_config
+    from mmtoken.experiments.study_runs import Run, load_study, run_config
 
     weights = start_from_another_study()
     cfg, files = run_config(load_study(Path('depth.py')), Run('Deep', 2, 0), Path('work/depth'))

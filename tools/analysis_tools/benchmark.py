@@ -23,13 +23,13 @@ from typing import Any
 
 import mmtoken  # noqa: F401
 from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.runtime.tasks import write_json
-from mmtoken.runtime.tool_steps import environment
+from mmtoken.experiments.benchmark_presets import PRESETS, config_preset
+from mmtoken.experiments.benchmark_report import markdown
+from mmtoken.experiments.benchmark_rows import Case, Preset, Row, Step, peak_memory
+from mmtoken.tasks.task import write_json
+from mmtoken.tasks.tool_steps import environment
 
 import torch
-from benchmark_presets import PRESETS, config_preset
-from benchmark_report import markdown
-from benchmark_rows import Case, Preset, Row, Step, peak_memory
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 

@@ -17,7 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmtoken.config_check.check import check_config
+from mmtoken.config_check.files import check_files
 from mmtoken.errors import UserError, exit_on_user_error
+from mmtoken.experiments.study_report import estimate
 from mmtoken.rollout import (
     Capture,
     TokenSet,
@@ -29,10 +32,9 @@ from mmtoken.rollout import (
     token_overlaps,
 )
 from mmtoken.runtime.cli import add_config_arguments, load_config
-from mmtoken.runtime.config_check import check_config
-from mmtoken.runtime.config_files import check_files
-from mmtoken.runtime.tasks import write_json
-from mmtoken.runtime.tool_steps import environment
+from mmtoken.runtime.load_model import load_model
+from mmtoken.tasks.task import write_json
+from mmtoken.tasks.tool_steps import environment
 
 import numpy as np
 import torch
@@ -40,12 +42,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from mmengine.structures import BaseDataElement
 from rich.progress import track
-from study_report import estimate
 from torch import Tensor
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / 'visualization'))
-
-from dense_rollout import load_model  # noqa: E402
 
 OUT = Path('docs', 'study', 'rollout_faithfulness')
 METHODS = {

@@ -17,9 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.runtime.launch import run_from_command_line
-from mmtoken.runtime.tasks import Task, text_digest, write_json
-from mmtoken.runtime.tool_steps import (
+from mmtoken.experiments.study_report import markdown, plot
+from mmtoken.experiments.study_runs import (
+    Run,
+    check_budget,
+    check_inputs,
+    find_arm,
+    load_study,
+    run_config,
+)
+from mmtoken.tasks.launch import run_from_command_line
+from mmtoken.tasks.task import Task, text_digest, write_json
+from mmtoken.tasks.tool_steps import (
     environment,
     export_weights,
     last_checkpoint,
@@ -30,8 +39,6 @@ from mmtoken.runtime.tool_steps import (
 )
 
 from mmengine.config import Config
-from study_report import markdown, plot
-from study_runs import Run, check_budget, check_inputs, find_arm, load_study, run_config
 
 TOOLS = Path(__file__).resolve().parents[1]
 

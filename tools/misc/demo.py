@@ -16,11 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from mmtoken.errors import UserError, exit_on_user_error
+from mmtoken.experiments.demo_pictures import (
+    classification_picture,
+    detection_picture,
+    segmentation_picture,
+)
 from mmtoken.runtime.cli import load_config
-from mmtoken.runtime.launch import cpu_count, run_from_command_line
-from mmtoken.runtime.progress import clock
-from mmtoken.runtime.tasks import Step, Task, text_digest, write_json
-from mmtoken.runtime.tool_steps import (
+from mmtoken.tasks.launch import cpu_count, run_from_command_line
+from mmtoken.tasks.progress import clock
+from mmtoken.tasks.task import Step, Task, text_digest, write_json
+from mmtoken.tasks.tool_steps import (
     environment,
     export_weights,
     last_checkpoint,
@@ -30,7 +35,6 @@ from mmtoken.runtime.tool_steps import (
     train_step,
 )
 
-from demo_pictures import classification_picture, detection_picture, segmentation_picture
 from rich.console import Console
 from rich.table import Table
 

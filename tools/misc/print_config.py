@@ -10,9 +10,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmtoken.config_check.check import check_config
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import add_config_arguments, load_config
-from mmtoken.runtime.config_check import check_config
 
 from mmengine.config import Config
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmtoken.config_check.check import check_config
+from mmtoken.config_check.files import check_files
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import add_config_arguments, load_config
-from mmtoken.runtime.config_check import check_config
-from mmtoken.runtime.config_files import check_files
 
 import numpy as np
 import torch

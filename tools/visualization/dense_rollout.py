@@ -12,9 +12,9 @@ no file can be called is replaced, and images of the same name are numbered.
 import argparse
 import sys
 from collections.abc import Sequence
-from copy import deepcopy
 from pathlib import Path
 
+from mmtoken.config_check.check import check_config
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.rollout import (
     Capture,
@@ -27,18 +27,16 @@ from mmtoken.rollout import (
     overlay,
     roll_maps,
 )
+from mmtoken.rollout.page import image_entry, write_page
 from mmtoken.rollout.token_sets import WEIGHTS
 from mmtoken.runtime.cli import add_config_arguments, load_config
-from mmtoken.runtime.config_check import check_config
-from mmtoken.vit.pretrained import compare_state, enforce, read_state
+from mmtoken.runtime.load_model import load_model, tested_dataset
 
 import cv2
 import numpy as np
 import torch
-from dense_rollout_page import image_entry, write_page
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 from rich.progress import track
 from torch import nn
@@ -76,38 +74,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
-    """Build a config's model and load its weights strictly.
-
-    Args:
-        cfg: A config of any of the three libraries; its default scope is set.
-        checkpoint: The weights.
-        device: Where to.
-
-    Returns:
-        The model in evaluation mode; its `dataset_meta` has the names of the classes.
-
-    Raises:
-        UserError: If the weights are not there, damaged, or do not cover the model.
-    """
-    init_default_scope(cfg.default_scope)
-    settings = deepcopy(cfg.model)
-    if cfg.get('data_preprocessor'):
-        settings.setdefault('data_preprocessor', cfg.data_preprocessor)
-    # The checkpoint has all weights; those that training started from need not be there.
-    settings['backbone'].pop('init_cfg', None)
-    model = MODELS.build(settings)
-    state = read_state(checkpoint)
-    source = f'the weights of {checkpoint}'
-    enforce(compare_state(model, state), source, allow_partial=False, switch=None)
-    model.load_state_dict(state)
-    dataset = _dataset(cfg)
-    names = (dataset.get('metainfo') or {}).get('classes')
-    names = names or (DATASETS.get(dataset.type).METAINFO or {}).get('classes')
-    model.dataset_meta = dict(classes=names or ())
-    return model.to(device).eval()
-
-
 def load_image(cfg: Config, path: Path) -> dict:
     """One image through the config's test pipeline, without annotations.
 
@@ -121,7 +87,7 @@ def load_image(cfg: Config, path: Path) -> dict:
     Raises:
         UserError: If the file is no image that can be read.
     """
-    steps = [step for step in _dataset(cfg).pipeline if 'LoadAnnotations' not in step.type]
+    steps = [step for step in tested_dataset(cfg).pipeline if 'LoadAnnotations' not in step.type]
     try:
         packed = Compose(steps)(dict(img_path=str(path), img_id=0))
     # mmcv asserts that OpenCV knows the format.
@@ -145,13 +111,6 @@ def capture_image(model: nn.Module, cfg: Config, path: Path) -> Capture:
         return capture(model, data)
     except UserError as error:
         raise UserError(f'image {str(path)!r}: {error}') from error
-
-
-def _dataset(cfg: Config) -> Config:
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
 
 
 def asked_sets(

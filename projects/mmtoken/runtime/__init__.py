@@ -1,1 +1,1 @@
-"""What keeps a long run alive, and what answers bad input with one sentence."""
+"""What guards a run: the stack, its processes, its checkpoints, safe and strict loading."""

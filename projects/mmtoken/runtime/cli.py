@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from mmtoken.config_check.options import check_options
 from mmtoken.errors import UserError, near_miss
-from mmtoken.runtime.config_options import check_options
 
 
 class OptionsAction(DictAction):

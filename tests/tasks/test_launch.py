@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mmtoken.runtime import launch
-from mmtoken.runtime.launch import TaskFailed, run_tasks
-from mmtoken.runtime.tasks import Step, Task
+from mmtoken.tasks import launch
+from mmtoken.tasks.launch import TaskFailed, run_tasks
+from mmtoken.tasks.task import Step, Task
 
 
 @pytest.fixture(autouse=True)
@@ -119,8 +119,8 @@ def test_check_can_stop_everything(tmp_path):
 def test_interrupt_ends_the_child_and_can_go_on(tmp_path, number):
     script = f"""
 import pathlib, sys
-from mmtoken.runtime.launch import run_tasks
-from mmtoken.runtime.tasks import Step, Task
+from mmtoken.tasks.launch import run_tasks
+from mmtoken.tasks.task import Step, Task
 code = 'import os, time; print("pid", os.getpid(), flush=True); time.sleep(60)'
 step = Step('step', lambda: [sys.executable, '-S', '-c', code])
 try:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config, ConfigDict
+
 from mmtoken.errors import UserError
 from mmtoken.runtime.cli import load_config
-from mmtoken.runtime.tasks import Task
-
-from mmengine.config import Config, ConfigDict
+from mmtoken.tasks.task import Task
 
 REQUIRED = ('title', 'question', 'metrics', 'x', 'arms', 'control')
 OPTIONAL = ('options', 'subset')

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.tasks import Step, Task, log_fraction, open_folder, write_json
+from mmtoken.tasks.task import Step, Task, log_fraction, open_folder, write_json
 
 
 def make_task(folder: Path, **changes) -> Task:

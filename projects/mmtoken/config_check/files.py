@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmtoken.config_check.types import find_targets
 from mmtoken.errors import UserError, near_miss
-from mmtoken.runtime.config_types import find_targets
 
 # What writes the data that this project brings along.
 _WRITERS = {

@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmtoken.runtime.config_schema import RUN_KEYS
+from mmtoken.config_check.schema import RUN_KEYS
 
 Place = tuple[str | int, ...]
 

@@ -1,4 +1,4 @@
-"""The page of ``dense_rollout.py``: what it shows of an image, and the file around it."""
+"""The page of the roll-out tool: what it shows of an image, and the file around it."""
 
 import base64
 import io
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmtoken.rollout import Capture, TokenSet, roll_back, token_rows
-from mmtoken.rollout.overlay import image_of
-
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-TEMPLATE = Path(__file__).with_name('dense_rollout_page.html')
+from mmtoken.rollout import Capture, TokenSet, roll_back, token_rows
+from mmtoken.rollout.overlay import image_of
+
+TEMPLATE = Path(__file__).with_name('page.html')
 # Bytes that the rows of all tokens at all depths may take; beyond, patches are pooled.
 ROW_BYTES = 8_000_000
 

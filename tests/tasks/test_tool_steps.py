@@ -8,17 +8,17 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.tool_steps import (
+from mmtoken.tasks.tool_steps import (
     environment,
     export_weights,
     last_checkpoint,
     train_step,
     trained_iterations,
 )
-from mmtoken.runtime.tool_steps import (
+from mmtoken.tasks.tool_steps import (
     test_metrics as read_metrics,
 )
-from mmtoken.runtime.tool_steps import (
+from mmtoken.tasks.tool_steps import (
     test_step as make_test_step,
 )
 

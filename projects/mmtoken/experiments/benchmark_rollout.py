@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from functools import reduce
 
-from mmtoken.rollout import capture, explicit_matrix, roll_back
-from mmtoken.rollout.capture import Step
-from mmtoken.rollout.explicit import roll_back_explicitly
-
 import torch
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
+
+from mmtoken.rollout import capture, explicit_matrix, roll_back
+from mmtoken.rollout.capture import Step
+from mmtoken.rollout.explicit import roll_back_explicitly
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from mmtoken.errors import UserError
-from mmtoken.runtime.cli import load_config
-
-from benchmark_rows import Preset, Ratio, Row
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
+
+from mmtoken.errors import UserError
+from mmtoken.experiments.benchmark_rows import Preset, Ratio, Row
+from mmtoken.runtime.cli import load_config
 
 
 def classifier_loss(model: nn.Module, images: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def life_preset() -> Preset:
 
 def tl_align_preset() -> Preset:
     """What aligned targets cost over CutMix's, and K-channel labels would, at DeiT-T's size."""
-    from benchmark_anchors import KChannelClassifier
+    from mmtoken.experiments.benchmark_anchors import KChannelClassifier
 
     def row(name: str, kind: str | type, **options: Any) -> Row:
         model = dict(type=kind, **options)
@@ -116,7 +116,12 @@ def tl_align_preset() -> Preset:
 
 def rollout_preset() -> Preset:
     """What rolling a prediction back costs over the prediction, and matrices would, for DeiT-T."""
-    from benchmark_rollout import apply_matrices, multiply_matrices, predict, roll_out
+    from mmtoken.experiments.benchmark_rollout import (
+        apply_matrices,
+        multiply_matrices,
+        predict,
+        roll_out,
+    )
 
     build = partial(build_classifier, dict(type='TokenViT', arch='deit-tiny', patch_size=16))
     rows = (

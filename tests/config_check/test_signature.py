@@ -8,7 +8,7 @@ from mmengine.optim import CosineAnnealingLR
 from mmengine.utils import deprecated_api_warning
 from torch import nn
 
-from mmtoken.runtime.signature import accepted_keywords
+from mmtoken.config_check.signature import accepted_keywords
 
 
 class Base(nn.Module):

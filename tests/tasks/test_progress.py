@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from mmtoken.runtime.progress import Progress, TaskState, clock, seconds_left
+from mmtoken.tasks.progress import Progress, TaskState, clock, seconds_left
 
 
 def test_nothing_measured_means_unknown():

@@ -9,10 +9,10 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import load_checkpoint, save_checkpoint
 
 from mmtoken.errors import UserError
-from mmtoken.safe_loading import load_from_file
+from mmtoken.runtime.safe_loading import load_from_file
 from mmtoken.vit.pretrained import read_state
 
-CONFIG = str(Path(__file__).parents[1] / 'configs' / 'digits' / 'life-d6w96_digits-cls.py')
+CONFIG = str(Path(__file__).parents[2] / 'configs' / 'digits' / 'life-d6w96_digits-cls.py')
 
 
 def mmengine_checkpoint(path):

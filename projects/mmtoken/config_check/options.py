@@ -4,8 +4,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmtoken.config_check.schema import RUN_KEYS, accepted_keys, find_places
 from mmtoken.errors import UserError, near_miss
-from mmtoken.runtime.config_schema import RUN_KEYS, accepted_keys, find_places
 
 
 def check_options(cfg: Config, options: dict[str, Any]) -> None:

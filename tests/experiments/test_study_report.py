@@ -35,7 +35,7 @@ def make_report(runs: list[dict]) -> dict:
 
 
 def test_estimate_equals_hand_computation():
-    from study_report import estimate
+    from mmtoken.experiments.study_report import estimate
 
     found = estimate([2.0, 4.0, 9.0])
     # mean 5, squares 9 + 1 + 16 = 26, std sqrt(13), t(0.975, 2) = 4.302653
@@ -45,14 +45,14 @@ def test_estimate_equals_hand_computation():
 
 
 def test_one_measurement_has_no_spread():
-    from study_report import estimate
+    from mmtoken.experiments.study_report import estimate
 
     found = estimate([3.0])
     assert found.mean == 3.0 and math.isnan(found.std) and math.isnan(found.margin)
 
 
 def test_difference_pairs_by_seed():
-    from study_report import paired_difference
+    from mmtoken.experiments.study_report import paired_difference
 
     found = paired_difference({0: 12.0, 1: 23.0, 3: 99.0}, {1: 20.0, 0: 11.0, 2: 0.0})
     # differences 1 and 3: std sqrt(2), t(0.975, 1) = 12.7062
@@ -61,13 +61,13 @@ def test_difference_pairs_by_seed():
 
 
 def test_no_common_seed_gives_no_difference():
-    from study_report import paired_difference
+    from mmtoken.experiments.study_report import paired_difference
 
     assert paired_difference({0: 1.0}, {1: 1.0}) is None
 
 
 def test_table_text():
-    from study_report import markdown
+    from mmtoken.experiments.study_report import markdown
 
     flat = [entry('Flat', 100, seed, 50.0 + seed) for seed in range(3)]
     deep = [entry('Deep', 100, seed, 52.0 + 2 * seed) for seed in range(3)]
@@ -78,7 +78,7 @@ def test_table_text():
 
 
 def test_report_names_command_and_environment():
-    from study_report import markdown
+    from mmtoken.experiments.study_report import markdown
 
     text = markdown(make_report([entry('Flat', 100, 0, 50.0)]))
     assert 'python study.py' in text and 'torch 2' in text and 'commit abc' in text
@@ -86,7 +86,7 @@ def test_report_names_command_and_environment():
 
 @pytest.mark.parametrize('values', [(100, 1500), (100,)])
 def test_plot_is_a_picture(tmp_path, values):
-    from study_report import plot
+    from mmtoken.experiments.study_report import plot
 
     runs = [entry(arm, x, seed, 50.0 + seed) for arm in ('Flat', 'Deep') for x in values
             for seed in range(2)]  # fmt: skip

@@ -1,11 +1,11 @@
 """What the benchmark compares the package with: methods as their released code computes them."""
 
+import torch
+from torch import Tensor
+
 from mmtoken.tl_align import Mixed, TLAlignClassifier
 from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenAttention
-
-import torch
-from torch import Tensor
 
 
 class ExplicitAttention(TokenAttention):

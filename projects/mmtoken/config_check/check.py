@@ -11,16 +11,17 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmtoken.errors import UserError, near_miss
-from mmtoken.runtime.config_schema import (
+from mmtoken.config_check.problem import Problem
+from mmtoken.config_check.schema import (
     DEFAULT_HOOKS,
     RUN_KEYS,
     accepted_keys,
     find_places,
     subtrees,
 )
-from mmtoken.runtime.config_types import find_targets, type_hint
-from mmtoken.runtime.config_variables import names_read, split_files, vain_variables
+from mmtoken.config_check.types import find_targets, type_hint
+from mmtoken.config_check.variables import names_read, split_files, vain_variables
+from mmtoken.errors import UserError, near_miss
 
 # Types whose arguments are those of another library, and keys whose dicts have types that no
 # registry holds.
@@ -41,10 +42,10 @@ def check_config(cfg: Config, needs: Sequence[str] = ()) -> None:
         UserError: For the first fault, with what may have been meant.
     """
     for problem in find_problems(cfg, needs):
-        raise UserError(f'config {cfg.filename}: {problem}')
+        raise UserError(f'config {cfg.filename}: {problem.text}')
 
 
-def find_problems(cfg: Config, needs: Sequence[str] = ()) -> Iterator[str]:
+def find_problems(cfg: Config, needs: Sequence[str] = ()) -> Iterator[Problem]:
     """Find every fault of a config.
 
     Args:
@@ -52,8 +53,13 @@ def find_problems(cfg: Config, needs: Sequence[str] = ()) -> Iterator[str]:
         needs: Top-level keys that must be there.
 
     Yields:
-        One sentence each, without the name of the config.
+        The faults.
     """
+    yield from map(Problem, _sentences(cfg, needs))
+
+
+def _sentences(cfg: Config, needs: Sequence[str]) -> Iterator[str]:
+    """The same, as sentences."""
     content = cfg.to_dict()
     yield from _top_level(cfg, content)
     yield from vain_variables(cfg)

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmtoken.runtime.progress import Progress, TaskState
-from mmtoken.runtime.tasks import Step, Task, log_fraction, open_folder, write_json
+from mmtoken.tasks.progress import Progress, TaskState
+from mmtoken.tasks.task import Step, Task, log_fraction, open_folder, write_json
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 10.0

@@ -8,11 +8,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 
+from mmtoken.config_check.check import check_config, find_problems
+from mmtoken.config_check.files import check_files
+from mmtoken.config_check.schema import RUN_KEYS, accepted_keys
 from mmtoken.errors import UserError
 from mmtoken.runtime.cli import load_config
-from mmtoken.runtime.config_check import check_config, find_problems
-from mmtoken.runtime.config_files import check_files
-from mmtoken.runtime.config_schema import RUN_KEYS, accepted_keys
 
 DATASET = dict(type='CustomDataset', data_root='no/data', data_prefix='train', pipeline=[])
 CONFIG = dict(
@@ -291,7 +291,7 @@ def test_any_doubled_letter_in_a_key_of_the_backbone_is_refused(data):
     problems = list(find_problems(changed(f'model.backbone.{slip}', 1)))
 
     assert len(problems) == 1
-    assert slip in problems[0]
+    assert slip in problems[0].text
 
 
 @settings(max_examples=50, deadline=None)
@@ -303,7 +303,7 @@ def test_any_letter_left_out_of_a_top_level_key_is_refused(name, data):
 
     problems = list(find_problems(changed(slip, {})))
 
-    assert any(repr(slip) in problem for problem in problems)
+    assert any(repr(slip) in problem.text for problem in problems)
 
 
 def test_a_missing_data_folder_is_named_with_a_near_miss(tmp_path):

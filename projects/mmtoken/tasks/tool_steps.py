@@ -15,8 +15,8 @@ from mmengine.config import Config
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.checkpoints import latest_checkpoint
-from mmtoken.runtime.tasks import Step
-from mmtoken.safe_loading import load_from_file
+from mmtoken.runtime.safe_loading import load_from_file
+from mmtoken.tasks.task import Step
 
 STACK = ('torch', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmsegmentation')
 ONEDL = {name: f'onedl-{name}' for name in STACK} | {'mmdet': 'onedl-mmdetection'}

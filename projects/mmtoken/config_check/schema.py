@@ -16,8 +16,8 @@ from mmengine.runner import (
 from mmengine.visualization import Visualizer
 from torch.utils.data import DataLoader
 
-from mmtoken.runtime.config_types import find_targets
-from mmtoken.runtime.signature import Accepted, accepted_keywords
+from mmtoken.config_check.signature import Accepted, accepted_keywords
+from mmtoken.config_check.types import find_targets
 
 # What Runner.from_cfg, FlexibleRunner and the three libraries' tools read, beyond the arguments of
 # Runner itself.

@@ -1,0 +1,1 @@
+"""What studies, benchmarks and the demo are made of; ``tools/`` has their command lines."""

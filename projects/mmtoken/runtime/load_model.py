@@ -1,0 +1,49 @@
+"""A config's model with the weights of a checkpoint, and nothing of it left random."""
+
+from copy import deepcopy
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from torch import nn
+
+from mmtoken.vit.pretrained import compare_state, enforce, read_state
+
+
+def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
+    """Build a config's model and load its weights strictly.
+
+    Args:
+        cfg: A config of any of the three libraries; its default scope is set.
+        checkpoint: The weights.
+        device: Where to.
+
+    Returns:
+        The model in evaluation mode; its `dataset_meta` has the names of the classes.
+
+    Raises:
+        UserError: If the weights are not there, damaged, or do not cover the model.
+    """
+    init_default_scope(cfg.default_scope)
+    settings = deepcopy(cfg.model)
+    if cfg.get('data_preprocessor'):
+        settings.setdefault('data_preprocessor', cfg.data_preprocessor)
+    # The checkpoint has all weights; those that training started from need not be there.
+    settings['backbone'].pop('init_cfg', None)
+    model = MODELS.build(settings)
+    state = read_state(checkpoint)
+    source = f'the weights of {checkpoint}'
+    enforce(compare_state(model, state), source, allow_partial=False, switch=None)
+    model.load_state_dict(state)
+    dataset = tested_dataset(cfg)
+    names = (dataset.get('metainfo') or {}).get('classes')
+    names = names or (DATASETS.get(dataset.type).METAINFO or {}).get('classes')
+    model.dataset_meta = dict(classes=names or ())
+    return model.to(device).eval()
+
+
+def tested_dataset(cfg: Config) -> ConfigDict:
+    """The config of the dataset that a config tests on, without what wraps it."""
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset

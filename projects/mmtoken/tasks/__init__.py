@@ -1,0 +1,1 @@
+"""Runs of runs: child processes in order of need, resumable, with progress."""
