@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from mmpretrain.models import ClsHead, DeiTClsHead, GlobalAveragePooling, ImageClassifier
+from mmpretrain.models.utils.batch_augments import Mixup
 from mmpretrain.registry import BATCH_AUGMENTS, MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -24,7 +25,7 @@ class TLAlignClassifier(ImageClassifier):
     In training, `loss` mixes the batch and asks the backbone for the trace besides the features;
     no gradient flows through it. Everything else, evaluation included, is `ImageClassifier`. The
     head's loss takes the target as soft labels, and smooths it as it smooths any, which is exact
-    because labels keep summing to 1. Batch augments of `train_cfg` come before and work too.
+    because labels keep summing to 1. Batch augments of `train_cfg` come before; they may not mix.
 
     A class-token head takes the class token's weight, a head over the mean of the patches the mean
     of theirs. `DeiTClsHead` scores class and distillation token, each with its own weight here; as
@@ -61,6 +62,7 @@ class TLAlignClassifier(ImageClassifier):
         self.mixer = None
         if mix is not None:
             self._check_loss()
+            self._check_augments()
             self.mixer = self._build_mixer(mix)
 
     def forward(
@@ -173,6 +175,22 @@ class TLAlignClassifier(ImageClassifier):
                 'whose tokens would hold two images; leave it out'
             )
         return mixer
+
+    def _check_augments(self) -> None:
+        """Refuse batch augments that mix images before `mix` does."""
+        augments = getattr(self.data_preprocessor, 'batch_augments', None)
+        # mmpretrain's CutMix and ResizeMix are kinds of its Mixup.
+        mixing = [
+            type(augment).__name__
+            for augment in getattr(augments, 'augments', ())
+            if isinstance(augment, (Mixup, PatchCutMix))
+        ]
+        if mixing:
+            raise UserError(
+                f'train_cfg.augments has {" and ".join(mixing)} beside mix, so that tokens would '
+                'hold two images before labels follow them; set train_cfg=dict(augments=None), or '
+                'mix=None'
+            )
 
     def _check_loss(self) -> None:
         """Refuse a head whose loss is more than its loss module of scores and soft labels."""
