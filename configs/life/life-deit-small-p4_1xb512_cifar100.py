@@ -8,7 +8,7 @@ Command (automatic mixed precision as in the released code):
     python tools/train.py configs/life/life-deit-small-p4_1xb512_cifar100.py --amp
 """
 
-_base_ = './deit-small-p4_1xb512_cifar100.py'
+_base_ = '../deit/deit-small-p4_1xb512_cifar100.py'
 # 50,000 images / 512 = 98 iterations an epoch; x 300 epochs = 29,400 iterations.
 
 model = dict(backbone=dict(type='LIFEViT'))

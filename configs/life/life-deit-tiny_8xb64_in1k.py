@@ -7,7 +7,7 @@ Command (automatic mixed precision as in the released code):
     bash tools/dist_train.sh configs/life/life-deit-tiny_8xb64_in1k.py 8 --amp
 """
 
-_base_ = './deit-tiny_8xb64_in1k.py'
+_base_ = '../deit/deit-tiny_8xb64_in1k.py'
 # 1,281,167 images / (8 x 64) = 2,503 iterations an epoch; x 300 epochs = 750,900 iterations.
 
 model = dict(backbone=dict(type='LIFEViT'))

@@ -8,7 +8,7 @@ Command:
   bash tools/dist_train.sh configs/life/life-deit-tiny_upernet_8xb2-160k_ade20k-512x512.py 8 --amp
 """
 
-_base_ = './deit-tiny_upernet_8xb2-160k_ade20k-512x512.py'
+_base_ = '../deit/deit-tiny_upernet_8xb2-160k_ade20k-512x512.py'
 # 160,000 iterations x (8 x 2) images / 20,210 images = 126.7 epochs.
 
 model = dict(

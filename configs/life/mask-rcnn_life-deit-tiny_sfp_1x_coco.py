@@ -8,7 +8,7 @@ Costs: 26.0 M parameters; backbone and neck 109 G multiply-adds at 800 x 1344 px
 Command: bash tools/dist_train.sh configs/life/mask-rcnn_life-deit-tiny_sfp_1x_coco.py 8 --amp
 """
 
-_base_ = './mask-rcnn_deit-tiny_sfp_1x_coco.py'
+_base_ = '../deit/mask-rcnn_deit-tiny_sfp_1x_coco.py'
 # 117,266 images with objects / (8 x 2) = 7,330 iterations an epoch; x 12 epochs = 87,960.
 
 model = dict(

@@ -1,6 +1,6 @@
 """Mask R-CNN over a DeiT-T trained with TL-Align, on COCO, 1x.
 
-Reproduces: nothing published to our knowledge; our design, that of LIFE's detectors, so that the
+Reproduces: nothing published to our knowledge; our design, that of DeiT's detectors, so that the
     two differ in the weights they start from alone. The paper's detector is not public.
 Needs: the DeiT-T of tl-align-deit-tiny_8xb128_in1k.py, trained by you; no weights are published.
 Costs: 25.9 M parameters; backbone and neck 108 G multiply-adds at 800 x 1344 px.
@@ -9,7 +9,7 @@ Command:
     bash tools/dist_train.sh configs/tl_align/mask-rcnn_tl-align-deit-tiny_sfp_1x_coco.py 8 --amp
 """
 
-_base_ = '../life/mask-rcnn_deit-tiny_sfp_1x_coco.py'
+_base_ = '../deit/mask-rcnn_deit-tiny_sfp_1x_coco.py'
 # 117,266 images with objects / (8 x 2) = 7,330 iterations an epoch; x 12 epochs = 87,960.
 
 model = dict(

@@ -1,6 +1,6 @@
 """UPerNet over a DeiT-S trained with TL-Align, on ADE20K, 160k iterations.
 
-Reproduces: nothing published to our knowledge; our design, that of LIFE's segmentors, so that the
+Reproduces: nothing published to our knowledge; our design, that of DeiT's segmentors, so that the
     two differ in the weights they start from alone. The paper's segmentor is not public.
 Needs: the DeiT-S of tl-align-deit-small_8xb128_in1k.py, trained by you; no weights are published.
 Costs: 54.6 M parameters, 259 G multiply-adds at 512 px. Training time was not measured.
@@ -9,7 +9,7 @@ bash tools/dist_train.sh configs/tl_align/tl-align-deit-small_upernet_8xb2-160k_
     --amp
 """
 
-_base_ = '../life/deit-small_upernet_8xb2-160k_ade20k-512x512.py'
+_base_ = '../deit/deit-small_upernet_8xb2-160k_ade20k-512x512.py'
 # 160,000 iterations x (8 x 2) images / 20,210 images = 126.7 epochs.
 
 model = dict(

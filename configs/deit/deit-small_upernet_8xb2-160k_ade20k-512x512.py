@@ -5,7 +5,7 @@ Reproduces: nothing published; our design (one map, a simple feature pyramid, la
 Needs: the DeiT-S of deit-small_8xb64_in1k.py, trained by you; no weights are published.
 Costs: 54.6 M parameters, 259 G multiply-adds at 512 px. Training time was not measured.
 Command:
-    bash tools/dist_train.sh configs/life/deit-small_upernet_8xb2-160k_ade20k-512x512.py 8 --amp
+    bash tools/dist_train.sh configs/deit/deit-small_upernet_8xb2-160k_ade20k-512x512.py 8 --amp
 """
 
 _base_ = './deit-tiny_upernet_8xb2-160k_ade20k-512x512.py'

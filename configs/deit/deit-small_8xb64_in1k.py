@@ -4,7 +4,7 @@ Reproduces: the recipe of the released LIFE code (DeiT's, at batch 512). No Imag
     of the LIFE paper is known to us.
 Costs: 22.05 M parameters, 4.61 G multiply-adds an image. Training time was not measured.
 Command (automatic mixed precision as in the released code):
-    bash tools/dist_train.sh configs/life/deit-small_8xb64_in1k.py 8 --amp
+    bash tools/dist_train.sh configs/deit/deit-small_8xb64_in1k.py 8 --amp
 """
 
 _base_ = './deit-tiny_8xb64_in1k.py'

@@ -5,7 +5,7 @@ Reproduces: nothing published; our design, after ViTDet (four global layers amon
 Needs: the DeiT-S of deit-small_8xb64_in1k.py, trained by you; no weights are published.
 Costs: 43.1 M parameters; backbone and neck 211 G multiply-adds at 800 x 1344 px.
     Training time was not measured.
-Command: bash tools/dist_train.sh configs/life/mask-rcnn_deit-small_sfp_1x_coco.py 8 --amp
+Command: bash tools/dist_train.sh configs/deit/mask-rcnn_deit-small_sfp_1x_coco.py 8 --amp
 """
 
 _base_ = './mask-rcnn_deit-tiny_sfp_1x_coco.py'

@@ -5,7 +5,7 @@ Reproduces: the setting of the LIFE paper's table, 70.39 % top-1 (*paper*), as f
     and 300 epochs (its ImageNet-100 example).
 Costs: 21.4 M parameters, 1.4 G multiply-adds an image. Training time was not measured.
 Command (automatic mixed precision as in the released code):
-    python tools/train.py configs/life/deit-small-p4_1xb512_cifar100.py --amp
+    python tools/train.py configs/deit/deit-small-p4_1xb512_cifar100.py --amp
 """
 
 _base_ = './deit-tiny-p4_1xb512_cifar100.py'

@@ -5,7 +5,7 @@ Reproduces: the setting of the LIFE paper's table, 51.45 % top-1 (*paper*), as f
     and 300 epochs (its ImageNet-100 example).
 Costs: 5.4 M parameters, 0.37 G multiply-adds an image. Training time was not measured.
 Command (automatic mixed precision as in the released code):
-    python tools/train.py configs/life/deit-tiny-p4_1xb512_cifar100.py --amp
+    python tools/train.py configs/deit/deit-tiny-p4_1xb512_cifar100.py --amp
 """
 
 _base_ = [
