@@ -25,7 +25,7 @@ def run_block(block: Block, load_tool) -> None:
 
 @pytest.fixture(scope='module')
 def own_model(folder) -> None:
-    """What the README calls my_config.py and my_checkpoint.pth: its first config, random weights."""
+    """What the README calls my_config.py and my_checkpoint.pth: its first config, random."""
     recipe = next(block for block in find_blocks('python') if block.text.startswith('_base_'))
     config = folder / 'my_config.py'
     config.write_text(recipe.text)
