@@ -9,8 +9,8 @@ from mmtoken.errors import UserError
 from mmtoken.rollout import explicit_matrix, roll_back, token_rows
 from mmtoken.rollout.capture import Step
 from mmtoken.rollout.explicit import roll_back_explicitly
+from mmtoken.rollout.transposed_attention import NUMBERS, transposed_attention
 from mmtoken.vit import TokenViT
-from mmtoken.vit.transposed_attention import NUMBERS, transposed_attention
 
 ARCH = dict(embed_dims=24, num_layers=3, num_heads=3, feedforward_channels=48)
 

@@ -350,7 +350,6 @@ BAD = {
         dict(train_cfg=dict(augments=dict(type='PatchCutMix', patch_size=4))),
         'train_cfg.augments has PatchCutMix beside mix',
     ),
-    'mix without a type': (dict(mix=dict(alpha=1.0)), 'mix of type None'),
     'no head': (dict(head=None), 'head None has no num_classes'),
     'head without classes': (dict(head=dict(type='ClsHead')), 'head ClsHead has no num_classes'),
     'head with a loss of its own': (

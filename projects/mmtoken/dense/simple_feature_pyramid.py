@@ -7,11 +7,13 @@ from math import log2
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from mmpretrain.models.utils import build_norm_layer
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
+from mmtoken.vit.building import build_norm
+
+NORM = dict(type='LN2d', eps=1e-6)
 
 
 @MODELS.register_module()
@@ -50,7 +52,7 @@ class SimpleFeaturePyramid(BaseModule):
         patch_size: int = 16,
         num_outs: int | None = None,
         down: str = 'conv',
-        norm_cfg: dict = dict(type='LN2d', eps=1e-6),
+        norm_cfg: dict = NORM,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -84,7 +86,7 @@ class SimpleFeaturePyramid(BaseModule):
         steps: list[nn.Module] = []
         for step in range(halvings):
             if step:
-                steps += [build_norm_layer(norm_cfg, channels), nn.GELU()]
+                steps += [build_norm(norm_cfg, channels, NORM), nn.GELU()]
             steps.append(nn.ConvTranspose2d(channels, channels // 2, kernel_size=2, stride=2))
             channels //= 2
         for _ in range(-halvings):
@@ -96,9 +98,9 @@ class SimpleFeaturePyramid(BaseModule):
         return nn.Sequential(
             *steps,
             nn.Conv2d(channels, out_channels, kernel_size=1, bias=False),
-            build_norm_layer(norm_cfg, out_channels),
+            build_norm(norm_cfg, out_channels, NORM),
             nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False),
-            build_norm_layer(norm_cfg, out_channels),
+            build_norm(norm_cfg, out_channels, NORM),
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:

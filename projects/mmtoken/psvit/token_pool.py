@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from mmpretrain.models.utils import build_norm_layer
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmtoken.tokens import Tokens
+from mmtoken.vit import BasePool
+from mmtoken.vit.building import NORM, build_norm
 
 
 @MODELS.register_module()
-class TokenPool(nn.Module):
+class TokenPool(BasePool):
     """A layer that halves the token grid in both directions (our design).
 
     PSViT (arXiv 2108.03428) lowers the number of tokens between layers; its abstract does not say
@@ -32,14 +33,12 @@ class TokenPool(nn.Module):
 
     stride = 2
 
-    def __init__(
-        self, embed_dims: int, num_aux_tokens: int = 0, norm_cfg: dict = dict(type='LN', eps=1e-6)
-    ) -> None:
+    def __init__(self, embed_dims: int, num_aux_tokens: int = 0, norm_cfg: dict = NORM) -> None:
         super().__init__()
         self.conv = nn.Conv2d(embed_dims, embed_dims, 3, self.stride, padding=1)
         if num_aux_tokens:
             self.aux = nn.Linear(embed_dims, embed_dims)
-        self.norm = build_norm_layer(norm_cfg, embed_dims)
+        self.norm = build_norm(norm_cfg, embed_dims)
 
     def forward(self, tokens: Tokens) -> Tokens:
         """(B, A + H·W, C) → (B, A + ⌈H/2⌉·⌈W/2⌉, C)."""
@@ -48,39 +47,9 @@ class TokenPool(nn.Module):
         x = maps.flatten(2).transpose(1, 2)
         if tokens.num_aux:
             x = torch.cat([self.aux(tokens.aux), x], dim=1)
-        trace = tokens.trace
-        if trace is not None:
-            trace = self.pool_trace(trace, tokens.grid)
         # Autocast would leave the residual stream in its type from here on.
-        x = self.norm(x.to(tokens.x.dtype))
-        return tokens.with_(x=x, grid=tuple(maps.shape[-2:]), trace=trace)
+        return tokens.with_(x=self.norm(x.to(tokens.x.dtype)), grid=tuple(maps.shape[-2:]))
 
-    def pool_trace(self, trace: Tensor, grid: tuple[int, int]) -> Tensor:
-        """The trace of the pooled tokens.
-
-        Args:
-            trace: Of the tokens, (B, A + H·W, M).
-            grid: (H, W).
-
-        Returns:
-            (B, A + ⌈H/2⌉·⌈W/2⌉, M).
-        """
-        num_aux = trace.shape[1] - grid[0] * grid[1]
-        # (B, H·W, M) → (B, M, H, W) → (B, M, ⌈H/2⌉, ⌈W/2⌉)
-        maps = trace[:, num_aux:].transpose(1, 2).unflatten(2, grid)
-        means = F.avg_pool2d(maps, 3, self.stride, padding=1, count_include_pad=False)
-        return torch.cat([trace[:, :num_aux], means.flatten(2).transpose(1, 2)], dim=1)
-
-    def trace_gradient(self, tokens: Tokens, gradient: Tensor) -> Tensor:
-        """The gradient of the trace that enters, (B, A + H·W, M).
-
-        Args:
-            tokens: What enters; its own trace is not needed.
-            gradient: With respect to the trace that leaves, (B, A + ⌈H/2⌉·⌈W/2⌉, M).
-        """
-        # Out of inference mode, which knows no gradient, and whose tensors can have none.
-        with torch.inference_mode(False), torch.enable_grad():
-            shape = len(gradient), tokens.x.shape[1], gradient.shape[2]
-            trace = gradient.new_zeros(shape, requires_grad=True)
-            pooled = self.pool_trace(trace, tokens.grid)
-            return torch.autograd.grad(pooled, trace, gradient.clone())[0]
+    def pool_maps(self, maps: Tensor) -> Tensor:
+        """The means over the 3x3 patches that are read, (B, M, H, W) → (B, M, ⌈H/2⌉, ⌈W/2⌉)."""
+        return F.avg_pool2d(maps, 3, self.stride, padding=1, count_include_pad=False)

@@ -16,20 +16,20 @@ from torch import Tensor, nn
 
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
-from mmtoken.vit import TokenBlock, TokenViT
+from mmtoken.vit import BasePool, TokenBlock, TokenViT
 
 
 @dataclass
 class Step:
     """A layer that ran, pooling being one, and the tokens that entered it."""
 
-    layer: nn.Module
+    layer: TokenBlock | BasePool
     tokens: Tokens
 
     @property
     def is_pool(self) -> bool:
         """Whether the layer pools tokens, rather than let them attend."""
-        return not isinstance(self.layer, TokenBlock)
+        return isinstance(self.layer, BasePool)
 
 
 @dataclass
@@ -82,8 +82,8 @@ class Capture:
             first, last = 1, 0
         if first > last:
             raise UserError(
-                f'layers {layers} is no range of the {len(places)} layers that ran; give the '
-                f'first and the last, within 0..{len(places) - 1}'
+                f'layers {layers} is no range of the {len(places)} layers that ran; '
+                f'give the first and the last, within 0..{len(places) - 1}'
             )
         chosen, place = [], -1
         for step in self.steps:
@@ -166,8 +166,9 @@ def family_model(model: nn.Module) -> nn.Module:
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, TokenViT):
         raise UserError(
-            f'{type(model).__name__} has the backbone {type(backbone).__name__}, which is none of '
-            'the TokenViT family; only its attention carries the trace: use TokenViT or LIFEViT'
+            f'{type(model).__name__} has the backbone {type(backbone).__name__}, '
+            'which is none of the TokenViT family; '
+            'only its attention carries the trace: use TokenViT or LIFEViT'
         )
     return model
 
@@ -181,8 +182,8 @@ def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
 def _single_image(data: dict, backbone: TokenViT) -> Tensor:
     if not isinstance(data, dict) or not {'inputs', 'data_samples'} <= data.keys():
         raise UserError(
-            f'data is a {type(data).__name__} without inputs and data_samples; give what the test '
-            'data loader yields: dict(inputs=[image], data_samples=[sample])'
+            f'data is a {type(data).__name__} without inputs and data_samples; '
+            'give what the test data loader yields: dict(inputs=[image], data_samples=[sample])'
         )
     counts = len(data['inputs']), len(data['data_samples'])
     if counts != (1, 1):
@@ -193,8 +194,8 @@ def _single_image(data: dict, backbone: TokenViT) -> Tensor:
     channels = backbone.patch_embed.projection.in_channels
     if not isinstance(image, Tensor) or image.ndim != 3 or len(image) != channels:
         raise UserError(
-            f'the image has shape {tuple(getattr(image, "shape", ()))}; the model takes '
-            f'({channels}, height, width)'
+            f'the image has shape {tuple(getattr(image, "shape", ()))}; '
+            f'the model takes ({channels}, height, width)'
         )
     return image
 
@@ -209,7 +210,7 @@ def _predict(model: BaseModel, data: dict, image: Tensor) -> BaseDataElement:
     except (RuntimeError, AssertionError, ValueError, TypeError, KeyError) as error:
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise UserError(
-            f'the model cannot take the image of shape {tuple(image.shape)}: {reason}; prepare it '
-            'with the test pipeline of its config'
+            f'the model cannot take the image of shape {tuple(image.shape)}: {reason}; '
+            'prepare it with the test pipeline of its config'
         ) from error
     return sample

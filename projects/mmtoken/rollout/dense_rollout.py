@@ -175,8 +175,8 @@ def choose_classes(
             present = [f'{c} ({names[c]})' if c < len(names) else str(c) for c in found]
             raise UserError(
                 f'class {asked!r} is absent from the prediction, which has '
-                f'{", ".join(present) or "no class at all"}; ask for one of these, or for none to '
-                'get them all'
+                f'{", ".join(present) or "no class at all"}; '
+                'ask for one of these, or for none to get them all'
             )
         chosen[asked] = found[label]
     return chosen

@@ -80,9 +80,7 @@ def check_fusion(head_fusion: str, discard_ratio: float) -> None:
 
 def _attention(attention: TokenAttention, tokens: Tokens) -> Tensor:
     """softmax(q·k^T/√d) of every head, (h, N, N); windows as a mask."""
-    q, k, _ = (
-        t[0].unflatten(-1, (attention.num_heads, -1)).transpose(0, 1) for t in attention.qkv(tokens)
-    )
+    q, k, _ = (t[0] for t in attention.heads(tokens))
     scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
     size, num_aux = attention.window_size, tokens.num_aux
     if size:

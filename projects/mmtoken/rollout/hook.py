@@ -69,8 +69,8 @@ class DenseRolloutHook(Hook):
         if (getattr(model, 'test_cfg', None) or {}).get('mode') == 'slide':
             raise UserError(
                 "DenseRolloutHook: model.test_cfg.mode='slide' runs the backbone several times an "
-                'image, and a roll-out needs one run; set model.test_cfg.mode=whole or leave the '
-                'hook out'
+                'image, and a roll-out needs one run; '
+                'set model.test_cfg.mode=whole or leave the hook out'
             )
 
     # Validation alone has no training before it.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .capture import Step
+from .trace_gradient import trace_gradient
 
 # Traced channels of one call: they widen the values of the attention, 64 channels a head at most.
 CHANNELS = 64
@@ -20,7 +21,7 @@ def roll_back(steps: Sequence[Step], weights: Tensor) -> Tensor:
     R is the product over the steps, of ½(Ā_l + I) and of the means that pooling takes. Layer by
     layer, the gradient of the traced channels takes the sets back: with no pass forward first,
     since a linear map has the same gradient everywhere, and with a part of each N×N matrix at a
-    time (`NUMBERS` of `vit/transposed_attention.py`).
+    time (`NUMBERS` of `transposed_attention.py`).
 
     Args:
         steps: Layers and the tokens that entered them.
@@ -36,7 +37,7 @@ def _roll_back(steps: Sequence[Step], weights: Tensor) -> Tensor:
     # (S, N) → (1, N, S)
     gradient = weights.T.unsqueeze(0)
     for step in reversed(steps):
-        gradient = step.layer.trace_gradient(step.tokens, gradient)
+        gradient = trace_gradient(step.layer, step.tokens, gradient)
     return gradient[0].T
 
 

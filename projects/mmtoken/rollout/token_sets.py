@@ -79,8 +79,9 @@ def find_token_sets(
     if 'pred_label' in capture.sample:
         return _of_classification(capture)
     raise UserError(
-        f'{type(capture.model).__name__} predicts {sorted(capture.sample.keys())}, none of '
-        'seg_logits, pred_instances, pred_label; give a segmentor, a detector or a classifier'
+        f'{type(capture.model).__name__} predicts {sorted(capture.sample.keys())}, '
+        'none of seg_logits, pred_instances, pred_label; '
+        'give a segmentor, a detector or a classifier'
     )
 
 

@@ -12,9 +12,12 @@ from torch import Tensor
 
 from mmtoken.errors import UserError, near_miss
 from mmtoken.vit import TokenViT
+from mmtoken.vit.building import complete
 
 from .patch_cutmix import Mixed, PatchCutMix
 from .target_rules import TARGET_RULES
+
+MIX = dict(type='PatchCutMix')
 
 
 @MODELS.register_module()
@@ -47,7 +50,7 @@ class TLAlignClassifier(ImageClassifier):
     def __init__(
         self,
         *args,
-        mix: dict | None = dict(type='PatchCutMix'),
+        mix: dict | None = MIX,
         target: str = 'tl_align',
         **kwargs,
     ) -> None:
@@ -80,8 +83,9 @@ class TLAlignClassifier(ImageClassifier):
         fits = inputs.ndim == 4 and inputs.shape[1] == channels and 0 not in inputs.shape
         if not (fits and inputs.is_floating_point()):
             raise UserError(
-                f'images of shape {tuple(inputs.shape)} and type {inputs.dtype} do not fit the '
-                f'backbone; expected (B, {channels}, height, width) of a floating-point type: '
+                f'images of shape {tuple(inputs.shape)} and type {inputs.dtype} '
+                'do not fit the backbone; '
+                f'expected (B, {channels}, height, width) of a floating-point type: '
                 'correct the pipeline or in_channels'
             )
         return super().forward(inputs, data_samples, mode)
@@ -161,12 +165,13 @@ class TLAlignClassifier(ImageClassifier):
         return F.one_hot(labels, self.head.num_classes).float()
 
     def _build_mixer(self, mix: dict) -> PatchCutMix:
-        kind, patch_size = mix.get('type'), self.backbone.patch_size
+        mix, patch_size = complete(mix, MIX), self.backbone.patch_size
+        kind = mix['type']
         kind = BATCH_AUGMENTS.get(kind) if isinstance(kind, str) else kind
         if not (isinstance(kind, type) and issubclass(kind, PatchCutMix)):
             raise UserError(
-                f'mix of type {mix.get("type")!r} does not say whose each patch is; use '
-                "type='PatchCutMix', and other batch augments in train_cfg"
+                f'mix of type {mix["type"]!r} does not say whose each patch is; '
+                "use type='PatchCutMix', and other batch augments in train_cfg"
             )
         mixer = BATCH_AUGMENTS.build({'patch_size': patch_size, **mix})
         if mixer.patch_size != patch_size:
@@ -197,16 +202,18 @@ class TLAlignClassifier(ImageClassifier):
         head = self.head
         if not hasattr(head, 'num_classes'):
             raise UserError(
-                f'head {None if head is None else type(head).__name__} has no num_classes to mix '
-                'labels of; use one that has, such as VisionTransformerClsHead, or mix=None'
+                f'head {None if head is None else type(head).__name__} '
+                'has no num_classes to mix labels of; '
+                'use one that has, such as VisionTransformerClsHead, or mix=None'
             )
         if any(
             getattr(type(head), name, None) is not getattr(ClsHead, name)
             for name in ('loss', '_get_loss')
         ):
             raise UserError(
-                f'head {type(head).__name__} has a loss of its own, which mixed labels would pass '
-                'by; use one with that of ClsHead, such as VisionTransformerClsHead, or mix=None'
+                f'head {type(head).__name__} has a loss of its own, '
+                'which mixed labels would pass by; '
+                'use one with that of ClsHead, such as VisionTransformerClsHead, or mix=None'
             )
         if head.cal_acc:
             raise UserError(
@@ -217,8 +224,8 @@ class TLAlignClassifier(ImageClassifier):
         backbone, head = self.backbone, self.head
         if not isinstance(backbone, TokenViT):
             raise UserError(
-                f'backbone {type(backbone).__name__} carries no labels; TLAlignClassifier takes '
-                'the TokenViT family, such as TokenViT or LIFEViT'
+                f'backbone {type(backbone).__name__} carries no labels; '
+                'TLAlignClassifier takes the TokenViT family, such as TokenViT or LIFEViT'
             )
         if backbone.out_indices[-1] != max(backbone.out_indices):
             raise UserError(
@@ -230,9 +237,9 @@ class TLAlignClassifier(ImageClassifier):
         )
         if not pooled and backbone.out_type != 'cls_token':
             raise UserError(
-                f'out_type {backbone.out_type!r} of the backbone leaves open which tokens are '
-                "classified; use 'cls_token', 'avg_featmap', or 'featmap' with the neck "
-                'GlobalAveragePooling'
+                f'out_type {backbone.out_type!r} of the backbone '
+                'leaves open which tokens are classified; '
+                "use 'cls_token', 'avg_featmap', or 'featmap' with the neck GlobalAveragePooling"
             )
         paired = backbone.out_type == 'cls_token' and backbone.num_aux_tokens > 1
         if paired != isinstance(head, DeiTClsHead):

@@ -1,8 +1,19 @@
-"""What all methods share: the backbone, its block, its attention and the plain projection."""
+"""What all methods share: the backbone, its block, its attention, its pools and the plain
+projection.
+"""
 
+from .base_pool import BasePool
+from .fused_attention import traced_attention
 from .projections import LinearProjection
-from .token_attention import TokenAttention, traced_attention
+from .token_attention import TokenAttention
 from .token_block import TokenBlock
 from .token_vit import TokenViT
 
-__all__ = ['LinearProjection', 'TokenAttention', 'TokenBlock', 'TokenViT', 'traced_attention']
+__all__ = [
+    'BasePool',
+    'LinearProjection',
+    'TokenAttention',
+    'TokenBlock',
+    'TokenViT',
+    'traced_attention',
+]

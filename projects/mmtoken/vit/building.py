@@ -1,19 +1,38 @@
-"""Build a part of the backbone that a method registers."""
+"""Build the parts of the backbone that a config may choose."""
 
+from mmpretrain.models.utils import build_norm_layer
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmtoken.errors import UserError
 
+NORM = dict(type='LN', eps=1e-6)
+PROJECTION = dict(type='LinearProjection')
 
-def build_part(name: str, cfg: dict, **arguments) -> nn.Module:
+
+def complete(cfg: dict | None, default: dict) -> dict:
+    """A part's config: one that names no type changes the default's arguments and keeps the rest.
+
+    Args:
+        cfg: What the user gave; None for the default itself.
+        default: Has a type.
+
+    Returns:
+        A config with a type.
+    """
+    cfg = cfg or {}
+    return dict(cfg) if 'type' in cfg else {**default, **cfg}
+
+
+def build_part(name: str, cfg: dict | None, default: dict, **arguments) -> nn.Module:
     """Build a part by its name in mmpretrain's registry, also inside a detector or segmentor.
 
     There the default scope is mmdet or mmseg, which would look the name up in the wrong registry.
 
     Args:
         name: What its config is called, for the error.
-        cfg: Its config.
+        cfg: Its config, as `complete` takes it.
+        default: Its default.
         **arguments: What the backbone adds to it.
 
     Returns:
@@ -22,6 +41,7 @@ def build_part(name: str, cfg: dict, **arguments) -> nn.Module:
     Raises:
         UserError: If the config has what the backbone adds.
     """
+    cfg = complete(cfg, default)
     given = sorted(arguments.keys() & cfg.keys())
     if given:
         raise UserError(
@@ -29,3 +49,8 @@ def build_part(name: str, cfg: dict, **arguments) -> nn.Module:
         )
     with MODELS.switch_scope_and_registry('mmpretrain') as registry:
         return registry.build(dict(cfg, **arguments))
+
+
+def build_norm(cfg: dict | None, channels: int, default: dict = NORM) -> nn.Module:
+    """Build a norm over channels; the config as `complete` takes it."""
+    return build_norm_layer(complete(cfg, default), channels)

@@ -42,9 +42,9 @@ def adapt_position(
     source_grid = grid if patches == grid[0] * grid[1] else (side, side)
     if patches != source_grid[0] * source_grid[1]:
         raise UserError(
-            f'pos_embed has {patches} patch positions, neither the grid {grid[0]}x{grid[1]} of '
-            'this backbone nor a '
-            'square one; build the backbone at the img_size it was trained on'
+            f'pos_embed has {patches} patch positions, '
+            f'neither the grid {grid[0]}x{grid[1]} of this backbone nor a square one; '
+            'build the backbone at the img_size it was trained on'
         )
     pos_embed = resize_pos_embed(pos_embed, source_grid, grid, 'bicubic', source_aux)
     keep = min(num_aux, source_aux)

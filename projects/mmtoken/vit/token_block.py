@@ -2,11 +2,11 @@
 
 from mmcv.cnn.bricks.drop import DropPath
 from mmcv.cnn.bricks.transformer import FFN
-from mmpretrain.models.utils import build_norm_layer
-from torch import Tensor, nn
+from torch import nn
 
 from mmtoken.tokens import Tokens
 
+from .building import NORM, build_norm
 from .token_attention import TokenAttention
 
 
@@ -38,15 +38,15 @@ class TokenBlock(nn.Module):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         window_size: int = 0,
-        norm_cfg: dict = dict(type='LN', eps=1e-6),
+        norm_cfg: dict = NORM,
     ) -> None:
         super().__init__()
-        self.ln1 = build_norm_layer(norm_cfg, embed_dims)
+        self.ln1 = build_norm(norm_cfg, embed_dims)
         self.attn = TokenAttention(
             embed_dims, num_heads, projection, qkv_bias, attn_drop_rate, drop_rate, window_size
         )
         self.drop_path = DropPath(drop_path_rate)
-        self.ln2 = build_norm_layer(norm_cfg, embed_dims)
+        self.ln2 = build_norm(norm_cfg, embed_dims)
         self.ffn = FFN(
             embed_dims,
             feedforward_channels,
@@ -61,12 +61,3 @@ class TokenBlock(nn.Module):
         x = tokens.x + self.drop_path(attended)
         x = self.ffn(self.ln2(x), identity=x)
         return tokens.with_(x=x, trace=trace)
-
-    def trace_gradient(self, tokens: Tokens, gradient: Tensor) -> Tensor:
-        """The gradient of the trace that enters, from that of the one that leaves; (B, N, M) each.
-
-        Args:
-            tokens: What enters; its own trace is not needed.
-            gradient: With respect to the trace that leaves.
-        """
-        return self.attn.trace_gradient(tokens.with_(x=self.ln1(tokens.x)), gradient)

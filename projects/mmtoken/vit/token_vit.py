@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.model import BaseModule
-from mmengine.model.weight_init import trunc_normal_
 from mmengine.utils import to_2tuple
-from mmpretrain.models.utils import build_norm_layer, resize_pos_embed
+from mmpretrain.models.utils import resize_pos_embed
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -25,7 +24,10 @@ from .arguments import (
     resolve_pools,
     resolve_start,
 )
-from .building import build_part
+from .base_pool import build_pool
+from .building import NORM, PROJECTION, build_norm, complete
+from .freezing import freeze, frozen_modules
+from .initialization import init_like_deit
 from .position import adapt_position_on_load
 from .pretrained import load_pretrained
 from .token_block import TokenBlock
@@ -63,24 +65,27 @@ class TokenViT(BaseModule):
             means every layer is global.
         global_attn_indexes: Layers that stay global where `window_size` is set; negatives count
             from the end.
-        projection: Config of the q, k, v projection of every layer.
+        projection: Config of the q, k, v projection of every layer, `default_projection` by
+            default. Here and in the other parts, a config without a type keeps the default's, and
+            the default's other arguments.
         pool_before: Layers before which the tokens are pooled, so that they and those above see
             fewer; not the first. Negatives count from the end. The stride of feature maps doubles
             with each, so `SimpleFeaturePyramid` behind them wants twice the `patch_size`.
-        pool: Config of the pooling layer, `dict(type='TokenPool')` by default, built with
-            `embed_dims`, `num_aux_tokens` and `norm_cfg` added. A registered one of your own has
-            the `stride`, `pool_trace` and `trace_gradient` of `TokenPool` and rounds grids up.
+        pool: Config of the pooling layer, a `BasePool`, `dict(type='TokenPool')` by default, built
+            with `embed_dims`, `num_aux_tokens` and `norm_cfg` added.
         frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers:
             no gradient, in evaluation mode.
         with_cp: Whether to recompute each layer in the backward pass to save memory (activation
             checkpointing).
-        norm_cfg: Config of the norms.
+        norm_cfg: Config of the norms, `dict(type='LN', eps=1e-6)` by default.
         init_cfg: `dict(type='Pretrained', checkpoint=…, prefix='backbone.', allow_partial=False)`
             loads weights strictly (`vit/pretrained.py`); other mmengine init configs work as usual.
 
     Raises:
         UserError: If an argument has no meaning; the message names it.
     """
+
+    default_projection = PROJECTION
 
     def __init__(
         self,
@@ -97,12 +102,12 @@ class TokenViT(BaseModule):
         drop_path_rate: float = 0.0,
         window_size: int = 0,
         global_attn_indexes: Sequence[int] = (),
-        projection: dict = dict(type='LinearProjection'),
+        projection: dict | None = None,
         pool_before: Sequence[int] = (),
         pool: dict | None = None,
         frozen_stages: int = -1,
         with_cp: bool = False,
-        norm_cfg: dict = dict(type='LN', eps=1e-6),
+        norm_cfg: dict = NORM,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -120,6 +125,8 @@ class TokenViT(BaseModule):
         self.out_indices = resolve_layers('out_indices', out_indices, self.num_layers, minimum=1)
         global_layers = resolve_layers('global_attn_indexes', global_attn_indexes, self.num_layers)
         pooled = resolve_pools(pool_before, self.num_layers, pool)
+        projection = complete(projection, self.default_projection)
+        norm_cfg = complete(norm_cfg, NORM)
 
         self.patch_embed = PatchEmbed(
             in_channels, channels, kernel_size=patch_size, stride=patch_size, input_size=img_size
@@ -146,14 +153,12 @@ class TokenViT(BaseModule):
                 np.linspace(0, drop_path_rate, self.num_layers).tolist()
             )
         )
-        pool = pool or dict(type='TokenPool')
-        shape = dict(embed_dims=channels, num_aux_tokens=num_aux_tokens)
         self.pools = nn.ModuleDict(
-            {str(i): build_part('pool', {'norm_cfg': norm_cfg, **pool}, **shape) for i in pooled}
+            {str(i): build_pool(pool, norm_cfg, channels, num_aux_tokens) for i in pooled}
         )
-        self.ln1 = build_norm_layer(norm_cfg, channels)
-        self._init_parameters()
-        self._freeze()
+        self.ln1 = build_norm(norm_cfg, channels)
+        init_like_deit(self, self.embedding_parameters())
+        freeze(self)
         self._register_load_state_dict_pre_hook(adapt_position_on_load, with_module=True)
 
     def forward(
@@ -179,9 +184,9 @@ class TokenViT(BaseModule):
         Raises:
             UserError: If the trace has another length than the tokens, or starts at no layer.
         """
-        start = resolve_start(trace_from, self._num_running)
+        start = resolve_start(trace_from, self.num_running)
         tokens, outs = self.embed(images), {}
-        for index, layer in enumerate(self.layers[: self._num_running]):
+        for index, layer in enumerate(self.layers[: self.num_running]):
             if str(index) in self.pools:
                 tokens = self.pools[str(index)](tokens)
             if index == start:
@@ -205,15 +210,16 @@ class TokenViT(BaseModule):
             (B, A + H'·W', M), what the pooling before that layer makes of it; itself where there is
             none.
         """
-        for index in range(1, resolve_start(trace_from, self._num_running) + 1):
+        for index in range(1, resolve_start(trace_from, self.num_running) + 1):
             if str(index) in self.pools:
                 pool = self.pools[str(index)]
                 trace = pool.pool_trace(trace, grid)
-                grid = tuple(-(-side // pool.stride) for side in grid)
+                grid = pool.pooled_grid(grid)
         return trace
 
     @property
-    def _num_running(self) -> int:
+    def num_running(self) -> int:
+        """How many layers run: those up to the last output."""
         return max(self.out_indices) + 1
 
     def embed(self, images: Tensor) -> Tokens:
@@ -259,7 +265,7 @@ class TokenViT(BaseModule):
     def train(self, mode: bool = True) -> TokenViT:
         """Set the mode, frozen stages excepted: they stay in evaluation mode."""
         super().train(mode)
-        for module in self._frozen_modules():
+        for module in frozen_modules(self):
             module.eval()
         return self
 
@@ -282,39 +288,13 @@ class TokenViT(BaseModule):
             return int(rest.partition('.')[0]) + 1, depths
         return (depths - 1 if name == 'ln1' else 0), depths
 
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        """The position embedding and the auxiliary tokens."""
+        return [self.pos_embed, *(getattr(self, name) for name in self._aux_names)]
+
     def _build_aux_tokens(self) -> None:
         names = ('cls_token', 'dist_token', 'reg_tokens')[: self.num_aux_tokens]
         for name in names:
             count = self.num_aux_tokens - 2 if name == 'reg_tokens' else 1
             setattr(self, name, nn.Parameter(torch.zeros(1, count, self.embed_dims)))
         self._aux_names = names
-
-    def _init_parameters(self) -> None:
-        """DeiT's initialization: truncated normal of 0.02, zero biases; norms and convolutions keep
-        torch's.
-        """
-        for parameter in (self.pos_embed, *(getattr(self, name) for name in self._aux_names)):
-            trunc_normal_(parameter, std=0.02)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-
-    def _frozen_modules(self) -> list[nn.Module]:
-        if self.frozen_stages < 0:
-            return []
-        stages = (self.patch_embed, self.drop_after_pos)
-        return [*stages, *self._layers_and_pools(0, self.frozen_stages)]
-
-    def _layers_and_pools(self, start: int, stop: int) -> list[nn.Module]:
-        pools = [pool for index, pool in self.pools.items() if start <= int(index) < stop]
-        return [*self.layers[start:stop], *pools]
-
-    def _freeze(self) -> None:
-        unused = self._layers_and_pools(self._num_running, self.num_layers)
-        for module in (*self._frozen_modules(), *unused):
-            module.requires_grad_(False)
-        if self.frozen_stages >= 0:
-            for name in ('pos_embed', *self._aux_names):
-                getattr(self, name).requires_grad_(False)

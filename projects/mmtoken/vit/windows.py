@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor, ones
+from torch import Tensor
 
 
 def window_partition(x: Tensor, grid: tuple[int, int], size: int) -> Tensor:
@@ -38,14 +39,52 @@ def window_reverse(windows: Tensor, grid: tuple[int, int], size: int) -> Tensor:
     return x[..., :height, :width, :].flatten(-3, -2)
 
 
-def window_mask(grid: tuple[int, int], size: int, num_aux: int, device) -> Tensor | None:
-    """Which keys of each window are real tokens, (R·Q, 1, 1, A + s²), or None if the windows fit
-    the grid exactly.
+def split_windows(
+    patches: Tensor, grid: tuple[int, int], size: int, aux: Tensor | None = None
+) -> Tensor:
+    """Make every window a sequence of its own.
+
+    Args:
+        patches: What the heads have of the patches, (B, h, H·W, d).
+        grid: (H, W).
+        size: Patches per window side, s.
+        aux: Auxiliary tokens to repeat in every window, before its patches, (B, h, A, d).
+
+    Returns:
+        (B·R·Q, h, A + s², d), A = 0 without `aux`.
+    """
+    windows = window_partition(patches, grid, size)
+    if aux is not None and aux.shape[2]:
+        # (B, h, A, d) → (B, h, R·Q, A, d)
+        aux = aux.unsqueeze(2).expand(-1, -1, windows.shape[2], -1, -1)
+        windows = torch.cat([aux, windows], dim=3)
+    # (B, h, R·Q, A + s², d) → (B, R·Q, h, A + s², d) → (B·R·Q, h, A + s², d)
+    return windows.transpose(1, 2).flatten(0, 1)
+
+
+def join_windows(windows: Tensor, grid: tuple[int, int], size: int) -> Tensor:
+    """The inverse of `split_windows` without `aux`: (B·R·Q, h, s², d) → (B, h, H·W, d)."""
+    count = -(-grid[0] // size) * -(-grid[1] // size)
+    # (B·R·Q, h, s², d) → (B, R·Q, h, s², d) → (B, h, R·Q, s², d)
+    return window_reverse(windows.unflatten(0, (-1, count)).transpose(1, 2), grid, size)
+
+
+def window_mask(q: Tensor, grid: tuple[int, int], size: int, num_aux: int) -> Tensor | None:
+    """Which keys of each window are real tokens.
+
+    Args:
+        q: Queries, (B, …), whose batch and device it is for.
+        grid: (H, W).
+        size: Patches per window side, s.
+        num_aux: A, auxiliary tokens in every window.
+
+    Returns:
+        (B·R·Q, 1, 1, A + s²), or None if the windows fit the grid exactly.
     """
     height, width = grid
     if height % size == 0 and width % size == 0:
         return None
-    real = ones(height * width, 1, dtype=bool, device=device)
+    real = torch.ones(height * width, 1, dtype=torch.bool, device=q.device)
     # (H·W, 1) → (R·Q, s², 1) → (R·Q, 1, 1, s²)
     real = window_partition(real, grid, size).transpose(-2, -1).unsqueeze(1)
-    return F.pad(real, (num_aux, 0), value=True)
+    return F.pad(real, (num_aux, 0), value=True).repeat(q.shape[0], 1, 1, 1)
