@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
+from mmengine.model import PretrainedInit
 
 from mmtoken.config_check.check import check_config, find_problems
 from mmtoken.config_check.files import check_files
@@ -113,6 +114,8 @@ def test_what_builders_take_is_let_pass(key, value):
         ('model.pretrained', 'weights.pth'),
         ('model.init_cfg', dict(type='Pretrained', checkpoint='weights.pth')),
         ('model.head.init_cfg', [dict(type='Pretrained', checkpoint='weights.pth', prefix='head')]),
+        ('model.init_cfg', dict(type='mmengine.Pretrained', checkpoint='weights.pth')),
+        ('model.init_cfg', dict(type=PretrainedInit, checkpoint='weights.pth')),
     ],
 )
 def test_weights_that_would_load_without_a_word_are_refused(key, value):
@@ -337,8 +340,9 @@ def test_a_dataset_that_downloads_itself_needs_no_folder():
     check_files(changed('train_dataloader.dataset', cifar), loaders=('train_dataloader',))
 
 
-def test_missing_pretrained_weights_are_named_before_training(tmp_path):
-    cfg = changed('model.backbone.init_cfg', dict(type='Pretrained', checkpoint='none.pth'))
+@pytest.mark.parametrize('kind', ['Pretrained', 'mmengine.Pretrained', PretrainedInit])
+def test_missing_pretrained_weights_are_named_before_training(tmp_path, kind):
+    cfg = changed('model.backbone.init_cfg', dict(type=kind, checkpoint='none.pth'))
     cfg.train_dataloader.dataset.data_root = str(tmp_path)
     (tmp_path / 'train').mkdir()
 

@@ -10,7 +10,7 @@ from mmengine.runner import load_checkpoint, save_checkpoint
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.safe_loading import load_from_file
-from mmtoken.vit.pretrained import read_state
+from mmtoken.weights import read_state
 
 CONFIG = str(Path(__file__).parents[2] / 'configs' / 'digits' / 'life-d6w96_digits-cls.py')
 

@@ -1,10 +1,12 @@
 """`load_from` and tools/test.py's checkpoint cover the model, or the user is told what does not."""
 
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 import torch
-from mmengine.model import BaseTTAModel
+from mmengine.model import BaseModel, BaseTTAModel
+from mmengine.runner import Runner
 from torch import nn
 
 from mmtoken.errors import UserError
@@ -23,6 +25,17 @@ class Linear(nn.Linear):
 
     def test_step(self, data):
         return data
+
+
+class Model(BaseModel):
+    """A model of one layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return self.layer(inputs)
 
 
 def load(model, state, **options):
@@ -61,4 +74,25 @@ def test_the_error_names_the_file_and_the_key_that_allows_it():
     switch = r'set default_hooks\.strict_load\.allow_partial=True'
 
     with pytest.raises(UserError, match=rf'the weights of epoch_3\.pth do not .* {switch}'):
-        load(nn.Linear(3, 2), {})
+        load(nn.Linear(3, 2), {'gain': torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        lambda state: state,
+        lambda state: {'state_dict': state},
+        lambda state: {'model': state, 'epoch': 3},
+        lambda state: {'model': {f'module.{name}': value for name, value in state.items()}},
+        lambda state: {'state_dict': {f'_orig_mod.{name}': v for name, v in state.items()}},
+    ],
+)
+def test_the_runner_loads_what_was_compared(tmp_path, content):
+    source = Model()
+    torch.save(content(source.state_dict()), tmp_path / 'weights.pth')
+    hooks = dict(strict_load=dict(type='mmpretrain.StrictLoadHook'))
+    runner = Runner(Model(), str(tmp_path), default_hooks=hooks, experiment_name=uuid4().hex)
+
+    runner.load_checkpoint(str(tmp_path / 'weights.pth'))
+
+    assert torch.equal(runner.model.layer.weight, source.layer.weight)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.model import PretrainedInit
 
 from mmtoken.errors import UserError
 from mmtoken.life import LIFEViT
@@ -44,6 +45,36 @@ def test_a_list_of_init_cfgs_loads_as_strictly(tmp_path):
 
     with pytest.raises(UserError, match='do not cover the model'):
         target.init_weights()
+
+
+@pytest.mark.parametrize('kind', ['Pretrained', 'mmengine.Pretrained', PretrainedInit])
+@pytest.mark.parametrize('as_list', [False, True])
+def test_every_way_to_write_pretrained_is_as_strict(tmp_path, kind, as_list):
+    init_cfg = dict(type=kind, checkpoint=save(tmp_path / 'a.pth', small(cls=LIFEViT)))
+    target = small(init_cfg=[init_cfg] if as_list else init_cfg)
+
+    with pytest.raises(UserError, match='do not cover the model'):
+        target.init_weights()
+
+
+@pytest.mark.parametrize('kind', ['mmengine.Pretrained', PretrainedInit])
+def test_every_way_to_write_pretrained_loads(tmp_path, kind):
+    source = small()
+    file = save(tmp_path / 'a.pth', source)
+    target = small(init_cfg=dict(type=kind, checkpoint=file, prefix='backbone.'))
+
+    target.init_weights()
+
+    assert torch.equal(target.pos_embed, source.pos_embed)
+
+
+def test_weights_of_a_distributed_training_load_by_the_prefix_without_it(tmp_path):
+    source = small()
+    file = save(tmp_path / 'a.pth', source, prefix='module.backbone.')
+
+    coverage = load_pretrained(small(), file, 'backbone.')
+
+    assert coverage.complete
 
 
 def test_a_resized_position_embedding_is_reported(tmp_path):

@@ -22,6 +22,7 @@ from mmtoken.config_check.schema import (
 from mmtoken.config_check.types import find_targets, type_hint
 from mmtoken.config_check.variables import names_read, split_files, vain_variables
 from mmtoken.errors import UserError, near_miss
+from mmtoken.weights import is_pretrained
 
 # Types whose arguments are those of another library, and keys whose dicts have types that no
 # registry holds.
@@ -101,7 +102,7 @@ def _loose_weights(model: dict, scope: str) -> Iterator[str]:
             continue
         inits = node.get('init_cfg') or ()
         inits = [inits] if isinstance(inits, dict) else inits
-        keys = ['init_cfg'] if any(init.get('type') == 'Pretrained' for init in inits) else []
+        keys = ['init_cfg'] if any(map(is_pretrained, inits)) else []
         # Of mmseg's and mmdet's models, `pretrained` is the backbone's.
         if place == 'model' and scope == 'mmpretrain' and node.get('pretrained'):
             keys.append('pretrained')

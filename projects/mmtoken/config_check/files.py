@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from mmtoken.config_check.types import find_targets
 from mmtoken.errors import UserError, near_miss
+from mmtoken.weights import is_pretrained
 
 # What writes the data that this project brings along.
 _WRITERS = {
@@ -50,7 +51,7 @@ def _checkpoints(content: dict, training: bool) -> Iterator[tuple[str, Any]]:
     while stack:
         key, node = stack.pop()
         if isinstance(node, dict):
-            if node.get('type') in ('Pretrained', 'PretrainedInit'):
+            if 'checkpoint' in node and is_pretrained(node):
                 yield f'{key}.checkpoint', node.get('checkpoint')
             stack += [(f'{key}.{name}', child) for name, child in node.items()]
         elif isinstance(node, (list, tuple)):

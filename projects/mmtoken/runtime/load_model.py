@@ -6,7 +6,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import nn
 
-from mmtoken.vit.pretrained import compare_state, enforce, read_state
+from mmtoken.vit.pretrained import compare_state, enforce
+from mmtoken.weights import read_state
 
 
 def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:

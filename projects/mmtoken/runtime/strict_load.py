@@ -7,6 +7,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmpretrain.registry import HOOKS
 
 from mmtoken.vit.pretrained import compare_state, enforce
+from mmtoken.weights import weights_of
 
 
 @HOOKS.register_module()
@@ -25,13 +26,15 @@ class StrictLoadHook(Hook):
         self.allow_partial = allow_partial
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Compare before mmengine loads: it calls this between reading the file and loading it."""
+        """Compare before mmengine loads, and have it load what was compared: it calls this between
+        reading the file and loading it.
+        """
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
-        state = checkpoint.get('state_dict', checkpoint)
-        state = {name.removeprefix('module.'): value for name, value in state.items()}
         # Unknown where a program hands the runner's own method a file.
-        source = f'the weights of {getattr(runner, "_load_from", None) or "the checkpoint"}'
+        source = getattr(runner, '_load_from', None) or 'the checkpoint'
+        # mmengine looks here, and takes for weights whatever stands in a file without it.
+        checkpoint['state_dict'] = state = weights_of(checkpoint, source)
         switch = 'default_hooks.strict_load.allow_partial=True'
-        enforce(compare_state(model, state), source, self.allow_partial, switch)
+        enforce(compare_state(model, state), f'the weights of {source}', self.allow_partial, switch)

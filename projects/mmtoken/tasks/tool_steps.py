@@ -17,6 +17,7 @@ from mmtoken.errors import UserError
 from mmtoken.runtime.checkpoints import latest_checkpoint
 from mmtoken.runtime.safe_loading import load_from_file
 from mmtoken.tasks.task import Step
+from mmtoken.weights import weights_of
 
 STACK = ('torch', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmsegmentation')
 ONEDL = {name: f'onedl-{name}' for name in STACK} | {'mmdet': 'onedl-mmdetection'}
@@ -143,7 +144,7 @@ def export_weights(checkpoint: Path, path: Path) -> None:
         checkpoint: A checkpoint of one of our own runs.
         path: The file to write.
     """
-    torch.save({'state_dict': _content(checkpoint)['state_dict']}, path)
+    torch.save({'state_dict': weights_of(_content(checkpoint))}, path)
 
 
 def _content(checkpoint: Path) -> dict[str, Any]:

@@ -5,13 +5,12 @@ coverage, an error.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from mmengine.logging import print_log
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
+from mmtoken.weights import read_state
 
 from .position import count_aux
 
@@ -90,28 +89,12 @@ def select_prefix(state: dict[str, Tensor], prefix: str, source: str) -> dict[st
     return selected
 
 
-def read_state(checkpoint: str) -> dict[str, Tensor]:
-    """Read the weights of a checkpoint file: tensors only, nothing in the file is executed.
-
-    Raises:
-        UserError: If the file does not exist, is damaged, or holds anything but weights.
-    """
-    if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
-        raise UserError(
-            f'checkpoint {checkpoint} does not exist; train it first, or set init_cfg to the file '
-            'you have'
-        )
-    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
-    if not isinstance(loaded, dict):
-        raise UserError(
-            f'checkpoint {checkpoint} holds a {type(loaded).__name__}, not a state dict; save '
-            'model.state_dict() instead'
-        )
-    return loaded.get('state_dict', loaded.get('model', loaded))
-
-
 def load_pretrained(
-    module: nn.Module, checkpoint: str, prefix: str = '', allow_partial: bool = False, **unknown
+    module: nn.Module,
+    checkpoint: str | None = None,
+    prefix: str = '',
+    allow_partial: bool = False,
+    **unknown,
 ) -> Coverage:
     """Load weights into a backbone and hold them to full coverage.
 
@@ -130,9 +113,8 @@ def load_pretrained(
     """
     if unknown:
         raise UserError(
-            f'init_cfg has unknown keys {sorted(unknown)}; a Pretrained init_cfg takes checkpoint, '
-            'prefix and '
-            'allow_partial'
+            f'init_cfg has unknown keys {sorted(unknown)}; a Pretrained init_cfg takes '
+            'checkpoint, prefix and allow_partial'
         )
     state = select_prefix(read_state(checkpoint), prefix, str(checkpoint))
     coverage = compare_state(module, state)

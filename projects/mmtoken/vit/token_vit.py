@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmtoken.tokens import Tokens
+from mmtoken.weights import is_pretrained
 
 from .arguments import (
     check_counts,
@@ -253,7 +254,7 @@ class TokenViT(BaseModule):
         has it too.
         """
         cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
-        pretrained = [cfg for cfg in cfgs if cfg and cfg['type'] == 'Pretrained']
+        pretrained = [cfg for cfg in cfgs if is_pretrained(cfg)]
         # mmengine would load these without strictness.
         asked = self.init_cfg
         self.init_cfg = [cfg for cfg in cfgs if cfg and cfg not in pretrained] or None
