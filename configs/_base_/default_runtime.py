@@ -15,8 +15,9 @@ default_hooks = dict(
     # Two files: the older one survives when a run is killed while it writes the newer one.
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    # Here, where a child's custom_hooks cannot replace it.
+    # Here, where a child's custom_hooks cannot replace them.
     strict_load=dict(type='mmpretrain.StrictLoadHook'),
+    pyramid_check=dict(type='mmpretrain.PyramidCheckHook'),
 )
 
 env_cfg = dict(

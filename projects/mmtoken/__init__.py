@@ -1,4 +1,8 @@
-"""Token-level vision transformers on OpenMMLab; importing the package registers all of it."""
+"""Token-level vision transformers on OpenMMLab; importing the package registers all of it.
+
+It also replaces mmengine's checkpoint loaders for the whole process, so that nothing in a
+checkpoint is executed, whichever project loads it (`runtime/safe_loading.py`).
+"""
 
 from .errors import exit_tools_on_user_error
 from .runtime.stack import import_stack, require_stack

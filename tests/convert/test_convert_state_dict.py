@@ -1,5 +1,7 @@
 """Names of other projects become ours, all of them, or are refused."""
 
+import warnings
+
 import pytest
 import torch
 from mmpretrain.registry import MODELS
@@ -38,6 +40,28 @@ def test_distilled_deit_covers_model_exactly(source):
     converted = convert_state_dict({name: torch.zeros(1) for name in TIMM_NAMES}, source)
 
     assert set(converted) == set(model.state_dict())
+
+
+@pytest.mark.parametrize('place', ['model', 'state_dict'])
+def test_a_whole_checkpoint_is_taken(place):
+    checkpoint = {place: {'module.norm.bias': torch.zeros(3)}, 'epoch': 300}
+
+    assert list(convert_state_dict(checkpoint, 'deit')) == ['backbone.ln1.bias']
+
+
+def test_weights_of_life_come_with_what_their_model_needs():
+    with pytest.warns(UserWarning, match=r"dict\(type='LIFEProjection', aux_key='first'\)") as seen:
+        convert_state_dict({'cls_token': torch.zeros(1, 1, 3)}, 'life')
+
+    # At the line of the user, once for each of which Python shows a warning.
+    assert [warning.filename for warning in seen] == [__file__]
+
+
+@pytest.mark.parametrize(('name', 'source'), [('norm.bias', 'life'), ('cls_token', 'deit')])
+def test_where_the_key_makes_no_difference_nothing_is_said(name, source):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        convert_state_dict({name: torch.zeros(3)}, source)
 
 
 def test_values_pass_through_untouched():

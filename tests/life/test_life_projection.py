@@ -2,6 +2,7 @@
 generalization.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from mmpretrain.registry import MODELS
 
 from mmtoken.convert import convert_state_dict
+from mmtoken.errors import UserError
 from mmtoken.life import LIFEProjection, LIFEViT
 from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenViT
@@ -64,6 +66,7 @@ def test_projection_without_class_token_agrees_with_the_released_code(file):
         torch.testing.assert_close(ours, group(file, 'output')[name], rtol=0, atol=1e-5)
 
 
+@pytest.mark.filterwarnings('ignore:the weights of NeurAI-Lab/LIFE belong to')
 @pytest.mark.parametrize('file', ['life_deit_1.npz', 'life_deit_2.npz'])
 @pytest.mark.parametrize('general', [True, False])
 def test_classifier_agrees_with_the_released_code(file, general):
@@ -199,3 +202,40 @@ def test_convolutions_see_across_windows():
 def test_a_meaningless_argument_is_named(options, named):
     with pytest.raises(ValueError, match=named):
         LIFEProjection(**options)
+
+
+@pytest.mark.parametrize(
+    ('embed_dims', 'num_heads', 'kernel_sizes', 'advised'),
+    [
+        (1024, 16, (3, 5), (3, 5, 7)),
+        (64, 4, (3, 5), (3, 5, 7)),
+        (768, 12, (3, 5, 7, 9), (3, 5, 7, 9, 11)),
+        (26, 2, (3, 5), (3,)),
+        (30, 5, (3, 5, 5), (3, 5, 5, 7)),
+        (35, 5, (3, 3), (3, 3, 5, 7)),
+    ],
+)
+def test_the_kernel_sizes_that_an_error_advises_work(embed_dims, num_heads, kernel_sizes, advised):
+    arch = dict(
+        embed_dims=embed_dims, num_layers=1, num_heads=num_heads, feedforward_channels=embed_dims
+    )
+    projection = dict(type='LIFEProjection', kernel_sizes=kernel_sizes)
+    with pytest.raises(UserError, match=re.escape(f'; use kernel_sizes={advised}, or an arch')):
+        LIFEViT(arch, 32, projection=projection)
+
+    backbone = LIFEViT(arch, 32, projection=dict(projection, kernel_sizes=advised))
+
+    assert backbone(torch.randn(1, 3, 32, 32))[0].shape == (1, embed_dims)
+
+
+@pytest.mark.parametrize(('embed_dims', 'num_heads', 'fitting'), [(1024, 16, 1008), (31, 1, 30)])
+def test_the_width_that_an_error_advises_works(embed_dims, num_heads, fitting):
+    arch = dict(num_layers=1, num_heads=num_heads, feedforward_channels=32)
+    advice = 'an arch whose embed_dims is a multiple of 3 and of its num_heads'
+    with pytest.raises(UserError, match=advice):
+        LIFEViT(dict(arch, embed_dims=embed_dims), 32)
+
+    backbone = LIFEViT(dict(arch, embed_dims=fitting), 32)
+
+    assert fitting % 3 == fitting % num_heads == 0
+    assert backbone(torch.randn(1, 3, 32, 32))[0].shape == (1, fitting)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
 from mmtoken.errors import UserError
+from mmtoken.weights import weights_of
 
 # Ordered (pattern, replacement) pairs; the first that matches the whole name renames it.
 _HEADS = [
@@ -44,12 +47,16 @@ SOURCES = {
 }
 
 
-def convert_state_dict(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """Rename the weights of another project for an `ImageClassifier` over `TokenViT` (or
     `LIFEViT`).
 
+    Weights of 'life' with a class token were trained with the released code's key of that token;
+    nothing in them says so to the model that loads them, so a warning says it to the user.
+
     Args:
-        state: Weights by the names of the other project.
+        state: Weights by the names of the other project, or a checkpoint that holds them
+            (`mmtoken.weights.weights_of`).
         source: 'deit', 'timm' and 'tl-align' (timm's `VisionTransformer`, whose names
             facebookresearch/deit and Euphoria16/TL-Align use too), or 'life' (NeurAI-Lab/LIFE; the
             model needs `aux_key='first'` to compute the same function).
@@ -62,7 +69,15 @@ def convert_state_dict(state: Mapping[str, Tensor], source: str) -> dict[str, Te
     """
     if source not in SOURCES:
         raise UserError(f'source {source!r} is unknown; use one of {sorted(SOURCES)}')
-    return {_rename(name, source): value for name, value in state.items()}
+    converted = {_rename(name, source): value for name, value in weights_of(state).items()}
+    if source == 'life' and 'backbone.cls_token' in converted:
+        warnings.warn(
+            "the weights of NeurAI-Lab/LIFE belong to projection=dict(type='LIFEProjection', "
+            "aux_key='first'): set it in the model, since a default LIFEViT takes them without an "
+            'error and computes another function',
+            stacklevel=2,
+        )
+    return converted
 
 
 def _rename(name: str, source: str) -> str:

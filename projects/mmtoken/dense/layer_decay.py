@@ -35,11 +35,10 @@ class TokenViTLayerDecayConstructor:
         self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
         options = dict(paramwise_cfg or {})
         self.rate = options.pop('layer_decay_rate', 1.0)
-        if options or not 0 < self.rate <= 1:
+        if options or not isinstance(self.rate, (int, float)) or not 0 < self.rate <= 1:
             raise UserError(
                 f'paramwise_cfg {dict(paramwise_cfg or {})} is not understood; '
-                'TokenViTLayerDecayConstructor takes '
-                'layer_decay_rate in (0, 1] and nothing else'
+                'TokenViTLayerDecayConstructor takes layer_decay_rate in (0, 1] and nothing else'
             )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -68,8 +67,7 @@ class TokenViTLayerDecayConstructor:
         if not hasattr(backbone, 'get_layer_depth'):
             raise UserError(
                 f'{type(model).__name__} has no backbone with get_layer_depth, which layer decay '
-                'asks; use a TokenViT '
-                'backbone or another constructor'
+                'asks; use a TokenViT backbone or another constructor'
             )
         groups: dict[tuple[int, bool], dict] = {}
         for name, parameter in model.named_parameters():

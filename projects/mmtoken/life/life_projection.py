@@ -54,16 +54,17 @@ class LIFEProjection(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        scales = len(kernel_sizes) + 1
-        if embed_dims % scales:
-            raise UserError(
-                f'embed_dims {embed_dims} is not a multiple of the {scales} scales (kernel_sizes '
-                f'{tuple(kernel_sizes)} and the linear one); use {embed_dims // scales * scales} '
-                'or '
-                'another number of kernel sizes'
-            )
         if any(size < 1 or size % 2 == 0 for size in kernel_sizes):
             raise UserError(f'kernel_sizes {tuple(kernel_sizes)} must all be odd, such as (3, 5)')
+        scales = len(kernel_sizes) + 1
+        if embed_dims % scales:
+            sizes = _fitting(embed_dims, kernel_sizes)
+            raise UserError(
+                f'embed_dims {embed_dims} is not a multiple of the {scales} scales (kernel_sizes '
+                f'{tuple(kernel_sizes)} and the linear one); use '
+                f'{f"kernel_sizes={sizes}, or " if sizes else ""}'
+                f'an arch whose embed_dims is a multiple of {scales} and of its num_heads'
+            )
         if aux_key not in ('cascaded', 'first'):
             raise UserError(f"aux_key {aux_key!r} is unknown; use 'cascaded' or 'first'")
         # q, k and v take embed_dims // scales channels of every scale, so a scale is 3·(C //
@@ -103,3 +104,16 @@ class LIFEProjection(nn.Module):
         x = depthwise(patches.unflatten(1, grid).permute(0, 3, 1, 2))
         # (B, C, H, W) → (B, H, W, C) → (B, H·W, C)
         return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _fitting(embed_dims: int, kernel_sizes: Sequence[int]) -> tuple[int, ...]:
+    """The kernel sizes nearest in number to those given whose scales divide the channels; none
+    where only far more would.
+    """
+    count = len(kernel_sizes)
+    # The further ones go on in steps of two, as 3 and 5 do.
+    longer = (*kernel_sizes, max(kernel_sizes) + 2, max(kernel_sizes) + 4)
+    for nearby in (count + 1, count - 1, count + 2, count - 2):
+        if nearby > 0 and embed_dims % (nearby + 1) == 0:
+            return longer[:nearby]
+    return ()

@@ -6,6 +6,10 @@ buffers, which mmengine 0.10.7 then cannot read back; allowing exactly those kee
 possible without executing anything from a file. OneDL's mmengine answers what the safe unpickler
 refuses with the unsafe one, and both distributions use the unsafe one for downloads, so mmengine's
 loaders are replaced where it looks them up.
+
+`import mmtoken` does so for the whole process: whatever in it loads a checkpoint through mmengine,
+other projects' models too, gets weights and plain data or a `UserError`. `torch.load` stays as it
+is, and with `weights_only=False` reads files that hold more, for those who trust them.
 """
 
 import functools

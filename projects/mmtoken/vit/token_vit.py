@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 import torch
@@ -217,6 +218,15 @@ class TokenViT(BaseModule):
                 trace = pool.pool_trace(trace, grid)
                 grid = pool.pooled_grid(grid)
         return trace
+
+    @property
+    def out_strides(self) -> tuple[int, ...]:
+        """The stride of each feature map of `out_indices`, in pixels."""
+        pools = [(int(index), pool.stride) for index, pool in self.pools.items()]
+        return tuple(
+            self.patch_size * prod(stride for at, stride in pools if at <= index)
+            for index in self.out_indices
+        )
 
     @property
     def num_running(self) -> int:
