@@ -22,8 +22,6 @@ class Detector(nn.Module):
         super().__init__()
         options = {'patch_size': 8, 'out_type': 'featmap', **(backbone or {})}
         self.backbone = TokenViT(ARCH, 32, **options)
-            ARCH, 32, **{'patch_size': 8, 'out_type': 'featmap', **(backbone or {})}
-        )
         self.neck = SimpleFeaturePyramid(in_channels, 8, **{'patch_size': 8, **neck})
         if in_list:
             self.neck = nn.Sequential(self.neck, nn.Identity())

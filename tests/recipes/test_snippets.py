@@ -1,12 +1,16 @@
 """The cards' Python: every backbone and model that stands there is built and computes."""
 
+import ast
+import re
+
 import pytest
 import torch
-from documents import Block, find_blocks
+from documents import ROOT, Block, find_blocks
+from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-import mmtoken  # noqa: F401
+from mmtoken.config_check.check import check_config
 
 SNIPPETS = [block for block in find_blocks('python') if not block.text.startswith('_base_')]
 ASSIGNED = ('backbone', 'model')
@@ -14,8 +18,6 @@ ASSIGNED = ('backbone', 'model')
 
 def run_lines(text: str) -> list[tuple[str, object]]:
     """Run a snippet and collect what each of its statements assigns, in order."""
-    import ast
-
     scope, assigned = {}, []
     for statement in ast.parse(text).body:
         exec(compile(ast.Module([statement], []), '<snippet>', 'exec'), scope)
@@ -39,3 +41,25 @@ def test_a_snippet_builds_what_computes(snippet: Block, workplace):
         else:
             samples = [DataSample().set_gt_label(label) for label in (0, 1)]
             assert built.train().loss(images, samples)['loss'].isfinite()
+
+
+LINES = re.findall(r'^\| [^|]*\| (`[^|]*`) \|', (ROOT / 'README.md').read_text(), re.MULTILINE)
+LINES = [line for cell in LINES for line in re.findall(r'`([\w]+=[^`]*)`', cell)]
+
+
+@pytest.mark.parametrize('line', LINES)
+def test_a_line_of_the_methods_works_over_our_own_config(line, tmp_path):
+    settings = eval(f'dict({line})')
+    own = settings.pop('model', {})
+    model = dict(own, **(dict(backbone=settings) if settings else {}))
+    child = tmp_path / 'child.py'
+    child.write_text(f'_base_ = {str(ROOT / "configs/deit/deit-tiny_8xb64_in1k.py")!r}\n{model=}\n')
+    cfg = Config.fromfile(child)
+    check_config(cfg)
+    built = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor)).train()
+    images = torch.zeros(2, 3, 224, 224, dtype=torch.uint8)
+    samples = [DataSample().set_gt_label(label) for label in (0, 1)]
+
+    data = built.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
+
+    assert built(**data, mode='loss')['loss'].isfinite()
