@@ -17,7 +17,9 @@ COMMAND = re.compile(r'(?:python|bash) tools/(?:dist_)?train\.(?:py|sh) (configs
 
 def provide_weights(config: str) -> None:
     """Save random weights where a config takes those of another one from."""
-    checkpoint = (Config.fromfile(config).model.backbone.get('init_cfg') or {}).get('checkpoint')
+    init = Config.fromfile(config).model.backbone.get('init_cfg') or {}
+    # Those of digits are lists, and draw weights.
+    checkpoint = init.get('checkpoint') if isinstance(init, dict) else None
     if checkpoint and not Path(checkpoint).exists():
         (source,) = Path('configs').rglob(f'{Path(checkpoint).parent.name}.py')
         with DefaultScope.overwrite_default_scope('mmpretrain'):
