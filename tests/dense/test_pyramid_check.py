@@ -61,7 +61,8 @@ def test_a_pyramid_that_fits_is_let_pass(options):
 def test_what_the_error_advises_works(options):
     with pytest.raises(UserError) as error:
         check_pyramids(Detector(**options))
-    name, value = re.search(r'set (\w+)=(\d+) in the config of the neck$', str(error.value)).groups()
+    advice = r'set (\w+)=(\d+) in the config of the neck$'
+    name, value = re.search(advice, str(error.value)).groups()
 
     model = Detector(**{**options, name: int(value)})
 

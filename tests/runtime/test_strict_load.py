@@ -70,11 +70,19 @@ def test_partial_coverage_is_an_error_unless_allowed(state, named):
     load(nn.Linear(3, 2), state, allow_partial=True)
 
 
+@pytest.mark.parametrize(
+    'state', [{'other.weight': torch.zeros(2, 3)}, {'weight': torch.zeros(3)}, {'a': torch.ones(1)}]
+)
+def test_weights_of_which_nothing_fits_are_never_allowed(state):
+    with pytest.raises(UserError, match=r'0 of 2 tensors, .* have trained\)$'):
+        load(nn.Linear(3, 2), state, allow_partial=True)
+
+
 def test_the_error_names_the_file_and_the_key_that_allows_it():
     switch = r'set default_hooks\.strict_load\.allow_partial=True'
 
     with pytest.raises(UserError, match=rf'the weights of epoch_3\.pth do not .* {switch}'):
-        load(nn.Linear(3, 2), {'gain': torch.zeros(1)})
+        load(nn.Linear(3, 2), {'bias': torch.zeros(2)})
 
 
 @pytest.mark.parametrize(

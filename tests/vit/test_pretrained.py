@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.model import PretrainedInit
 
+from mmtoken.convert import convert_state_dict
 from mmtoken.errors import UserError
 from mmtoken.life import LIFEViT
 from mmtoken.vit import TokenViT
@@ -50,7 +51,8 @@ def test_a_list_of_init_cfgs_loads_as_strictly(tmp_path):
 @pytest.mark.parametrize('kind', ['Pretrained', 'mmengine.Pretrained', PretrainedInit])
 @pytest.mark.parametrize('as_list', [False, True])
 def test_every_way_to_write_pretrained_is_as_strict(tmp_path, kind, as_list):
-    init_cfg = dict(type=kind, checkpoint=save(tmp_path / 'a.pth', small(cls=LIFEViT)))
+    file = save(tmp_path / 'a.pth', small(cls=LIFEViT))
+    init_cfg = dict(type=kind, checkpoint=file, prefix='backbone.')
     target = small(init_cfg=[init_cfg] if as_list else init_cfg)
 
     with pytest.raises(UserError, match='do not cover the model'):
@@ -139,11 +141,67 @@ def test_positions_that_cannot_be_resized_are_left_where_allowed(tmp_path, optio
     assert torch.equal(target.pos_embed, before)
 
 
-def test_a_wrong_prefix_names_those_that_are_there(tmp_path):
-    file = save(tmp_path / 'a.pth', small())
+@pytest.mark.parametrize(
+    ('prefix', 'extra'),
+    [
+        ('backbone.', {}),
+        ('teacher.backbone.', {'student.backbone.layers.0.ln1.weight': torch.zeros(24)}),
+        ('', {}),
+    ],
+)
+@pytest.mark.parametrize('allow_partial', [False, True])
+def test_the_prefix_that_an_error_advises_loads(tmp_path, prefix, extra, allow_partial):
+    source, target = small(), small()
+    file = save(tmp_path / 'a.pth', source, prefix, **extra, **{'head.fc.weight': torch.zeros(1)})
+    wrong = 'model.' if not prefix else ''
+    advice = rf'under the prefix {wrong!r}; .*prefix' + (f'={prefix!r}' if prefix else ' out')
+    with pytest.raises(UserError, match=advice):
+        load_pretrained(target, file, wrong, allow_partial)
 
-    with pytest.raises(UserError, match=r"under the prefix 'model.'; it has \['backbone'\]"):
-        load_pretrained(small(), file, 'model.')
+    load_pretrained(target, file, prefix, allow_partial=not prefix)
+
+    assert torch.equal(target.pos_embed, source.pos_embed)
+
+
+@pytest.mark.parametrize('allow_partial', [False, True])
+def test_weights_by_other_names_are_not_taken_for_some_of_ours(tmp_path, allow_partial):
+    torch.save({'blocks.0.attn.qkv.weight': torch.zeros(72, 24)}, tmp_path / 'timm.pth')
+
+    with pytest.raises(UserError, match=r'such as blocks\.0\..* .mmtoken\.convert renames'):
+        load_pretrained(small(), str(tmp_path / 'timm.pth'), allow_partial=allow_partial)
+
+
+def test_weights_by_other_names_load_when_converted_as_the_error_says(tmp_path):
+    source = {'cls_token': torch.ones(1, 1, 24), 'blocks.0.norm1.bias': torch.ones(24)}
+    torch.save(convert_state_dict(source, 'timm'), tmp_path / 'converted.pth')
+    target = small()
+
+    coverage = load_pretrained(target, str(tmp_path / 'converted.pth'), 'backbone.', True)
+
+    assert coverage.found == 2
+    assert target.layers[0].ln1.bias.sum() == 24
+
+
+def test_the_switch_that_an_error_advises_loads_what_fits(tmp_path):
+    source, target = small(num_aux_tokens=2), small()
+    file = save(tmp_path / 'a.pth', source)
+    with pytest.raises(UserError, match='or set allow_partial=True to load what fits'):
+        load_pretrained(target, file, 'backbone.')
+
+    load_pretrained(target, file, 'backbone.', allow_partial=True)
+
+    assert torch.equal(target.cls_token, source.cls_token)
+
+
+def test_positions_of_no_square_grid_load_at_the_size_that_an_error_advises(tmp_path):
+    source, target = small((64, 24)), small((64, 24))
+    file = save(tmp_path / 'a.pth', source)
+    with pytest.raises(UserError, match='build the backbone at the img_size it was trained on'):
+        load_pretrained(small(), file, 'backbone.')
+
+    load_pretrained(target, file, 'backbone.')
+
+    assert torch.equal(target.pos_embed, source.pos_embed)
 
 
 def test_a_missing_file_is_named(tmp_path):

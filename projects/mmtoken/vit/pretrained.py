@@ -4,6 +4,7 @@ coverage, an error.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from mmengine.logging import print_log
@@ -38,9 +39,13 @@ class Coverage:
         """Whether every tensor of both sides has found its counterpart."""
         return not (self.missing or self.unexpected or self.mismatched)
 
+    @property
+    def found(self) -> int:
+        """How many tensors of the module are there and fit."""
+        return self.total - len(self.missing) - len(self.mismatched)
+
     def __str__(self) -> str:
-        found = self.total - len(self.missing) - len(self.mismatched)
-        parts = [f'{found} of {self.total} tensors']
+        parts = [f'{self.found} of {self.total} tensors']
         for name in ('missing', 'unexpected', 'resized', 'mismatched'):
             names = getattr(self, name)
             if names:
@@ -72,21 +77,48 @@ def _is_resizable(own: dict[str, Tensor], state: dict[str, Tensor], name: str) -
     return count_aux(state, prefix) >= count_aux(own, prefix)
 
 
-def select_prefix(state: dict[str, Tensor], prefix: str, source: str) -> dict[str, Tensor]:
+def select_prefix(
+    module: nn.Module, state: dict[str, Tensor], prefix: str, source: str
+) -> dict[str, Tensor]:
     """The entries under a prefix, the prefix removed.
 
+    Args:
+        module: The backbone that is to load them.
+        state: Weights of the backbone alone, or of a whole model.
+        prefix: Where the backbone's stand in it, with or without the dot; '' where alone.
+        source: What they are called, for the error.
+
     Raises:
-        UserError: If there are none.
+        UserError: If none of the backbone's names are there, with the prefix under which they are.
     """
     prefix = f'{prefix.rstrip(".")}.' if prefix else ''
     selected = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    if not selected:
-        tops = sorted({name.partition('.')[0] for name in state})
+    if not module.state_dict().keys() & selected.keys():
         raise UserError(
-            f'{source} has no weights under the prefix {prefix!r}; it has {tops}, '
-            'so set `prefix` in init_cfg to one of these, or leave it out'
+            f'{source} has no weights of {type(module).__name__} under the prefix {prefix!r}; '
+            f'{_where(module, state)}'
         )
     return selected
+
+
+def _where(module: nn.Module, state: dict[str, Tensor]) -> str:
+    """Under which prefix most of a module's names stand, as an advice."""
+    prefixes = Counter(
+        found.removesuffix(name)
+        for name in module.state_dict()
+        for found in state
+        if f'.{found}'.endswith(f'.{name}')
+    )
+    if not prefixes:
+        names = ', '.join(list(state)[:3])
+        return (
+            f'its names, such as {names}, are those of another model: use the matching checkpoint '
+            '(mmtoken.convert renames what other projects have trained)'
+        )
+    prefix = max(prefixes, key=prefixes.get)
+    if not prefix:
+        return 'they stand there without one: leave prefix out of init_cfg'
+    return f'set prefix={prefix!r} in init_cfg, under which they stand'
 
 
 def load_pretrained(
@@ -116,7 +148,7 @@ def load_pretrained(
             f'init_cfg has unknown keys {sorted(unknown)}; a Pretrained init_cfg takes '
             'checkpoint, prefix and allow_partial'
         )
-    state = select_prefix(read_state(checkpoint), prefix, str(checkpoint))
+    state = select_prefix(module, read_state(checkpoint), prefix, str(checkpoint))
     coverage = compare_state(module, state)
     enforce(coverage, f'pretrained weights {checkpoint}', allow_partial)
     # Unexpected weights stay in: the position hook reads off them how many auxiliary tokens the
@@ -138,12 +170,12 @@ def enforce(
         switch: What the user can set to allow it; None where nothing can.
 
     Raises:
-        UserError: If the coverage is not full and `allow_partial` is off.
+        UserError: If the coverage is not full and `allow_partial` is off, or if nothing fits.
     """
-    if not coverage.complete and not allow_partial:
-        advice = f', or set {switch} to load what fits' if switch else ''
+    if not coverage.complete and not (allow_partial and coverage.found):
+        advice = f', or set {switch} to load what fits' if switch and coverage.found else ''
         raise UserError(
-            f'{source} do not cover the model: {coverage}; use the matching checkpoint or model'
-            f'{advice}'
+            f'{source} do not cover the model: {coverage}; use the matching checkpoint or model '
+            f'(mmtoken.convert renames what other projects have trained){advice}'
         )
     print_log(f'{source}: {coverage}', logger='current')
