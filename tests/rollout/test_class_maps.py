@@ -192,6 +192,23 @@ def test_bad_options_are_named(predicted, options, message):
         dense_rollout(model, data, **options)
 
 
+@pytest.mark.parametrize('advised', [[5], None])
+def test_the_classes_that_an_error_advises_are_there(predicted, advised):
+    model, data = predicted('detector', (32, 32), detected((32, 32), [[0.0, 0, 8, 8]], [5], [0.9]))
+    with pytest.raises(UserError, match='ask for one of these, or leave classes out to get them'):
+        dense_rollout(model, data, [9])
+
+    assert list(dense_rollout(model, data, advised)) == [5]
+
+
+def test_the_threshold_that_an_error_advises_brings_a_class(predicted):
+    model, data = predicted('detector', (32, 32), detected((32, 32), [[0.0, 0, 8, 8]], [5], [0.2]))
+    with pytest.raises(UserError, match='no class at all; lower score_threshold, or give another'):
+        dense_rollout(model, data, [5])
+
+    assert list(dense_rollout(model, data, [5], score_threshold=0.1)) == [5]
+
+
 def test_a_backbone_outside_the_family_is_named(build, image_data):
     model = build('classifier')
     model.backbone = VisionTransformer('deit-tiny', img_size=64)
@@ -211,9 +228,12 @@ def test_an_image_that_the_model_cannot_take_is_named(build, image_data):
             dense_rollout(build('segmentor'), wrong)
 
 
-def test_a_model_that_looks_in_several_pieces_is_refused(build, image_data):
+def test_a_model_that_looks_in_several_pieces_is_told_how_not_to(build, image_data):
     model = build('segmentor')
     model.test_cfg.update(mode='slide', crop_size=(32, 32), stride=(32, 32))
 
-    with pytest.raises(UserError, match='runs its backbone 4 times'):
+    with pytest.raises(UserError, match=r'backbone 4 times .* set model\.test_cfg\.mode=whole'):
         dense_rollout(model, image_data('segmentor', 48, 40))
+
+    model.test_cfg.update(mode='whole')
+    assert dense_rollout(model, image_data('segmentor', 48, 40))

@@ -99,10 +99,14 @@ class SceneOptions:
             raise UserError(f'seed {self.seed} is negative; choose 0 or more')
         smallest = self.digit_pixels()[0]
         if smallest < MIN_DIGIT_PIXELS:
-            enough = int(np.ceil(self.size * MIN_DIGIT_PIXELS / smallest))
+            shortage = MIN_DIGIT_PIXELS / smallest
+            enough = int(np.ceil(self.size * shortage))
+            # The inverse of digit_pixels.
+            most = int((self.max_digits + 0.5) / shortage**2 - 0.5)
+            fewer = f', or max-digits {most}' if most >= self.min_digits else ''
             raise UserError(
                 f'image size {self.size} leaves digits of {smallest:.0f} pixels when a scene holds '
-                f'up to {self.max_digits}; choose a size of {enough} or more, or fewer digits'
+                f'up to {self.max_digits}; choose a size of {enough} or more{fewer}'
             )
 
     def digit_pixels(self) -> tuple[float, float]:

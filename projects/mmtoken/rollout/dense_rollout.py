@@ -173,10 +173,11 @@ def choose_classes(
         label = class_label(names, asked)
         if label not in found:
             present = [f'{c} ({names[c]})' if c < len(names) else str(c) for c in found]
-            raise UserError(
-                f'class {asked!r} is absent from the prediction, which has '
-                f'{", ".join(present) or "no class at all"}; '
-                'ask for one of these, or for none to get them all'
+            advice = (
+                f'{", ".join(present)}; ask for one of these, or leave classes out to get them all'
+                if present
+                else 'no class at all; lower score_threshold, or give another image'
             )
+            raise UserError(f'class {asked!r} is absent from the prediction, which has {advice}')
         chosen[asked] = found[label]
     return chosen

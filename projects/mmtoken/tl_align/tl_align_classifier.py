@@ -171,7 +171,7 @@ class TLAlignClassifier(ImageClassifier):
         if not (isinstance(kind, type) and issubclass(kind, PatchCutMix)):
             raise UserError(
                 f'mix of type {mix["type"]!r} does not say whose each patch is; '
-                "use type='PatchCutMix', and other batch augments in train_cfg"
+                "use type='PatchCutMix', or mix=None and the others in train_cfg.augments"
             )
         mixer = BATCH_AUGMENTS.build({'patch_size': patch_size, **mix})
         if mixer.patch_size != patch_size:
