@@ -1,4 +1,4 @@
-"""What tests of several folders share: tiny digit scenes, and the tools as modules."""
+"""What tests of several folders share: tiny data, a tiny config, and the tools as modules."""
 
 import importlib.util
 import sys
@@ -30,6 +30,23 @@ def digit_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp('data') / 'digit_scenes'
     write_digit_scenes(root, DigitDataOptions(cls_train=40, cls_val=20, train=8, val=4))
     return root
+
+
+BACKBONE_CONFIG = """
+default_scope = 'mmpretrain'
+custom_imports = dict(imports=['mmtoken'], allow_failed_imports=False)
+model = dict(backbone=dict(
+    type='TokenViT', img_size=32, patch_size=8, init_cfg=dict(type='Pretrained', checkpoint='no'),
+    arch=dict(embed_dims=24, num_layers=1, num_heads=3, feedforward_channels=24)))
+"""
+
+
+@pytest.fixture
+def backbone_config(tmp_path: Path) -> str:
+    """A config with a tiny backbone and pretrained weights that are not there."""
+    path = tmp_path / 'tiny.py'
+    path.write_text(BACKBONE_CONFIG)
+    return str(path)
 
 
 @pytest.fixture(scope='session')

@@ -1,17 +1,11 @@
 """What a study reports: statistics over seeds, the table, the plot."""
 
 import math
-from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def tools_path(monkeypatch):
-    """Let the tool's siblings be imported, as they are when it runs as a script."""
-    monkeypatch.syspath_prepend(str(REPO / 'tools' / 'analysis_tools'))
+from mmtoken.experiments.estimate import estimate
+from mmtoken.experiments.study_report import markdown, paired_difference, plot
 
 
 def entry(arm: str, x: int, seed: int, top1: float, iterations: int = 10) -> dict:
@@ -35,8 +29,6 @@ def make_report(runs: list[dict]) -> dict:
 
 
 def test_estimate_equals_hand_computation():
-    from mmtoken.experiments.study_report import estimate
-
     found = estimate([2.0, 4.0, 9.0])
     # mean 5, squares 9 + 1 + 16 = 26, std sqrt(13), t(0.975, 2) = 4.302653
     assert found.mean == 5.0
@@ -45,15 +37,11 @@ def test_estimate_equals_hand_computation():
 
 
 def test_one_measurement_has_no_spread():
-    from mmtoken.experiments.study_report import estimate
-
     found = estimate([3.0])
     assert found.mean == 3.0 and math.isnan(found.std) and math.isnan(found.margin)
 
 
 def test_difference_pairs_by_seed():
-    from mmtoken.experiments.study_report import paired_difference
-
     found = paired_difference({0: 12.0, 1: 23.0, 3: 99.0}, {1: 20.0, 0: 11.0, 2: 0.0})
     # differences 1 and 3: std sqrt(2), t(0.975, 1) = 12.7062
     assert (found.mean, found.count) == (2.0, 2)
@@ -61,14 +49,10 @@ def test_difference_pairs_by_seed():
 
 
 def test_no_common_seed_gives_no_difference():
-    from mmtoken.experiments.study_report import paired_difference
-
     assert paired_difference({0: 1.0}, {1: 1.0}) is None
 
 
 def test_table_text():
-    from mmtoken.experiments.study_report import markdown
-
     flat = [entry('Flat', 100, seed, 50.0 + seed) for seed in range(3)]
     deep = [entry('Deep', 100, seed, 52.0 + 2 * seed) for seed in range(3)]
     text = markdown(make_report(flat + deep + [entry('Flat', 1500, 0, 80.0, 1200)]))
@@ -78,16 +62,12 @@ def test_table_text():
 
 
 def test_report_names_command_and_environment():
-    from mmtoken.experiments.study_report import markdown
-
     text = markdown(make_report([entry('Flat', 100, 0, 50.0)]))
     assert 'python study.py' in text and 'torch 2' in text and 'commit abc' in text
 
 
 @pytest.mark.parametrize('values', [(100, 1500), (100,)])
 def test_plot_is_a_picture(tmp_path, values):
-    from mmtoken.experiments.study_report import plot
-
     runs = [entry(arm, x, seed, 50.0 + seed) for arm in ('Flat', 'Deep') for x in values
             for seed in range(2)]  # fmt: skip
     report = make_report(runs)

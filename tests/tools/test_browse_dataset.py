@@ -4,9 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
-from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from PIL import Image
 
 REPO = Path(__file__).parents[2]
@@ -93,24 +91,6 @@ def test_overrides_reach_the_dataset(browse, config, tmp_path):
     browse(config('cls'), '--out', tmp_path / 'out', *words)
 
     assert len(pictures(tmp_path / 'out')) == 1
-
-
-def test_enlarging_keeps_annotations_on_their_pixels(load_tool):
-    tool = load_tool('visualization/browse_dataset.py')
-    mask = np.zeros((1, 160, 200), bool)
-    mask[0, 10:20, 30:50] = True
-    instances = InstanceData(bboxes=torch.tensor([[30.0, 10.0, 50.0, 20.0]]), masks=mask)
-    sample = BaseDataElement(
-        gt_instances=instances, gt_sem_seg=PixelData(data=torch.from_numpy(mask))
-    )
-
-    image = tool.enlarge(np.zeros((160, 200, 3), np.uint8), sample)
-
-    assert image.shape == (320, 400, 3)
-    assert sample.gt_instances.bboxes.tolist() == [[60.0, 20.0, 100.0, 40.0]]
-    assert sample.gt_instances.masks[0, 20:40, 60:100].all()
-    assert sample.gt_instances.masks.sum() == 4 * mask.sum()
-    assert np.array_equal(sample.gt_sem_seg.data.numpy(), sample.gt_instances.masks)
 
 
 @pytest.mark.parametrize(

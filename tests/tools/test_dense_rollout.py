@@ -9,6 +9,7 @@ from PIL import Image
 from rollout_pages import CONFIGS, config_of, page_data
 
 from mmtoken.errors import UserError
+from mmtoken.runtime.load_model import load_model
 
 
 @pytest.mark.parametrize('kind', CONFIGS)
@@ -131,13 +132,10 @@ def test_an_unreadable_image_leaves_the_page_of_those_before_it(
     assert [entry['name'] for entry in data['images']] == ['scene.png']
 
 
-def test_weights_of_another_model_are_refused_without_advice_that_cannot_be_followed(
-    load_tool, rolled_out
-):
-    tool = load_tool('visualization/dense_rollout.py')
+def test_weights_of_another_model_are_refused_without_advice_that_cannot_be_followed(rolled_out):
     cfg = Config.fromfile(config_of('segmentor'))
 
     with pytest.raises(UserError, match=r'the weights of .* do not cover the model') as error:
-        tool.load_model(cfg, str(rolled_out('classifier') / 'random.pth'))
+        load_model(cfg, str(rolled_out('classifier') / 'random.pth'))
 
     assert 'allow_partial' not in str(error.value)

@@ -12,15 +12,15 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, init_default_scope
 from rollout_pages import CONFIGS, config_of, page_data
 
-from mmtoken.rollout import TokenSet, page, roll_back
+from mmtoken.rollout import TokenSet, capture, page, roll_back
+from mmtoken.runtime.load_model import load_image, load_model
 
 
-def test_what_the_page_shows_of_a_token_is_its_row_of_the_rollout(load_tool, rolled_out, scenes):
+def test_what_the_page_shows_of_a_token_is_its_row_of_the_rollout(rolled_out, scenes):
     folder = rolled_out('segmentor')
-    tool = load_tool('visualization/dense_rollout.py')
     cfg = Config.fromfile(config_of('segmentor'))
-    model = tool.load_model(cfg, str(folder / 'random.pth'))
-    taken = tool.capture(model, tool.load_image(cfg, scenes / 'scene.png'))
+    model = load_model(cfg, str(folder / 'random.pth'))
+    taken = capture(model, load_image(cfg, scenes / 'scene.png'))
 
     _, data = page_data(folder)
 
@@ -34,15 +34,14 @@ def test_what_the_page_shows_of_a_token_is_its_row_of_the_rollout(load_tool, rol
     assert np.abs(found - scaled.numpy()).max() <= 1
 
 
-def test_a_patch_shows_the_token_that_it_has_become_part_of(load_tool, rolled_out, scenes):
+def test_a_patch_shows_the_token_that_it_has_become_part_of(rolled_out, scenes):
     rolled_out('segmentor')
-    tool = load_tool('visualization/dense_rollout.py')
     cfg = Config.fromfile(config_of('segmentor'))
     init_default_scope(cfg.default_scope)
     cfg.model.backbone.update(init_cfg=None, pool_before=(2, 4))
     cfg.model.neck.patch_size = 32
     model = MODELS.build(cfg.model).eval()
-    taken = tool.capture(model, tool.load_image(cfg, scenes / 'wide.png'))
+    taken = capture(model, load_image(cfg, scenes / 'wide.png'))
     # 12x16 patches, 6x8 tokens from layer 2 on, 3x4 from layer 4 on.
     weights = torch.nn.functional.one_hot(torch.tensor(1 + 7), 13).float()
 
@@ -61,13 +60,12 @@ def test_a_patch_shows_the_token_that_it_has_become_part_of(load_tool, rolled_ou
         torch.testing.assert_close(tokens[depth, 7 * 16 + 9], row)
 
 
-def test_large_grids_are_pooled(load_tool, rolled_out, scenes, monkeypatch):
+def test_large_grids_are_pooled(rolled_out, scenes, monkeypatch):
     rolled_out('segmentor')
-    tool = load_tool('visualization/dense_rollout.py')
     monkeypatch.setattr(page, 'ROW_BYTES', 6 * 64**2)
     cfg = Config.fromfile(config_of('segmentor'))
-    model = tool.load_model(cfg, str(rolled_out('segmentor') / 'random.pth'))
-    taken = tool.capture(model, tool.load_image(cfg, scenes / 'scene.png'))
+    model = load_model(cfg, str(rolled_out('segmentor') / 'random.pth'))
+    taken = capture(model, load_image(cfg, scenes / 'scene.png'))
 
     entry = page.image_entry('scene', taken, [], [], [])
 
@@ -75,15 +73,14 @@ def test_large_grids_are_pooled(load_tool, rolled_out, scenes, monkeypatch):
     assert len(base64.b64decode(entry['rows'])) == 6 * 64 * 64
 
 
-def test_boxes_lie_right_on_a_padded_picture(load_tool, rolled_out, scenes):
+def test_boxes_lie_right_on_a_padded_picture(rolled_out, scenes):
     rolled_out('detector')
-    tool = load_tool('visualization/dense_rollout.py')
     cfg = Config.fromfile(config_of('detector'))
     # Random weights predict degenerate boxes.
     cfg.model.test_cfg.rcnn.score_thr = 1.1
     cfg.test_dataloader.dataset.pipeline.insert(-1, ConfigDict(type='Pad', size=(256, 128)))
-    model = tool.load_model(cfg, str(rolled_out('detector') / 'random.pth'))
-    taken = tool.capture(model, tool.load_image(cfg, scenes / 'wide.png'))
+    model = load_model(cfg, str(rolled_out('detector') / 'random.pth'))
+    taken = capture(model, load_image(cfg, scenes / 'wide.png'))
     weights = torch.zeros(taken.left.x.shape[1])
     found = TokenSet(0, weights, 0.9, [32.0, 48.0, 64.0, 96.0])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmtoken.config_check.check import check_config
+from mmtoken.experiments.study_runs import Run, load_study, run_config
 
 REPO = Path(__file__).parents[2]
 STUDIES = sorted((REPO / 'tools/analysis_tools/studies').glob('*.py'))
@@ -13,9 +14,7 @@ STUDIES = sorted((REPO / 'tools/analysis_tools/studies').glob('*.py'))
 @pytest.fixture(params=STUDIES, ids=lambda path: path.stem)
 def study(request, monkeypatch):
     """One study after the other, read where its configs are found."""
-    monkeypatch.syspath_prepend(str(REPO / 'tools' / 'analysis_tools'))
     monkeypatch.chdir(REPO)
-    from mmtoken.experiments.study_runs import load_study
 
     return load_study(request.param)
 
@@ -23,7 +22,6 @@ def study(request, monkeypatch):
 @pytest.fixture
 def configs(study, tmp_path, monkeypatch):
     """The merged config of each arm at each x, as if the runs it starts from were there."""
-    from mmtoken.experiments.study_runs import Run, run_config
 
     monkeypatch.setattr(Path, 'exists', lambda self: True)
     runs = [Run(arm.name, point.value, 1) for arm in study.arms for point in study.x['values']]
@@ -45,8 +43,6 @@ def test_arms_train_equally_long_on_equal_batches(configs):
 
 
 def test_runs_it_starts_from_are_kept_by_their_study(study, tmp_path, monkeypatch):
-    from mmtoken.experiments.study_runs import Run, load_study, run_config
-
     monkeypatch.setattr(Path, 'exists', lambda self: True)
     for arm in study.arms:
         for file in run_config(study, Run(arm.name, study.x['values'][0].value, 1), tmp_path)[1]:

@@ -7,30 +7,26 @@ once, in rotating order, and models are compared by the median of their ratios w
     python tools/analysis_tools/benchmark.py --models a=CONFIG b=CONFIG --cases 224:8 --mode infer
 
 ``--out`` replaces the entry of the same preset and device in ``docs/benchmark.json`` and writes
-``docs/benchmark.md`` from it.
+``docs/benchmark.md`` from it. A preset is a file in ``tools/analysis_tools/benchmarks``.
 """
 
 import argparse
 import json
-import platform
-import statistics
 import sys
-import time
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import mmtoken  # noqa: F401
 from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.experiments.benchmark_presets import PRESETS, config_preset
+from mmtoken.experiments.benchmark_models import config_preset, load_preset
 from mmtoken.experiments.benchmark_report import markdown
-from mmtoken.experiments.benchmark_rows import Case, Preset, Row, Step, peak_memory
+from mmtoken.experiments.benchmark_rows import Case, Preset
+from mmtoken.experiments.benchmark_timing import measure
 from mmtoken.tasks.task import write_json
-from mmtoken.tasks.tool_steps import environment
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+PRESETS = {path.stem: path for path in Path(__file__).with_name('benchmarks').glob('*.py')}
 
 
 def parse_case(text: str) -> tuple[int, int]:
@@ -91,172 +87,52 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def make_preset(args: argparse.Namespace) -> Preset:
-    """The rows and ratios that the command line asks for.
-
-    Args:
-        args: The command line; its mode is filled in.
-
-    Returns:
-        A preset.
-
-    Raises:
-        UserError: If ``--models`` cannot be read, a number is not positive, or the preset has no
-            such mode.
-    """
-    if args.rounds < 1 or args.warmup < 0:
-        raise UserError(f'--rounds {args.rounds} --warmup {args.warmup}: use at least 1 and 0')
-    preset = PRESETS[args.preset]() if args.preset else _models_preset(args)
-    args.mode = args.mode or preset.modes[0]
-    if args.mode not in preset.modes:
-        raise UserError(f'--preset {args.preset} has no --mode {args.mode}; use {preset.modes[0]}')
-    return preset
-
-
-def _models_preset(args: argparse.Namespace) -> Preset:
-    """The backbones that ``--models`` names."""
-    pairs = [text.partition('=') for text in args.models]
-    bad = [name for name, _, path in pairs if not path]
-    if bad:
-        raise UserError(f'--models {bad[0]!r} is not of the form NAME=CONFIG')
-    return config_preset({name: path for name, _, path in pairs})
-
-
-def time_once(step: Step) -> float:
-    """Seconds of one step, until its last kernel has ended.
-
-    Args:
-        step: A prepared step.
-
-    Returns:
-        Seconds.
-    """
-    step.clear()
-    step.synchronize()
-    start = time.perf_counter()
-    step.run()
-    step.synchronize()
-    return time.perf_counter() - start
-
-
-def time_rows(
-    rows: Sequence[Row], case: Case, rounds: int, warmup: int, tick: Any = lambda: None
-) -> dict[str, list[float]]:
-    """Time all rows round by round.
-
-    Args:
-        rows: What to time.
-        case: Input and mode.
-        rounds: Measured rounds.
-        warmup: Rounds before them.
-        tick: Called after every round.
-
-    Returns:
-        Seconds of each row, one number a round.
-    """
-    steps = [Step(row, case) for row in rows]
-    seconds: dict[str, list[float]] = {row.name: [] for row in rows}
-    for index in range(warmup + rounds):
-        # The order rotates, so that no row always runs in the wake of the same other one.
-        shift = index % len(rows)
-        order = [*range(shift, len(rows)), *range(shift)]
-        for place in order:
-            elapsed = time_once(steps[place])
-            if index >= warmup:
-                seconds[rows[place].name].append(elapsed)
-        tick()
-    return seconds
-
-
-def quartiles(values: Sequence[float]) -> dict[str, float]:
-    """Median and the quartiles around it.
-
-    Args:
-        values: At least one number.
-
-    Returns:
-        ``median``, ``low`` and ``high``.
-    """
-    if len(values) == 1:
-        return dict.fromkeys(('median', 'low', 'high'), values[0])
-    low, median, high = statistics.quantiles(values, n=4, method='inclusive')
-    return {'median': median, 'low': low, 'high': high}
-
-
-def compare(
-    preset: Preset, seconds: dict[str, list[float]], memory: dict[str, float], size: int
-) -> list[dict[str, Any]]:
-    """The ratios of a preset, those of time each taken within the rounds.
-
-    Args:
-        preset: Names the ratios.
-        seconds: What :func:`time_rows` returns.
-        memory: Peak memory of each row that it was measured of.
-        size: Image size, on which a target may depend.
-
-    Returns:
-        For each ratio that was measured its names, target and quartiles.
-    """
-    measured = {'time': seconds, 'memory': {name: [mib] for name, mib in memory.items()}}
-    found = []
-    for ratio in preset.ratios:
-        values = measured[ratio.of]
-        if not values.keys() >= {ratio.row, ratio.base}:
-            continue
-        pairs = zip(values[ratio.row], values[ratio.base], strict=True)
-        paired = quartiles([row / base for row, base in pairs])
-        about = {'row': ratio.row, 'base': ratio.base, 'of': ratio.of}
-        found.append(about | {'target': ratio.target_at(size)} | paired)
-    return found
-
-
-def measure(args: argparse.Namespace, preset: Preset) -> dict[str, Any]:
-    """Measure every case of a preset.
+def preset_loader(args: argparse.Namespace) -> Callable[[], Preset]:
+    """What makes the rows and ratios that the command line asks for.
 
     Args:
         args: The command line.
-        preset: What to measure.
 
     Returns:
-        The entry of ``docs/benchmark.json``.
+        A function without arguments, which another process can call too.
+
+    Raises:
+        UserError: If ``--models`` cannot be read, or two models have one name.
     """
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    flags = {'device': args.device, 'mode': args.mode, 'optimizer': args.optimizer, 'amp': args.amp}
-    cases = [Case(size, batch, **flags) for size, batch in args.cases or preset.cases]
-    measured = []
-    with Progress(
-        TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    ) as progress:
-        for case in cases:
-            bar = progress.add_task(f'{case.size} px', total=args.warmup + args.rounds)
-            seconds = time_rows(
-                preset.rows, case, args.rounds, args.warmup, lambda bar=bar: progress.advance(bar)
-            )
-            threads = torch.get_num_threads()
-            measured_rows = () if args.no_memory else preset.rows
-            memory = {row.name: peak_memory(row, case, threads) for row in measured_rows}
-            rows = [
-                {'name': name, 'memory_mib': memory.get(name)} | quartiles(times)
-                for name, times in seconds.items()
-            ]
-            ratios = compare(preset, seconds, memory, case.size)
-            measured.append(
-                {'size': case.size, 'batch': case.batch, 'rows': rows, 'ratios': ratios}
-            )
-    gpu = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else None
-    return {
-        'title': preset.title,
-        'command': 'python tools/analysis_tools/benchmark.py ' + ' '.join(sys.argv[1:]),
-        'date': date.today().isoformat(),
-        'rounds': args.rounds,
-        'threads': torch.get_num_threads(),
-        'gpu': gpu,
-        'system': platform.system(),
-        'cases': measured,
-        **flags,
-        **environment(),
-    }
+    if args.preset:
+        return partial(load_preset, PRESETS[args.preset])
+    pairs = [text.partition('=') for text in args.models]
+    bad = [text for text, (_, _, path) in zip(args.models, pairs, strict=True) if not path]
+    if bad:
+        raise UserError(f'--models {bad[0]!r} is not of the form NAME=CONFIG')
+    configs = {name: path for name, _, path in pairs}
+    if len(configs) < len(pairs):
+        raise UserError(f'--models {" ".join(args.models)}: two have one name; rename one of them')
+    return partial(config_preset, configs)
+
+
+def make_cases(args: argparse.Namespace, preset: Preset) -> list[Case]:
+    """The inputs that the command line asks for.
+
+    Args:
+        args: The command line.
+        preset: Has what the command line leaves out.
+
+    Returns:
+        The cases.
+
+    Raises:
+        UserError: If a number is not positive, or the preset has no such mode.
+    """
+    if args.rounds < 1 or args.warmup < 0:
+        raise UserError(f'--rounds {args.rounds} --warmup {args.warmup}: use at least 1 and 0')
+    mode = args.mode or preset.modes[0]
+    if mode not in preset.modes:
+        raise UserError(f'--preset {args.preset} has no --mode {mode}; use {preset.modes[0]}')
+    return [
+        Case(size, batch, args.device, mode, args.optimizer, args.amp)
+        for size, batch in args.cases or preset.cases
+    ]
 
 
 @exit_on_user_error
@@ -267,14 +143,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The arguments; ``sys.argv`` by default.
     """
     args = parse_args(argv)
-    preset = make_preset(args)
-    entry = measure(args, preset)
+    load = preset_loader(args)
+    cases = make_cases(args, load())
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    entry = measure(load, cases, args.rounds, args.warmup, memory=not args.no_memory)
+    words = sys.argv[1:] if argv is None else argv
+    entry['command'] = ' '.join(['python tools/analysis_tools/benchmark.py', *words])
     print(markdown({'': entry}))
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         path = args.out.with_suffix('.json')
         entries = json.loads(path.read_text()) if path.exists() else {}
-        entries[f'{args.preset or "models"}, {args.mode}, {args.device.partition(":")[0]}'] = entry
+        device = args.device.partition(':')[0]
+        entries[f'{args.preset or "models"}, {cases[0].mode}, {device}'] = entry
         write_json(path, dict(sorted(entries.items())))
         args.out.with_suffix('.md').write_text(markdown(entries))
 

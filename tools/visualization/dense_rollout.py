@@ -16,33 +16,15 @@ from pathlib import Path
 
 from mmtoken.config_check.check import check_config
 from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.rollout import (
-    Capture,
-    TokenSet,
-    capture,
-    class_label,
-    class_names,
-    file_names,
-    find_token_sets,
-    overlay,
-    roll_maps,
-)
+from mmtoken.rollout import TokenSet, class_label, class_names, file_names, find_token_sets
 from mmtoken.rollout.page import image_entry, write_page
+from mmtoken.rollout.pictures import capture_image, save_overlays
 from mmtoken.rollout.token_sets import WEIGHTS
 from mmtoken.runtime.cli import add_config_arguments, load_config
-from mmtoken.runtime.load_model import load_model, tested_dataset
+from mmtoken.runtime.load_model import load_model
 
-import cv2
-import numpy as np
 import torch
-from mmengine.config import Config
-from mmengine.dataset import Compose
-from PIL import Image
 from rich.progress import track
-from torch import nn
-
-# Smaller images are enlarged by a whole factor, so that a map can be seen on them.
-MIN_SIDE = 320
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -74,45 +56,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def load_image(cfg: Config, path: Path) -> dict:
-    """One image through the config's test pipeline, without annotations.
-
-    Args:
-        cfg: The config; its default scope is set.
-        path: The image.
-
-    Returns:
-        What the test data loader would yield for it.
-
-    Raises:
-        UserError: If the file is no image that can be read.
-    """
-    steps = [step for step in tested_dataset(cfg).pipeline if 'LoadAnnotations' not in step.type]
-    try:
-        packed = Compose(steps)(dict(img_path=str(path), img_id=0))
-    # mmcv asserts that OpenCV knows the format.
-    except (OSError, AssertionError, cv2.error) as error:
-        reason = ' '.join(str(error).split())
-        raise UserError(
-            f'image {str(path)!r} cannot be read ({reason}); give an image file, such as PNG or '
-            'JPEG'
-        ) from error
-    return dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])
-
-
-def capture_image(model: nn.Module, cfg: Config, path: Path) -> Capture:
-    """`capture` of an image file.
-
-    Raises:
-        UserError: If the file cannot be read, or the model cannot take it; names the file.
-    """
-    data = load_image(cfg, path)
-    try:
-        return capture(model, data)
-    except UserError as error:
-        raise UserError(f'image {str(path)!r}: {error}') from error
-
-
 def asked_sets(
     found: dict[int, TokenSet], asked: Sequence[int] | None, names: Sequence[str], path: Path
 ) -> list[TokenSet]:
@@ -130,20 +73,6 @@ def asked_sets(
         if label not in found:
             print(f'{path}: class {names[label]!r} is not predicted', file=sys.stderr)
     return [found[label] for label in asked if label in found]
-
-
-def save_overlays(taken: Capture, chosen: Sequence[TokenSet], folder: Path, stem: str) -> None:
-    """Write <stem>_<class>.png of every token set."""
-    names = file_names(class_names(taken.model))
-    for found, rolled in zip(chosen, roll_maps(taken, chosen), strict=True):
-        name = names[found.label] if names else found.label
-        save_overlay(overlay(rolled, taken), folder / f'{stem}_{name}.png')
-
-
-def save_overlay(picture: np.ndarray, path: Path) -> None:
-    """Write a picture, enlarged by a whole factor where it is small."""
-    factor = -(-MIN_SIDE // min(picture.shape[:2]))
-    Image.fromarray(picture.repeat(factor, 0).repeat(factor, 1)).save(path)
 
 
 @exit_on_user_error
@@ -173,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             taken = capture_image(model, cfg, path)
             sets = find_token_sets(taken, args.weights, args.score_threshold)
             chosen = asked_sets(sets.classes, asked, names, path)
-            save_overlays(taken, chosen, args.out, stems[len(entries)])
+            save_overlays(taken, chosen, names, args.out, stems[len(entries)])
             shown = {found.label for found in chosen}
             instances = [found for found in sets.instances if found.label in shown]
             entries.append(image_entry(path.name, taken, chosen, instances, names))

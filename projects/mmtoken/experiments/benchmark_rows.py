@@ -40,8 +40,7 @@ class Row:
 
     Args:
         name: Shown in the table; unique in a preset.
-        build: Makes the model for an image size. Importable, since the peak memory is measured in
-            a process of its own.
+        build: Makes the model for an image size.
         loss: Maps model and images to a scalar.
     """
 
@@ -89,6 +88,10 @@ class Preset:
     cases: Sequence[tuple[int, int]] = ((224, 8),)
     modes: Sequence[str] = ('train', 'infer')
 
+    def row(self, name: str) -> Row:
+        """The row of a name."""
+        return next(row for row in self.rows if row.name == name)
+
 
 class Step:
     """A row's model with its input, ready to be run again and again.
@@ -128,11 +131,13 @@ class Step:
             torch.cuda.synchronize(self.case.device)
 
 
-def peak_memory(row: Row, case: Case, threads: int) -> float:
+def peak_memory(load: Callable[[], Preset], name: str, case: Case, threads: int) -> float:
     """Peak memory of two steps in a fresh process: model, gradients and activations.
 
     Args:
-        row: What to run.
+        load: Makes the preset; the process calls it anew, so a row may be of anything, but this
+            must be importable.
+        name: Of the row to run.
         case: On which input.
         threads: CPU threads.
 
@@ -143,11 +148,12 @@ def peak_memory(row: Row, case: Case, threads: int) -> float:
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')
     context = multiprocessing.get_context('spawn')
     with context.Pool(1) as pool:
-        return pool.apply(_peak_memory, (row, case, threads))
+        return pool.apply(_peak_memory, (load, name, case, threads))
 
 
-def _peak_memory(row: Row, case: Case, threads: int) -> float:
+def _peak_memory(load: Callable[[], Preset], name: str, case: Case, threads: int) -> float:
     torch.set_num_threads(threads)
+    row = load().row(name)
     if case.device.startswith('cuda'):
         _run_twice(row, case)
         peak = torch.cuda.max_memory_allocated(case.device)

@@ -1,49 +1,13 @@
-"""What a study found: statistics over seeds, the table, and the plot."""
+"""What a study found, from its runs to the table and the plot."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Mean of repeated measurements.
-
-    Args:
-        mean: Arithmetic mean.
-        std: Sample standard deviation (n - 1); nan for one measurement.
-        margin: Half width of the 95 % interval of the mean from Student's t with n - 1 degrees of
-            freedom; nan for one measurement.
-        count: Number of measurements, n.
-    """
-
-    mean: float
-    std: float
-    margin: float
-    count: int
-
-
-def estimate(values: Sequence[float]) -> Estimate:
-    """Estimate the mean behind some measurements.
-
-    Args:
-        values: At least one measurement.
-
-    Returns:
-        Their mean, standard deviation and 95 % margin.
-    """
-    count, mean = len(values), float(np.mean(values))
-    if count == 1:
-        return Estimate(mean, math.nan, math.nan, 1)
-    std = float(np.std(values, ddof=1))
-    quantile = float(stats.t.ppf(0.975, count - 1))
-    return Estimate(mean, std, quantile * std / math.sqrt(count), count)
+from mmtoken.experiments.estimate import Estimate, estimate
+from mmtoken.tasks.task import write_json
 
 
 def select(runs: Sequence[dict[str, Any]], arm: str, x: float, key: str) -> dict[int, float]:
@@ -75,6 +39,21 @@ def paired_difference(arm: dict[int, float], control: dict[int, float]) -> Estim
     """
     seeds = sorted(arm.keys() & control.keys())
     return estimate([arm[seed] - control[seed] for seed in seeds]) if seeds else None
+
+
+def write_report(report: dict[str, Any], folder: Path) -> None:
+    """Write ``results.json``, ``README.md`` and ``plot.png``, and print the table.
+
+    Args:
+        report: The content of ``results.json``.
+        folder: Where they go.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / 'results.json', report)
+    text = markdown(report)
+    (folder / 'README.md').write_text(text)
+    plot(report, folder / 'plot.png')
+    print(text)
 
 
 def markdown(report: dict[str, Any]) -> str:

@@ -1,11 +1,15 @@
-"""A config's model with the weights of a checkpoint, and nothing of it left random."""
+"""A config's model with the weights of a checkpoint, nothing of it left random, and its images."""
 
 from copy import deepcopy
+from pathlib import Path
 
+import cv2
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import nn
 
+from mmtoken.errors import UserError
 from mmtoken.vit.pretrained import compare_state, enforce
 from mmtoken.weights import read_state
 
@@ -48,3 +52,29 @@ def tested_dataset(cfg: Config) -> ConfigDict:
     while 'dataset' in dataset:
         dataset = dataset.dataset
     return dataset
+
+
+def load_image(cfg: Config, path: Path) -> dict:
+    """One image through the config's test pipeline, without annotations.
+
+    Args:
+        cfg: The config; its default scope is set.
+        path: The image.
+
+    Returns:
+        What the test data loader would yield for it.
+
+    Raises:
+        UserError: If the file is no image that can be read.
+    """
+    steps = [step for step in tested_dataset(cfg).pipeline if 'LoadAnnotations' not in step.type]
+    try:
+        packed = Compose(steps)(dict(img_path=str(path), img_id=0))
+    # mmcv asserts that OpenCV knows the format.
+    except (OSError, AssertionError, cv2.error) as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(
+            f'image {str(path)!r} cannot be read ({reason}); give an image file, such as PNG or '
+            'JPEG'
+        ) from error
+    return dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmtoken.errors import UserError
 from mmtoken.tasks.progress import Progress, TaskState
 from mmtoken.tasks.task import Step, Task, log_fraction, open_folder, write_json
 
@@ -110,7 +111,12 @@ def run_from_command_line(
     Returns:
         See :func:`run_tasks`; ``SystemExit(130)`` on an interruption, ``SystemExit(1)`` when a
         command fails.
+
+    Raises:
+        UserError: If ``workers`` is not positive.
     """
+    if workers < 1:
+        raise UserError(f'--workers {workers} runs nothing; choose 1 or more')
     try:
         return run_tasks(tasks, workers, check)
     except KeyboardInterrupt:

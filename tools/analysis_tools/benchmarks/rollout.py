@@ -1,15 +1,17 @@
-"""What the roll-out benchmark times: a prediction, and roll-outs of it by trace and by matrices."""
+"""What rolling a prediction back costs over the prediction, and matrices would, for DeiT-T."""
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
+
+from mmtoken.experiments.benchmark_models import build_classifier
+from mmtoken.experiments.benchmark_rows import Preset, Ratio, Row
+from mmtoken.rollout import capture, explicit_matrix, roll_back
+from mmtoken.rollout.capture import Step
+from mmtoken.rollout.explicit import roll_back_explicitly
 
 import torch
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
-
-from mmtoken.rollout import capture, explicit_matrix, roll_back
-from mmtoken.rollout.capture import Step
-from mmtoken.rollout.explicit import roll_back_explicitly
 
 
 def predict(model: nn.Module, images: Tensor) -> Tensor:
@@ -69,3 +71,29 @@ def roll_out(
 def _data(image: Tensor) -> dict:
     """What a data loader yields for one image."""
     return dict(inputs=[image], data_samples=[DataSample()])
+
+
+_build = partial(build_classifier, dict(type='TokenViT', arch='deit-tiny', patch_size=16))
+PRESET = Preset(
+    title='DeiT-T: a prediction, alone and with its roll-out for sets of tokens',
+    rows=[
+        Row('forward', _build, predict),
+        Row('roll-out, 1 set', _build, roll_out),
+        Row('roll-out, 16 sets', _build, partial(roll_out, num_sets=16)),
+        Row('matrix by matrix', _build, partial(roll_out, back=apply_matrices)),
+        Row('explicit product', _build, partial(roll_out, back=multiply_matrices)),
+    ],
+    # Three forward passes, and two more for each set; a fifth of the memory.
+    ratios=[
+        Ratio('roll-out, 1 set', 'forward', 5.0),
+        Ratio('roll-out, 16 sets', 'forward', 35.0),
+        Ratio('matrix by matrix', 'forward'),
+        Ratio('explicit product', 'forward'),
+        Ratio('roll-out, 1 set', 'matrix by matrix', of='memory'),
+        Ratio('roll-out, 1 set', 'explicit product', 0.2, of='memory'),
+        Ratio('roll-out, 16 sets', 'explicit product', 0.2, of='memory'),
+    ],
+    # 64 x 64 patches
+    cases=[(1024, 1)],
+    modes=['infer'],
+)

@@ -1,11 +1,16 @@
-"""What the benchmark compares the package with: methods as their released code computes them."""
+"""What aligned targets cost over CutMix's, and K-channel labels would, at DeiT-T's size."""
 
-import torch
-from torch import Tensor
+from functools import partial
+from typing import Any
 
+from mmtoken.experiments.benchmark_models import build_classifier, classifier_loss
+from mmtoken.experiments.benchmark_rows import Preset, Ratio, Row
 from mmtoken.tl_align import Mixed, TLAlignClassifier
 from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenAttention
+
+import torch
+from torch import Tensor
 
 
 class ExplicitAttention(TokenAttention):
@@ -47,3 +52,25 @@ class KChannelClassifier(TLAlignClassifier):
         feats, labels = self.backbone(mixed.images, torch.cat([aux[:, None], patches], dim=1))
         loss = self.head.loss_module(self.head(feats), labels[:, 0], avg_factor=len(labels))
         return dict(loss=loss)
+
+
+def _row(name: str, kind: str | type, **options: Any) -> Row:
+    backbone = dict(type='TokenViT', arch='deit-tiny', patch_size=16)
+    model = dict(type=kind, **options)
+    return Row(name, partial(build_classifier, backbone, model=model), classifier_loss)
+
+
+PRESET = Preset(
+    title='DeiT-T: CutMix, TL-Align, and TL-Align with K = 1000 label channels',
+    rows=[
+        _row('CutMix', 'TLAlignClassifier', target='cutmix'),
+        _row('TL-Align', 'TLAlignClassifier'),
+        _row('TL-Align, K channels', KChannelClassifier),
+    ],
+    # 224 and 512 px are 197 and 1,025 tokens.
+    ratios=[
+        Ratio('TL-Align', 'CutMix', {224: 1.05, 512: 1.15}),
+        Ratio('TL-Align, K channels', 'CutMix'),
+    ],
+    cases=[(224, 8), (512, 2)],
+)

@@ -1,0 +1,94 @@
+"""The benchmark's presets: what they time, and that the anchors compute the same."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mmtoken.experiments.benchmark_models import load_preset
+from mmtoken.experiments.benchmark_rows import Case, Preset, Step
+
+FOLDER = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'benchmarks'
+
+
+def preset(name: str) -> Preset:
+    """A preset by its name."""
+    return load_preset(FOLDER / f'{name}.py')
+
+
+def test_tl_align_preset_names_the_targets():
+    found = preset('tl_align')
+    assert [row.name for row in found.rows] == ['CutMix', 'TL-Align', 'TL-Align, K channels']
+    # 197 and 1,025 tokens
+    assert [found.ratios[0].target_at(size) for size, _ in found.cases] == [1.05, 1.15]
+
+
+@pytest.mark.parametrize('index', range(3))
+def test_tl_align_rows_take_a_training_step(index):
+    step = Step(preset('tl_align').rows[index], Case(32, 2))
+    step.run()
+    assert all(p.grad is not None for p in step.model.parameters() if p.requires_grad)
+
+
+def test_k_channel_anchor_computes_what_tl_align_does():
+    ours, anchor = (row.build(48) for row in preset('tl_align').rows[1:])
+    for parameter in ours.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    anchor.load_state_dict(ours.state_dict())
+    scores = nn.functional.one_hot(torch.arange(3), 1000).float()
+    mixed = ours.mixer.mix(torch.randn(3, 3, 48, 48))
+    losses = []
+    for model in (ours, anchor):
+        losses.append(model.mixed_loss(mixed, scores)['loss'])
+        losses[-1].backward()
+    torch.testing.assert_close(*losses)
+    for p, q in zip(ours.parameters(), anchor.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_rollout_preset_names_the_targets():
+    ratios = preset('rollout').ratios
+    found = {(ratio.row, ratio.of): ratio.target for ratio in ratios if ratio.target}
+    # 3 forward passes and 2 for each set; a fifth of the memory
+    assert found == {
+        ('roll-out, 1 set', 'time'): 3 + 2 * 1,
+        ('roll-out, 16 sets', 'time'): 3 + 2 * 16,
+        ('roll-out, 1 set', 'memory'): 0.2,
+        ('roll-out, 16 sets', 'memory'): 0.2,
+    }
+
+
+@pytest.mark.parametrize('index', range(5))
+def test_rollout_rows_are_scalars_without_gradients(index):
+    step = Step(preset('rollout').rows[index], Case(48, 1, mode='infer'))
+    with torch.no_grad():
+        found = step.row.loss(step.model, step.images)
+    step.run()
+    assert found.ndim == 0 and found > 0
+    assert all(p.grad is None and p.requires_grad for p in step.model.parameters())
+
+
+@pytest.mark.parametrize('num_sets', [1, 4])
+def test_rollout_anchors_compute_what_the_trace_does(load_tool, num_sets):
+    timed = load_tool('analysis_tools/benchmarks/rollout.py')
+    model = preset('rollout').rows[0].build(48).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    images = torch.randn(2, 3, 48, 48)
+    ours = timed.roll_out(model, images, num_sets)
+    for back in (timed.apply_matrices, timed.multiply_matrices):
+        torch.testing.assert_close(ours, timed.roll_out(model, images, num_sets, back))
+
+
+def test_life_preset_names_the_targets():
+    found = preset('life')
+    assert [row.name for row in found.rows] == ['VisionTransformer', 'TokenViT', 'LIFEViT']
+    assert [ratio.target for ratio in found.ratios] == [1.02, 1.12]
+
+
+@pytest.mark.parametrize('index', range(3))
+def test_life_rows_take_a_training_step(index):
+    step = Step(preset('life').rows[index], Case(32, 2))
+    step.run()
+    assert all(p.grad is not None for p in step.model.parameters() if p.requires_grad)
