@@ -12,7 +12,8 @@ import pytest
 
 from mmtoken.tasks import launch
 from mmtoken.tasks.launch import TaskFailed, run_tasks
-from mmtoken.tasks.task import Step, Task
+from mmtoken.tasks.progress import Progress
+from mmtoken.tasks.task import Step, Task, open_folder, write_json
 
 
 @pytest.fixture(autouse=True)
@@ -115,12 +116,39 @@ def test_check_can_stop_everything(tmp_path):
         run_tasks([make_task(tmp_path, 'a'), make_task(tmp_path, 'b')], check=refuse)
 
 
+def test_what_earlier_sessions_did_is_told_apart_from_this_one(tmp_path, monkeypatch):
+    class Watched(Progress):
+        """Lets the task end once its own log is seen, and keeps the states."""
+
+        def show(self, states):
+            nonlocal last
+            last = states[0]
+            if last.fraction == 0.2:
+                seen.touch()
+
+    last, seen = None, tmp_path / 'seen'
+    monkeypatch.setattr(launch, 'Progress', Watched)
+    wait = f'while not pathlib.Path({str(seen)!r}).exists(): time.sleep(0.01)'
+    code = f'import pathlib, time\nprint("Iter(train) [  20/100]", flush=True)\n{wait}'
+    task = make_task(tmp_path, 'a', code)
+    record = open_folder(task)
+    write_json(task.folder / 'started.json', record | {'seconds': 1e6})
+    # The session ended after its last checkpoint, to which the training goes back.
+    (task.folder / 'step.log').write_text('Iter(train) [  40/100]\n')
+
+    run_tasks([task])
+
+    assert (last.fraction, last.gained) == (1.0, 0.8)
+    assert last.seconds > 1e6 > last.spent
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_ends_the_child_and_can_go_on(tmp_path, number):
     script = f"""
 import pathlib, sys
 from mmtoken.tasks.launch import run_tasks
-from mmtoken.tasks.task import Step, Task
+from mmtoken.tasks.progress import Progress
+from mmtoken.tasks.task import Step, Task, open_folder, write_json
 code = 'import os, time; print("pid", os.getpid(), flush=True); time.sleep(60)'
 step = Step('step', lambda: [sys.executable, '-S', '-c', code])
 try:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def run_tasks(
         KeyboardInterrupt: On Ctrl-C or SIGTERM, after the children have ended.
     """
     results: dict[str, dict[str, Any]] = {}
+    states = {task.name: TaskState(task.name, task.weight) for task in tasks}
     pending, running, looked_at = list(tasks), [], set()
     failure: TaskFailed | None = None
 
@@ -68,6 +70,8 @@ def run_tasks(
                     if task.name not in looked_at and (result := task.result()) is not None:
                         pending.remove(task)
                         settle(task, result)
+                        done = dict(fraction=1.0, seconds=result['seconds'])
+                        states[task.name] = replace(states[task.name], **done)
                     elif len(running) < workers and failure is None:
                         pending.remove(task)
                         # A task that nothing can run beside gets all the cores.
@@ -81,11 +85,13 @@ def run_tasks(
                     except TaskFailed as error:
                         failure = failure or error
                         running.remove(run)
+                        states[run.task.name] = replace(run.state(), step='')
                         continue
+                    states[run.task.name] = run.state()
                     if result is not None:
                         running.remove(run)
                         settle(run.task, result)
-                progress.show(_states(tasks, results, running))
+                progress.show(list(states.values()))
                 if running:
                     time.sleep(POLL_SECONDS)
         finally:
@@ -136,12 +142,18 @@ class _Running:
         self.env |= {name: str(threads) for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')}
         self.record = open_folder(task)
         self.earlier, self.started = self.record['seconds'], time.monotonic()
+        self.before = self.fraction
         self._launch()
+
+    @property
+    def spent(self) -> float:
+        """Time spent on the task in this session."""
+        return time.monotonic() - self.started
 
     @property
     def seconds(self) -> float:
         """Time spent on the task, earlier sessions included."""
-        return self.earlier + time.monotonic() - self.started
+        return self.earlier + self.spent
 
     @property
     def log(self) -> Path:
@@ -159,6 +171,22 @@ class _Running:
         if done < len(steps):
             weight += self.step.weight * log_fraction(self.log, self.step.epochs)
         return weight / self.task.weight
+
+    def state(self) -> TaskState:
+        """How far the task is."""
+        fraction = self.fraction
+        # A resumed training goes back to its last checkpoint, which its log had passed.
+        self.before = min(self.before, fraction)
+        under_way = self.record['steps_done'] < len(self.task.steps)
+        return TaskState(
+            self.task.name,
+            self.task.weight,
+            fraction,
+            self.seconds,
+            step=self.step.name if under_way else '',
+            gained=fraction - self.before,
+            spent=self.spent,
+        )
 
     def poll(self) -> dict[str, Any] | None:
         """Start the next step when one has ended; return the task's result after the last.
@@ -213,23 +241,6 @@ def _failure_text(task: str, step: str, code: int, log: Path) -> str:
     lines = log.read_text(errors='replace').splitlines() if log.exists() else []
     tail = '\n'.join(f'    {line}' for line in lines[-8:])
     return f'{step} of {task} ended with exit code {code}; its log {log} ends with\n{tail}'
-
-
-def _states(
-    tasks: Sequence[Task], results: dict[str, dict[str, Any]], running: Sequence[_Running]
-) -> list[TaskState]:
-    under_way = {run.task.name: run for run in running}
-    states = []
-    for task in tasks:
-        if task.name in results:
-            state = TaskState(task.name, task.weight, 1.0, results[task.name]['seconds'])
-        elif task.name in under_way:
-            run = under_way[task.name]
-            state = TaskState(task.name, task.weight, run.fraction, run.seconds, run.step.name)
-        else:
-            state = TaskState(task.name, task.weight)
-        states.append(state)
-    return states
 
 
 @contextmanager

@@ -20,8 +20,10 @@ class TaskState:
         name: The task's name.
         weight: Expected cost, relative to the other tasks.
         fraction: Share that is done, 0 to 1.
-        seconds: Time spent on it so far.
+        seconds: Time spent on it so far, earlier sessions included.
         step: The step it is in; empty unless it is running.
+        gained: Share that was done in this session.
+        spent: Time spent on it in this session.
     """
 
     name: str
@@ -29,10 +31,15 @@ class TaskState:
     fraction: float = 0.0
     seconds: float = 0.0
     step: str = ''
+    gained: float = 0.0
+    spent: float = 0.0
 
 
 def seconds_left(states: Sequence[TaskState], workers: int = 1) -> float | None:
-    """Time until all tasks are done, at the pace of what has been done so far.
+    """Time until all tasks are done, at the pace of this session.
+
+    Earlier sessions may have run on a busy machine, or lost what they did to an interruption, so
+    theirs counts only until there is another one, and only that of finished tasks.
 
     Args:
         states: All tasks, finished ones included.
@@ -41,10 +48,12 @@ def seconds_left(states: Sequence[TaskState], workers: int = 1) -> float | None:
     Returns:
         Seconds, or None before anything was measured.
     """
-    done = sum(state.weight * state.fraction for state in states)
+    measured = [(state.spent, state.weight * state.gained) for state in states if state.gained > 0]
+    measured = measured or [(state.seconds, state.weight) for state in states if _is_done(state)]
+    done = sum(work for _, work in measured)
     if done == 0:
         return None
-    pace = sum(state.seconds for state in states if state.fraction > 0) / done
+    pace = sum(seconds for seconds, _ in measured) / done
     left = [state.weight * (1 - state.fraction) for state in states if state.fraction < 1]
     return pace * sum(left) / max(1, min(workers, len(left)))
 
