@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -142,29 +143,72 @@ def test_what_earlier_sessions_did_is_told_apart_from_this_one(tmp_path, monkeyp
     assert last.seconds > 1e6 > last.spent
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_interrupt_ends_the_child_and_can_go_on(tmp_path, number):
-    script = f"""
-import pathlib, sys
+# Sets the signals it is sent itself: a job in the background inherits an ignored SIGINT.
+PARENT = """
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, {on_interrupt})
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 from mmtoken.tasks.launch import run_tasks
-from mmtoken.tasks.progress import Progress
-from mmtoken.tasks.task import Step, Task, open_folder, write_json
-code = 'import os, time; print("pid", os.getpid(), flush=True); time.sleep(60)'
-step = Step('step', lambda: [sys.executable, '-S', '-c', code])
+from mmtoken.tasks.task import Step, Task
+step = Step('step', lambda: [sys.executable, '-S', '-c', {code!r}])
 try:
-    run_tasks([Task('a', pathlib.Path({str(tmp_path / 'a')!r}), (step,))])
+    run_tasks([Task('a', pathlib.Path({folder!r}), (step,))])
 except KeyboardInterrupt:
     raise SystemExit(130)
 """
+
+
+def child_of(log: str) -> int | None:
+    """The pid that a task's process has printed."""
+    found = re.search(r'^pid (\d+)$', log, re.MULTILINE)
+    return found and int(found[1])
+
+
+def interrupt(folder: Path, number: int, code: str, on_interrupt: str) -> str:
+    """Start a task in a process of its own and send it a signal when the task has said its pid.
+
+    Args:
+        folder: The task's.
+        number: The signal.
+        code: The task's code.
+        on_interrupt: The process's handler of SIGINT.
+
+    Returns:
+        The task's log, once the process has ended as it does on an interruption.
+    """
+    script = PARENT.format(on_interrupt=on_interrupt, code=code, folder=str(folder))
     parent = subprocess.Popen([sys.executable, '-c', script])
-    log = tmp_path / 'a' / 'step.log'
-    while parent.poll() is None and not (log.exists() and 'pid ' in log.read_text()):
+    log = folder / 'step.log'
+    while parent.poll() is None and not (log.exists() and child_of(log.read_text())):
         time.sleep(0.05)
-    child = int(log.read_text().split('pid ')[-1].split()[0])
-
     parent.send_signal(number)
+    try:
+        assert parent.wait(30) == 130
+    finally:
+        parent.kill()
+    return log.read_text()
 
-    assert parent.wait(30) == 130
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_ends_the_child_and_can_go_on(tmp_path, number):
+    code = 'import os, time; print("pid", os.getpid(), flush=True); time.sleep(60)'
+
+    log = interrupt(tmp_path / 'a', number, code, 'signal.default_int_handler')
+
     with pytest.raises(ProcessLookupError):
-        os.kill(child, 0)
+        os.kill(child_of(log), 0)
     assert json.loads((tmp_path / 'a' / 'started.json').read_text())['seconds'] > 0
+
+
+def test_a_child_that_inherits_an_ignored_interrupt_is_terminated(tmp_path):
+    code = """
+import os, signal, sys, time
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, frame: sys.exit(f'heard {signal.Signals(number).name}'))
+print('pid', os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+    log = interrupt(tmp_path / 'a', signal.SIGTERM, code, 'signal.SIG_IGN')
+
+    assert 'heard SIGTERM' in log

@@ -212,7 +212,11 @@ class _Running:
 
     def stop(self) -> None:
         """End the child and everything it started, and note the time spent."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
+        # As under `nohup make demo &`: children inherit it, and would not hear.
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            numbers.remove(signal.SIGINT)
+        for number in numbers:
             try:
                 os.killpg(self.process.pid, number)
                 self.process.wait(GRACE_SECONDS)
