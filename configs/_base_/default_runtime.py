@@ -1,8 +1,9 @@
 """What a run of any of the three libraries needs besides model, data and schedule.
 
-The dataset's base sets ``default_scope``; the schedule's base sets ``log_processor``, since it
-knows whether training counts epochs or iterations. ``tools/test.py --show-dir`` adds the
-library's visualizer where a config names none.
+The dataset's base sets ``default_scope`` and the library's ``visualizer``, which its inferencers
+and tools ask for, and leaves ``collate_fn`` out for mmdet and mmseg: mmengine's inferencer reads no
+dict there, and its runner has the same function as its default. The schedule's base sets
+``log_processor``, since it knows whether training counts epochs or iterations.
 """
 
 # A child's custom_imports replaces this one, so no other config has its own.

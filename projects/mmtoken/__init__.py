@@ -16,11 +16,14 @@ with exit_tools_on_user_error():
 
 from . import convert, datasets, dense, life, psvit, rollout, tl_align, vit  # noqa: E402
 from .runtime import strict_load  # noqa: E402
+from .runtime.own_configs import config_path, register_models  # noqa: E402
 from .runtime.safe_loading import install_safe_loaders  # noqa: E402
 
 install_safe_loaders()
+register_models()
 
 __all__ = [
+    'config_path',
     'convert',
     'datasets',
     'dense',

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 INDEXES = {
@@ -13,7 +14,14 @@ INDEXES = {
     for path in sorted((ROOT / 'configs').glob('*/metafile.yml'))
 }
 ENTRIES = [entry for index in INDEXES.values() for entry in index['Models']]
-COLLECTIONS = [collection for index in INDEXES.values() for collection in index['Collections']]
+COLLECTIONS = [
+    collection for index in INDEXES.values() for collection in index.get('Collections', ())
+]
+TASKS = {
+    'mmpretrain': {'Image Classification'},
+    'mmdet': {'Object Detection', 'Instance Segmentation'},
+    'mmseg': {'Semantic Segmentation'},
+}
 
 
 @pytest.fixture(params=ENTRIES, ids=lambda entry: entry['Name'])
@@ -39,6 +47,19 @@ def test_index_lists_every_config_once(folder: Path) -> None:
     )
 
 
+def test_every_folder_of_leaf_configs_has_an_index() -> None:
+    folders = {path.parent for path in (ROOT / 'configs').glob('*/*.py')}
+
+    assert folders - {ROOT / 'configs' / '_base_'} == set(INDEXES)
+
+
+def test_entry_names_the_tasks_of_its_model(entry: dict) -> None:
+    """mmpretrain chooses its inferencer by the task, and `get_model` offers classifiers alone."""
+    scope = Config.fromfile(ROOT / entry['Config'], import_custom_modules=False).default_scope
+
+    assert {result['Task'] for result in entry['Results']} == TASKS[scope]
+
+
 def test_entry_is_named_like_its_config(entry: dict) -> None:
     assert entry['Name'] == Path(entry['Config']).stem
 
@@ -48,7 +69,7 @@ def test_entry_belongs_to_a_collection(entry: dict) -> None:
 
 
 def test_results_are_labelled_as_the_papers(entry: dict) -> None:
-    for result in entry['Results'] or []:
+    for result in entry['Results']:
         assert all(metric.endswith('(paper)') for metric in result['Metrics'])
 
 

@@ -42,7 +42,6 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=2,
     persistent_workers=True,
-    collate_fn=dict(type='pseudo_collate'),
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
@@ -58,7 +57,6 @@ val_dataloader = dict(
     batch_size=8,
     num_workers=2,
     persistent_workers=True,
-    collate_fn=dict(type='pseudo_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
@@ -79,3 +77,8 @@ val_evaluator = dict(
     format_only=False,
 )
 test_evaluator = val_evaluator
+visualizer = dict(
+    type='DetLocalVisualizer',
+    name='visualizer',
+    vis_backends=[dict(type='LocalVisBackend')],
+)

@@ -86,6 +86,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
         raise UserError(_missing_config(path))
     try:
         cfg = Config.fromfile(path)
+    except UserError:
+        raise  # its _base_ names none of our configs
     except FileNotFoundError as error:
         raise UserError(
             f'config {path!r} inherits from a file that does not exist: {error}; correct its '

@@ -1,0 +1,47 @@
+"""The models and pictures of the configs for public data, made as small as a test can afford."""
+
+from mmengine.config import Config, ConfigDict
+
+TINY = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+
+
+def shrink_model(config: Config) -> None:
+    """Make a model that a test can afford, of the same modules."""
+    model = config.model
+    model.backbone.arch = TINY
+    model.backbone.init_cfg = None
+    if config.default_scope == 'mmpretrain':
+        model.head.in_channels = TINY['embed_dims']
+    else:
+        model.neck.update(in_channels=TINY['embed_dims'], out_channels=32)
+        shrink = shrink_detector if config.default_scope == 'mmdet' else shrink_segmentor
+        shrink(model)
+
+
+def shrink_detector(model: ConfigDict) -> None:
+    model.backbone.global_attn_indexes = (1,)
+    model.rpn_head.update(in_channels=32, feat_channels=32)
+    model.roi_head.bbox_roi_extractor.out_channels = 32
+    model.roi_head.mask_roi_extractor.out_channels = 32
+    model.roi_head.bbox_head.update(in_channels=32, fc_out_channels=32)
+    model.roi_head.mask_head.update(in_channels=32, conv_out_channels=32)
+    model.train_cfg.rcnn.sampler.num = 32
+    model.train_cfg.rpn_proposal.max_per_img = model.test_cfg.rpn.max_per_img = 20
+    # Untrained scores are low, and without any detection there is no metric.
+    model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=5)
+
+
+def shrink_segmentor(model: ConfigDict) -> None:
+    model.data_preprocessor.size = (64, 64)
+    model.decode_head.update(in_channels=[32] * 4, channels=32)
+    model.auxiliary_head.update(in_channels=32, channels=32)
+    model.test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(48, 48))
+
+
+def shrink_pipeline(pipeline: list) -> None:
+    """Make the images of detection and segmentation about as small as the files."""
+    for step in pipeline:
+        if step.type in ('Resize', 'RandomResize') and 'scale' in step:
+            step.scale = (96, 64)
+        if step.type == 'RandomCrop' and step.get('cat_max_ratio'):
+            step.crop_size = (64, 64)
