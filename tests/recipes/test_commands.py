@@ -4,10 +4,7 @@ import re
 import subprocess
 
 import pytest
-import torch
 from documents import DOCUMENTS, ROOT, Block, find_blocks
-from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 from workplace import run_command
 
 SHELL = [block for block in find_blocks('bash', 'shell') if 'make ' not in block.text]
@@ -21,20 +18,6 @@ def run_block(block: Block, load_tool) -> None:
     for line in block.text.splitlines():
         if line and not line.startswith('#'):
             run_command(line, load_tool)
-
-
-@pytest.fixture(scope='module')
-def own_model(folder) -> None:
-    """What the README calls my_config.py and my_checkpoint.pth: its first config, random."""
-    recipe = next(block for block in find_blocks('python') if block.text.startswith('_base_'))
-    config = folder / 'my_config.py'
-    config.write_text(recipe.text)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        cfg = Config.fromfile(config)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model)
-    torch.save({'state_dict': model.state_dict()}, folder / 'my_checkpoint.pth')
 
 
 @pytest.mark.parametrize('block', README, ids=str)

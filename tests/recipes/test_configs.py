@@ -1,12 +1,14 @@
 """The README's configs for a reader's own data: trained, tested and asked for a prediction."""
 
+import re
 from pathlib import Path
 
+import mmpretrain
 import pytest
 from documents import Block, find_blocks
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from workplace import short_options
+from workplace import ADDRESS, DOWNLOADED, short_options
 
 RECIPES = [block for block in find_blocks('python') if block.text.startswith('_base_')]
 
@@ -29,17 +31,27 @@ def predict(config: str, checkpoint: str) -> int:
     return len(ImageClassificationInferencer(config, checkpoint, device='cpu')('image.png'))
 
 
-def test_there_is_a_recipe_for_detection_and_one_for_segmentation():
-    assert [name for name in ('coco', 'ade20k') if any(name in r.text for r in RECIPES)] == [
-        'coco',
-        'ade20k',
+def test_there_is_a_recipe_for_each_kind_of_data():
+    assert [name for name in ('pets', 'park') if any(name in r.text for r in RECIPES)] == [
+        'pets',
+        'park',
     ]
+
+
+def test_the_address_of_public_weights_is_that_of_mmpretrain():
+    index = Path(mmpretrain.__file__).parent / '.mim/configs/deit/metafile.yml'
+    known = re.findall(r'Weights: \S+/(deit-\S+\.pth)', index.read_text())
+
+    named = {Path(a).name for r in RECIPES for a in ADDRESS.findall(r.text)}
+
+    assert named
+    assert named <= set(known)
 
 
 @pytest.mark.parametrize('recipe', RECIPES, ids=str)
 def test_a_config_recipe_runs_from_data_to_prediction(recipe: Block, workplace, load_tool):
     config, work_dir = f'my_config_{recipe}.py', f'work_dirs/{recipe}'
-    Path(config).write_text(recipe.text)
+    Path(config).write_text(ADDRESS.sub(DOWNLOADED, recipe.text))
     short = short_options(config)
 
     load_tool('train.py').main([config, '--work-dir', work_dir, *short])

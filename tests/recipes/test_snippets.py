@@ -7,12 +7,15 @@ import pytest
 import torch
 from documents import ROOT, Block, find_blocks
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from mmtoken.config_check.check import check_config
 
-SNIPPETS = [block for block in find_blocks('python') if not block.text.startswith('_base_')]
+OTHERS = [block for block in find_blocks('python') if not block.text.startswith('_base_')]
+PROGRAMS = [block for block in OTHERS if 'import' in block.text]
+SNIPPETS = [block for block in OTHERS if block not in PROGRAMS]
 ASSIGNED = ('backbone', 'model')
 
 
@@ -41,6 +44,14 @@ def test_a_snippet_builds_what_computes(snippet: Block, workplace):
         else:
             samples = [DataSample().set_gt_label(label) for label in (0, 1)]
             assert built.train().loss(images, samples)['loss'].isfinite()
+
+
+@pytest.mark.parametrize('program', PROGRAMS, ids=str)
+def test_a_program_runs(program: Block, workplace, own_model):
+    exec(program.text, {})
+    DefaultScope._instance_dict.clear()
+
+    assert list(workplace.glob('work_dirs/painted/**/image.*'))
 
 
 LINES = re.findall(r'^\| [^|]*\| (`[^|]*`) \|', (ROOT / 'README.md').read_text(), re.MULTILINE)
