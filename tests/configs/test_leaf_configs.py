@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS
 from torch import nn
 
+from mmtoken.dense import PyramidCheckHook
 from mmtoken.runtime.strict_load import StrictLoadHook
 
 
@@ -156,3 +158,10 @@ def test_hooks_hold_checkpoints_to_full_coverage_and_keep_two(config: Config) ->
 
     assert [hook.allow_partial for hook in hooks if isinstance(hook, StrictLoadHook)] == [False]
     assert [hook.max_keep_ckpts for hook in hooks if isinstance(hook, CheckpointHook)] == [2]
+
+
+def test_a_pyramid_is_held_against_its_backbone(config: Config, model: nn.Module) -> None:
+    hooks = [HOOKS.build(dict(hook)) for hook in config.default_hooks.values()]
+    (check,) = [hook for hook in hooks if isinstance(hook, PyramidCheckHook)]
+
+    check.before_run(SimpleNamespace(model=model))
