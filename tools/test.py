@@ -25,12 +25,12 @@ from mmtoken.runtime.cli import (
     resolve_work_dir,
 )
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
+from mmtoken.runtime.quiet import build_runner
 
 import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
-from mmengine.registry import METRICS, RUNNERS
-from mmengine.runner import Runner
+from mmengine.registry import METRICS
 
 # What paints predictions in each library, for configs that do not say it themselves.
 PAINTERS = {
@@ -198,18 +198,21 @@ def apply_out(cfg: Config, out: str, item: str) -> None:
     raise UserError(f'--out {out!r} must end in one of {", ".join(endings)}')
 
 
-def run_test(cfg: Config, out: str | None, item: str) -> dict[str, float]:
+def run_test(
+    cfg: Config, out: str | None, item: str, print_config: bool = False
+) -> dict[str, float]:
     """Test with mmengine's runner, or the config's own.
 
     Args:
         cfg: The config.
         out: The value of ``--out``.
         item: ``'metrics'`` or ``'pred'``.
+        print_config: Whether the config is printed.
 
     Returns:
         The metrics.
     """
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = build_runner(cfg, print_config)
     if out and item == 'pred' and Path(out).suffix:
         scope = cfg.get('default_scope')
         dump = 'mmdet.DumpDetResults' if scope == 'mmdet' else 'DumpResults'
@@ -238,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     apply_flags(cfg, args)
     check_files(cfg, loaders=('test_dataloader',))
     prepare_launch(cfg)
-    metrics = run_test(cfg, args.out, args.out_item)
+    metrics = run_test(cfg, args.out, args.out_item, args.print_config)
     leave_launch()
     return metrics
 

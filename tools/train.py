@@ -23,10 +23,9 @@ from mmtoken.runtime.cli import (
     resolve_work_dir,
 )
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
+from mmtoken.runtime.quiet import build_runner
 
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -115,12 +114,6 @@ def apply_resume(cfg: Config, resume: str) -> None:
         print(f'resume: no checkpoint in {cfg.work_dir}, so training starts {start}')
 
 
-def run_training(cfg: Config) -> None:
-    """Train with mmengine's runner, or the config's own."""
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
-
-
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> None:
     """Train from the command line.
@@ -135,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     apply_flags(cfg, args)
     check_files(cfg, loaders=('train_dataloader', 'val_dataloader'))
     prepare_launch(cfg)
-    run_training(cfg)
+    build_runner(cfg, args.print_config).train()
     leave_launch()
 
 

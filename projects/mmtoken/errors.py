@@ -59,7 +59,9 @@ def exit_tools_on_user_error() -> Iterator[None]:
 
 
 def _exit(error: UserError) -> NoReturn:
-    """Print the sentence and end the program."""
+    """Print the sentence, below what was printed before, and end the program."""
+    # A pipe's is buffered, and would come out behind the sentence.
+    sys.stdout.flush()
     if os.environ.get('LOCAL_RANK', '0') == '0':
         print(f'error: {error}', file=sys.stderr)
     raise SystemExit(2) from None

@@ -3,11 +3,11 @@
 import json
 import pickle
 from collections.abc import Callable, Sequence
-from itertools import count
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from digit_options import options
 from PIL import Image
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'digits'
@@ -48,26 +48,6 @@ TTA_PARTS = {
         pack="dict(type='PackSegInputs')",
     ),
 }
-RUNS = count()
-
-
-def options(task: str, root: Path) -> list[str]:
-    """Overrides that make a digit config read the tiny data and run in this process alone."""
-    data = root / task
-    settings = ['num_workers=0', 'persistent_workers=False', 'batch_size=4']
-    settings.append(f'dataset.data_root={data}')
-    found = [
-        f'{loader}_dataloader.{setting}'
-        for loader in ('train', 'val', 'test')
-        for setting in settings
-    ]
-    if task == 'detection':
-        annotations = data / 'annotations' / 'instances_val.json'
-        found += [f'{name}_evaluator.ann_file={annotations}' for name in ('val', 'test')]
-    if task != 'classification':
-        found.append('model.backbone.init_cfg=None')
-    # Runs of the same second would share mmengine's global objects.
-    return ['--cfg-options', *found, f'experiment_name=run{next(RUNS)}']
 
 
 def length(task: str, steps: int) -> list[str]:

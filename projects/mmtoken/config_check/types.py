@@ -9,13 +9,14 @@ from mmengine.registry import Registry, root
 from mmengine.utils import get_object_from_string
 
 from mmtoken.errors import near_miss
-from mmtoken.runtime.stack import import_failure
+from mmtoken.runtime.stack import import_failure, quiet_imports
 
 # Where a name may be found that a library looks up outside its registries, by the config's key.
 _OPS = {'nms', 'dqs_cfg', 'roi_layer'}
 
 
 @functools.cache
+@quiet_imports()
 def registries(scope: str) -> tuple[Registry, ...]:
     """The registries of a library, and mmengine's, which it falls back to.
 
@@ -92,6 +93,7 @@ def type_hint(name: str, scope: str) -> str:
     return near_miss(name, known) or near_miss(qualified, others, cutoff=0.85)
 
 
+@quiet_imports()
 def _is_scope(name: str) -> bool:
     """Whether the first part of a dotted ``type`` names a library with registries."""
     try:
@@ -100,6 +102,7 @@ def _is_scope(name: str) -> bool:
         return False
 
 
+@quiet_imports()
 def _import(path: str) -> Callable | None:
     """The object of a full import path, as mmengine's pure-Python configs write it."""
     try:

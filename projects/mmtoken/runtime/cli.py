@@ -48,7 +48,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags with which processes are started, which training and testing take.
+    """Add the flags that training and testing take: how processes start, and what is printed.
 
     Args:
         parser: The tool's parser.
@@ -65,6 +65,11 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         '--no-pin-memory',
         action='store_true',
         help='do not let the data loaders copy batches into page-locked memory',
+    )
+    parser.add_argument(
+        '--print-config',
+        action='store_true',
+        help='print the config as it runs; the log file in the work dir has it in any case',
     )
 
 

@@ -7,10 +7,14 @@ and can explain an installation in which nothing else can be imported.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TextIO
 
 SEE = '`python tools/misc/check_env.py` says more'
 
@@ -122,6 +126,39 @@ def require_stack(version_of: Callable[[str], str] = version) -> str:
     return stack.name
 
 
+class _Muted:
+    """Standard output that drops what is written to it for now; who keeps it is heard later."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.muted = stream, True
+
+    def write(self, text: str) -> int:
+        return len(text) if self.muted else self.stream.write(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Keep from the terminal what libraries print and warn of while they are imported.
+
+    They speak of packages that nothing here needs, and of one another's age. Exceptions pass, the
+    filters that they install stay, and who asks for warnings (``python -W``, ``PYTHONWARNINGS``)
+    gets everything.
+    """
+    if sys.warnoptions:
+        yield
+        return
+    show, stdout, muted = warnings.showwarning, sys.stdout, _Muted(sys.stdout)
+    warnings.showwarning, sys.stdout = lambda *args, **kwargs: None, muted
+    try:
+        yield
+    finally:
+        warnings.showwarning, sys.stdout, muted.muted = show, stdout, False
+
+
+@quiet_imports()
 def import_stack() -> None:
     """Import the libraries that ``import mmtoken`` needs.
 
