@@ -1,5 +1,7 @@
 """What the wheel and the source distribution hold, built without a network."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -38,6 +40,52 @@ def wheel(checkout):
         names = archive.namelist()
         (metadata,) = (name for name in names if name.endswith('.dist-info/METADATA'))
         return path.name, names, archive.read(metadata).decode()
+
+
+@pytest.fixture(scope='module')
+def installed(checkout, wheel, tmp_path_factory):
+    """What a program far from the checkout finds, beside a package that pip installed."""
+    site, elsewhere = (tmp_path_factory.mktemp(name) for name in ('site', 'elsewhere'))
+    command = [sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', '--target']
+    subprocess.run([*command, site, checkout / 'dist' / wheel[0]], check=True)
+    base = 'life/mask-rcnn_life-deit-tiny_sfp_1x_coco.py'
+    (elsewhere / 'mine.py').write_text(f"_base_ = __import__('mmtoken').config_path('{base}')")
+    code = (
+        'import json\n'
+        'from mmengine.config import Config\n'
+        "config = Config.fromfile('mine.py')\n"
+        'from mmpretrain import get_model, list_models\n'
+        "model = get_model('life-d6w96_digits-cls')\n"
+        'import mmtoken\n'
+        'facts = dict(package=mmtoken.__file__, base=mmtoken.config_path(BASE),\n'
+        '             backbone=config.model.backbone.type, listed=list_models("*life*"),\n'
+        '             built=model._config.filename)\n'
+        'print(json.dumps(facts))\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', f'BASE = {base!r}\n{code}'],
+        cwd=elsewhere,
+        env={**os.environ, 'PYTHONPATH': str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return site / 'mmtoken', json.loads(done.stdout.splitlines()[-1])
+
+
+def test_config_elsewhere_inherits_from_the_installed_package(installed):
+    package, facts = installed
+
+    assert Path(facts['package']).parent == package
+    assert package / '.mim' / 'configs' / 'life' in Path(facts['base']).parents
+    assert facts['backbone'] == 'mmpretrain.LIFEViT'
+
+
+def test_models_of_the_installed_package_are_in_the_list_of_mmpretrain(installed):
+    package, facts = installed
+
+    assert 'life-deit-tiny_8xb64_in1k' in facts['listed']
+    assert package / '.mim' / 'configs' / 'digits' in Path(facts['built']).parents
 
 
 def test_distribution_is_mmtoken_toolbox(wheel):

@@ -21,5 +21,6 @@ def options(task: str, root: Path) -> list[str]:
         found += [f'{name}_evaluator.ann_file={annotations}' for name in ('val', 'test')]
     if task != 'classification':
         found.append('model.backbone.init_cfg=None')
-    # Runs of the same second would share mmengine's global objects.
-    return ['--cfg-options', *found, f'experiment_name=run{next(RUNS)}']
+    # Runs of one process would share mmengine's global objects of the same name.
+    name = f'run{next(RUNS)}'
+    return ['--cfg-options', *found, f'experiment_name={name}', f'visualizer.name={name}']

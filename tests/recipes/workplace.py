@@ -61,7 +61,8 @@ def lay_out(folder: Path) -> None:
 def short_options(config: str) -> list[str]:
     """Overrides that make a run one step long, its images small, and keep it in its process."""
     cfg = Config.fromfile(config)
-    found = [f'experiment_name=run{next(RUNS)}']
+    name = f'run{next(RUNS)}'
+    found = [f'experiment_name={name}', f'visualizer.name={name}']
     if 'max_epochs' in cfg.train_cfg:
         found += ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
     else:

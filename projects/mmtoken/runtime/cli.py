@@ -105,8 +105,13 @@ def load_config(path: str, options: dict | None = None) -> Config:
         ) from error
     except Exception as error:  # A config is a program, so reading it can fail in any way.
         message = ' '.join(str(error).split()).rstrip('.')
+        remedy = 'correct the file'
+        if 'load mmtoken config' in message:  # mmengine's answer to _base_ = 'mmtoken::…'
+            remedy = (
+                "write _base_ = __import__('mmtoken').config_path('…') in place of 'mmtoken::…'"
+            )
         raise UserError(
-            f'config {path!r} cannot be read: {type(error).__name__}: {message}; correct the file'
+            f'config {path!r} cannot be read: {type(error).__name__}: {message}; {remedy}'
         ) from error
     if options:
         check_options(cfg, options)
