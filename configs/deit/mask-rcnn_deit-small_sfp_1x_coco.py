@@ -2,7 +2,7 @@
 
 Reproduces: nothing published; our design, after ViTDet (four global layers among windowed ones,
     a simple feature pyramid, layer-wise learning rates). The paper's detector is not public.
-Needs: the DeiT-S of deit-small_8xb64_in1k.py, trained by you; no weights are published.
+Needs: the DeiT-S of deit-small_8xb64_in1k.py, trained by you, or public ones (README.md).
 Costs: 43.1 M parameters; backbone and neck 211 G multiply-adds at 800 x 1344 px.
     Training time was not measured.
 Command: bash tools/dist_train.sh configs/deit/mask-rcnn_deit-small_sfp_1x_coco.py 8 --amp
