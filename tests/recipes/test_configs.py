@@ -1,9 +1,7 @@
 """The README's configs for a reader's own data: trained, tested and asked for a prediction."""
 
-import re
 from pathlib import Path
 
-import mmpretrain
 import pytest
 from documents import Block, find_blocks
 from mmengine.config import Config
@@ -36,16 +34,6 @@ def test_there_is_a_recipe_for_each_kind_of_data():
         'pets',
         'park',
     ]
-
-
-def test_the_address_of_public_weights_is_that_of_mmpretrain():
-    index = Path(mmpretrain.__file__).parent / '.mim/configs/deit/metafile.yml'
-    known = re.findall(r'Weights: \S+/(deit-\S+\.pth)', index.read_text())
-
-    named = {Path(a).name for r in RECIPES for a in ADDRESS.findall(r.text)}
-
-    assert named
-    assert named <= set(known)
 
 
 @pytest.mark.parametrize('recipe', RECIPES, ids=str)
