@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmtoken.config_check.check import check_config
 from mmtoken.config_check.files import check_files
 from mmtoken.config_check.signature import accepted_keywords
 from mmtoken.config_check.types import find_targets
@@ -21,7 +20,7 @@ from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import (
     add_config_arguments,
     add_launch_arguments,
-    load_config,
+    load_checked_config,
     resolve_work_dir,
 )
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
@@ -236,10 +235,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     """
     args = parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = load_config(args.config, args.cfg_options)
-    check_config(cfg, needs=('model', 'test_dataloader', 'test_cfg', 'test_evaluator'))
+    cfg = load_checked_config(
+        args, needs=('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
+    )
     apply_flags(cfg, args)
-    check_files(cfg, loaders=('test_dataloader',))
+    check_files(cfg, loaders=('test_dataloader',), mode=args.check)
     prepare_launch(cfg)
     metrics = run_test(cfg, args.out, args.out_item, args.print_config)
     leave_launch()

@@ -12,14 +12,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmtoken.config_check.check import check_config
 from mmtoken.config_check.files import check_files
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.checkpoints import check_device_for_amp, latest_checkpoint
 from mmtoken.runtime.cli import (
     add_config_arguments,
     add_launch_arguments,
-    load_config,
+    load_checked_config,
     resolve_work_dir,
 )
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
@@ -123,10 +122,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = load_config(args.config, args.cfg_options)
-    check_config(cfg, needs=('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'))
+    cfg = load_checked_config(
+        args, needs=('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+    )
     apply_flags(cfg, args)
-    check_files(cfg, loaders=('train_dataloader', 'val_dataloader'))
+    check_files(cfg, loaders=('train_dataloader', 'val_dataloader'), mode=args.check)
     prepare_launch(cfg)
     build_runner(cfg, args.print_config).train()
     leave_launch()

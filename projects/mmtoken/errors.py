@@ -58,12 +58,21 @@ def exit_tools_on_user_error() -> Iterator[None]:
         _exit(error)
 
 
+def print_once(sentence: str) -> None:
+    """Print a sentence to the terminal, where several processes on a machine would repeat it.
+
+    Args:
+        sentence: What to say; standard error gets it.
+    """
+    if os.environ.get('LOCAL_RANK', '0') == '0':
+        print(sentence, file=sys.stderr)
+
+
 def _exit(error: UserError) -> NoReturn:
     """Print the sentence, below what was printed before, and end the program."""
     # A pipe's is buffered, and would come out behind the sentence.
     sys.stdout.flush()
-    if os.environ.get('LOCAL_RANK', '0') == '0':
-        print(f'error: {error}', file=sys.stderr)
+    print_once(f'error: {error}')
     raise SystemExit(2) from None
 
 

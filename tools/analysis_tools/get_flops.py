@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmtoken.config_check.check import check_config
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.experiments.costs import count_costs, image_shape, tables
-from mmtoken.runtime.cli import add_config_arguments, load_config
+from mmtoken.runtime.cli import add_config_arguments, load_checked_config
 
 from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
@@ -60,8 +59,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         The numbers.
     """
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
-    check_config(cfg, needs=('model', 'default_scope'))
+    cfg = load_checked_config(args, needs=('model', 'default_scope'))
     shape = image_shape(cfg, args.shape)
     if args.json not in (None, '-') and not Path(args.json).resolve().parent.is_dir():
         raise UserError(f'--json {args.json!r}: its folder does not exist; create it first')

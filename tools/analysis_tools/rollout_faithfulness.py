@@ -15,12 +15,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmtoken.config_check.check import check_config
 from mmtoken.config_check.files import check_files
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.rollout.faithfulness import measure_dataset
 from mmtoken.rollout.faithfulness_report import markdown, plot, summarize
-from mmtoken.runtime.cli import add_config_arguments, load_config
+from mmtoken.runtime.cli import add_config_arguments, load_checked_config
 from mmtoken.tasks.task import write_json
 from mmtoken.tasks.tool_steps import environment
 
@@ -54,9 +53,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.number < 2:
         raise UserError(f'--number {args.number} is no mean with an interval; give 2 or more')
-    cfg = load_config(args.config, args.cfg_options)
-    check_config(cfg, needs=('model', 'val_dataloader', 'test_dataloader', 'default_scope'))
-    check_files(cfg, ['val_dataloader'])
+    cfg = load_checked_config(
+        args, needs=('model', 'val_dataloader', 'test_dataloader', 'default_scope')
+    )
+    check_files(cfg, ['val_dataloader'], mode=args.check)
     report = summarize(args.name, measure_dataset(cfg, args.checkpoint, args.number))
     words = list(argv) if argv is not None else sys.argv[1:]
     report |= dict(

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmtoken.config_check.mode import hand_on
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.experiments.study_report import write_report
 from mmtoken.experiments.study_runs import check_budget, check_inputs, load_study
@@ -25,6 +26,7 @@ from mmtoken.experiments.study_tasks import (
     make_task,
     remove_checkpoints,
 )
+from mmtoken.runtime.cli import add_check_argument
 from mmtoken.tasks.launch import run_from_command_line
 from mmtoken.tasks.task import Task
 
@@ -48,6 +50,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--report-only', action='store_true', help='run nothing; report the finished runs'
     )
+    add_check_argument(parser)
     args = parser.parse_args(argv)
     args.out = args.out or Path('docs/study') / args.study.stem
     args.work_dir = args.work_dir or Path('work_dirs/study') / args.study.stem
@@ -62,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The arguments; ``sys.argv`` by default.
     """
     args = parse_args(argv)
+    hand_on(args.check)
     study = load_study(args.study)
     grid = make_grid(study, args.seeds)
     if args.report_only and not any((args.work_dir / run.name).exists() for run in grid):

@@ -13,8 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmtoken.config_check.mode import hand_on
 from mmtoken.errors import exit_on_user_error
 from mmtoken.experiments.demo_stages import Metric, Stage, data_task, model_task, paint, report
+from mmtoken.runtime.cli import add_check_argument
 from mmtoken.tasks.launch import cpu_count, run_from_command_line
 from mmtoken.tasks.progress import clock
 
@@ -75,6 +77,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='a few iterations of everything, to see that it runs; the numbers mean nothing',
     )
+    add_check_argument(parser)
     args = parser.parse_args(argv)
     args.work_dir = args.work_dir or Path('work_dirs') / ('demo_quick' if args.quick else 'demo')
     return args
@@ -88,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The arguments; ``sys.argv`` by default.
     """
     args = parse_args(argv)
+    hand_on(args.check)
     tasks = [data_task(args.work_dir, TOOLS)]
     tasks += [model_task(stage, args.work_dir, TOOLS, args.quick) for stage in STAGES]
     if not args.quick:

@@ -35,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The arguments; ``sys.argv`` by default.
     """
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options, args.check)
     if args.save_path:
         save(cfg, Path(args.save_path))
     print(cfg.pretty_text)
-    check_config(cfg)
+    check_config(cfg, mode=args.check)
 
 
 def save(cfg: Config, path: Path) -> None:

@@ -11,11 +11,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmtoken.config_check.check import check_config
 from mmtoken.config_check.files import check_files
 from mmtoken.datasets.browse import PAINTERS, build_dataset, enlarge, paint, reads_bgr, to_image
 from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.runtime.cli import add_config_arguments, load_config
+from mmtoken.runtime.cli import add_config_arguments, load_checked_config
 
 from mmengine.config import Config
 from mmengine.registry import VISUALIZERS, init_default_scope
@@ -67,8 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.number < 1:
         raise UserError(f'--number {args.number} asks for no picture; give 1 or more')
     loader = f'{args.phase}_dataloader'
-    cfg = load_config(args.config, args.cfg_options)
-    check_config(cfg, needs=(loader,))
+    cfg = load_checked_config(args, needs=(loader,))
     scope = cfg.get('default_scope')
     if scope not in PAINTERS:
         raise UserError(
@@ -76,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             f'it must be one of {", ".join(PAINTERS)}'
         )
     # Only the data: pretrained weights that are not there yet do not matter here.
-    check_files(Config({'default_scope': scope, loader: cfg[loader].to_dict()}), [loader])
+    check_files(
+        Config({'default_scope': scope, loader: cfg[loader].to_dict()}), [loader], mode=args.check
+    )
     out = args.out or Path('work_dirs', 'browse', Path(args.config).stem, args.phase)
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -14,13 +14,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmtoken.config_check.check import check_config
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.rollout import TokenSet, class_label, class_names, file_names, find_token_sets
 from mmtoken.rollout.page import image_entry, write_page
 from mmtoken.rollout.pictures import capture_image, save_overlays
 from mmtoken.rollout.token_sets import WEIGHTS
-from mmtoken.runtime.cli import add_config_arguments, load_config
+from mmtoken.runtime.cli import add_config_arguments, load_checked_config
 from mmtoken.runtime.load_model import load_model
 
 import torch
@@ -83,8 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The arguments; ``sys.argv`` by default.
     """
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
-    check_config(cfg, needs=('model', 'test_dataloader', 'default_scope'))
+    cfg = load_checked_config(args, needs=('model', 'test_dataloader', 'default_scope'))
     try:
         args.out.mkdir(parents=True, exist_ok=True)
         torch.empty(0, device=args.device)

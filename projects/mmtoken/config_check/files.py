@@ -2,14 +2,22 @@
 
 import inspect
 import os
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from inspect import isclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 
-from mmtoken.config_check.types import find_targets
-from mmtoken.errors import UserError, near_miss
+from mmtoken.config_check.code import expanded_arguments
+from mmtoken.config_check.mode import report
+from mmtoken.config_check.problem import Problem
+from mmtoken.config_check.types import Scopes
+from mmtoken.config_check.walk import Place, walk
+from mmtoken.errors import near_miss
 from mmtoken.weights import is_pretrained
 
 # What writes the data that this project brings along.
@@ -19,7 +27,22 @@ _WRITERS = {
 }
 
 
-def check_files(cfg: Config, loaders: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class Opened:
+    """A path that a run opens.
+
+    Args:
+        key: Where it stands in the config.
+        path: The path; anything but a text is none.
+        certain: Whether a run cannot do without it.
+    """
+
+    key: str
+    path: Any
+    certain: bool = True
+
+
+def check_files(cfg: Config, loaders: Sequence[str], mode: str | None = None) -> None:
     """Refuse a config whose data or checkpoints do not exist.
 
     Paths on other machines (with ``://`` or a file backend) are left to the library.
@@ -27,82 +50,95 @@ def check_files(cfg: Config, loaders: Sequence[str]) -> None:
     Args:
         cfg: The config.
         loaders: The data loaders that the run will use.
+        mode: As for ``mmtoken.config_check.mode.check_mode``.
 
     Raises:
         UserError: For the first path that does not exist.
     """
+    report(_missing(cfg, loaders), mode)
+
+
+def _missing(cfg: Config, loaders: Sequence[str]) -> Iterator[Problem]:
+    """The paths that do not exist."""
     content = cfg.to_dict()
     scope = content.get('default_scope') or 'mmengine'
-    paths = list(_checkpoints(content, training='train_dataloader' in loaders))
+    paths = list(_checkpoints(content, scope, training='train_dataloader' in loaders))
     for name in loaders:
         loader = content.get(name) or {}
-        paths += _data(f'{name}.dataset', loader.get('dataset'), scope)
+        paths += _data((name, 'dataset'), loader.get('dataset'), (scope,))
         evaluator = name.replace('dataloader', 'evaluator')
         paths += _annotations(evaluator, content.get(evaluator))
-    for key, path in paths:
-        if _is_local(path) and not os.path.exists(path):
-            raise UserError(f'{key} {path!r} does not exist{_remedy(key, path)}')
+    for item in paths:
+        if _is_local(item.path) and not os.path.exists(item.path):
+            remedy = _remedy(item.key, item.path)
+            yield Problem(f'{item.key} {item.path!r} does not exist{remedy}', item.certain)
 
 
-def _checkpoints(content: dict, training: bool) -> Iterator[tuple[str, Any]]:
+def _checkpoints(content: dict, scope: str, training: bool) -> Iterator[Opened]:
     """The weights that are loaded: ``init_cfg``'s only when training."""
-    yield 'checkpoint', content.get('load_from')
-    stack = [('model', content.get('model'))] if training else []
-    while stack:
-        key, node = stack.pop()
-        if isinstance(node, dict):
-            if 'checkpoint' in node and is_pretrained(node):
-                yield f'{key}.checkpoint', node.get('checkpoint')
-            stack += [(f'{key}.{name}', child) for name, child in node.items()]
-        elif isinstance(node, (list, tuple)):
-            stack += [(f'{key}.{index}', child) for index, child in enumerate(node)]
+    yield Opened('checkpoint', content.get('load_from'))
+    for place in walk(('model',), content.get('model'), (scope,)) if training else ():
+        if 'checkpoint' in place.node and is_pretrained(place.node):
+            yield Opened(f'{place}.checkpoint', place.node.get('checkpoint'))
 
 
-def _data(key: str, node: Any, scope: str) -> Iterator[tuple[str, Any]]:
+def _data(path: tuple[str, ...], node: Any, scopes: Scopes) -> Iterator[Opened]:
     """The folders and annotation files of a dataset, and of those it wraps."""
-    if isinstance(node, (list, tuple)):
-        for index, child in enumerate(node):
-            yield from _data(f'{key}.{index}', child, scope)
-    if not isinstance(node, dict):
-        return
-    scope = node.get('_scope_', scope)
-    for name in ('dataset', 'datasets'):
-        yield from _data(f'{key}.{name}', node.get(name), scope)
-    if node.get('backend_args') or node.get('file_client_args') or _downloads(node, scope):
-        return
-    root = node.get('data_root')
-    yield f'{key}.data_root', root
-    joined = root if isinstance(root, str) else ''
-    if isinstance(node.get('ann_file'), str) and node['ann_file']:
-        yield f'{key}.ann_file', os.path.join(joined, node['ann_file'])
-    prefixes = node.get('data_prefix')
+    for place in walk(path, node, scopes):
+        wraps = all(part.isdigit() or part in ('dataset', 'datasets') for part in place.path[1:])
+        backend = place.node.get('backend_args') or place.node.get('file_client_args')
+        if wraps and not backend and not _downloads(place):
+            # Another class may make of these keys what it likes.
+            known = all(issubclass(cls, BaseDataset) for cls in filter(isclass, place.targets))
+            for item in _of_dataset(place):
+                yield replace(item, certain=item.certain and known)
+
+
+def _of_dataset(place: Place) -> Iterator[Opened]:
+    """The folders and the annotation file of one dataset."""
+    node, expands = place.node, set().union(*map(expanded_arguments, place.targets))
+    root, annotations, prefixes = map(node.get, ('data_root', 'ann_file', 'data_prefix'))
+    root = root if isinstance(root, str) else ''
+    if 'data_root' in expands:
+        root = os.path.expanduser(root)
+    if isinstance(prefixes, str) and 'data_prefix' in expands:
+        prefixes = os.path.expanduser(prefixes)
+    if isinstance(annotations, str) and 'ann_file' in expands:
+        annotations = os.path.expanduser(annotations)
     prefixes = prefixes if isinstance(prefixes, dict) else {'': prefixes}
-    for name, prefix in prefixes.items():
-        if isinstance(prefix, str) and prefix:
-            place = f'{key}.data_prefix.{name}'.rstrip('.')
-            yield place, os.path.join(joined, prefix)
+    named = {f'{place}.data_prefix.{name}'.rstrip('.'): path for name, path in prefixes.items()}
+    named = {f'{place}.ann_file': annotations, **named}
+    named = {key: path for key, path in named.items() if isinstance(path, str) and path}
+    # Where every path is absolute, nothing is looked for in the root.
+    if not named or not all(map(os.path.isabs, named.values())):
+        yield Opened(f'{place}.data_root', root)
+    for key, path in named.items():
+        # What a test has no use for, as labels of images whose labels are not public, may not be
+        # there.
+        certain = place.path[0] != 'test_dataloader' or not re.search(r'prefix\.(?!img)', key)
+        yield Opened(key, os.path.join(root, path), certain)
 
 
-def _annotations(key: str, node: Any) -> Iterator[tuple[str, Any]]:
+def _annotations(key: str, node: Any) -> Iterator[Opened]:
     """The annotation files that metrics open by themselves."""
     metrics = node if isinstance(node, (list, tuple)) else [node]
     for metric in metrics:
         if isinstance(metric, dict) and not metric.get('backend_args'):
-            yield f'{key}.ann_file', metric.get('ann_file')
+            yield Opened(f'{key}.ann_file', metric.get('ann_file'))
 
 
-def _downloads(node: dict, scope: str) -> bool:
+def _downloads(place: Place) -> bool:
     """Whether a dataset fetches itself, as mmpretrain's CIFAR does unless told otherwise."""
-    for target in find_targets(node.get('type', ''), scope, 'dataset'):
+    for target in place.targets:
         parameters = inspect.signature(target).parameters
         if 'download' in parameters:
-            return bool(node.get('download', parameters['download'].default))
+            return bool(place.node.get('download', parameters['download'].default))
     return False
 
 
 def _is_local(path: Any) -> bool:
     """Whether a value is a path of this machine's file system."""
-    return isinstance(path, str) and bool(path) and '://' not in path and not path.startswith('s3:')
+    return isinstance(path, str) and bool(path) and not re.match(r'\w{2,}:', path)
 
 
 def _remedy(key: str, path: str) -> str:
@@ -115,6 +151,8 @@ def _remedy(key: str, path: str) -> str:
             return f'; {writer}'
     if hint:
         return hint
+    if path.startswith('~'):
+        return '; nothing writes ~ out there, so give the path from the root'
     if key == 'checkpoint':
         return '; give the path of a checkpoint'
     return f'; put the files there, or name the right place with --cfg-options {key}=PATH'

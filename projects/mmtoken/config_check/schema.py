@@ -17,7 +17,7 @@ from mmengine.visualization import Visualizer
 from torch.utils.data import DataLoader
 
 from mmtoken.config_check.signature import Accepted, accepted_keywords
-from mmtoken.config_check.types import find_targets
+from mmtoken.config_check.types import Scopes, find_targets, has_type
 
 # What Runner.from_cfg, FlexibleRunner and the three libraries' tools read, beyond the arguments of
 # Runner itself.
@@ -63,24 +63,15 @@ _FIXED = {
 }
 _PARAMWISE = {'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult'}
 _PARAMWISE |= {'flat_decay_mult', 'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate'}
-DEFAULT_HOOKS = {
-    'runtime_info',
-    'timer',
-    'sampler_seed',
-    'logger',
-    'param_scheduler',
-    'checkpoint',
-    'visualization',
-}
 
 
-def accepted_keys(path: Sequence[str], node: dict, scope: str) -> Accepted | None:
+def accepted_keys(path: Sequence[str], node: dict, scopes: str | Scopes) -> Accepted | None:
     """Find the keys that a dict of a config may have.
 
     Args:
         path: Where the dict stands, such as ``('model', 'backbone')``.
         node: The dict.
-        scope: The default scope there.
+        scopes: The default scope there, or those that may be.
 
     Returns:
         The keys, or None where any key may be right or the type is unknown.
@@ -89,14 +80,14 @@ def accepted_keys(path: Sequence[str], node: dict, scope: str) -> Accepted | Non
     if not path:
         return Accepted(frozenset(RUN_KEYS))
     if path[0] == 'optim_wrapper' and len(path) == 1:
-        return _of_optim_wrapper(node, scope)
+        return _of_optim_wrapper(node, scopes)
     if path == ('optim_wrapper', 'paramwise_cfg'):
         return Accepted(frozenset(_PARAMWISE), any=True)
     if len(path) == 1 and path[0].endswith('_dataloader'):
         extra = {'num_batch_per_epoch'}
         return accepted_keywords(DataLoader) | Accepted(frozenset(extra | _EVERYWHERE))
-    if 'type' in node:
-        return _of_type(path, node['type'], scope)
+    if has_type(node):
+        return _of_type(path, node['type'], scopes)
     if len(path) == 1 and path[0] in _LOOPS:
         targets = _LOOPS[path[0]]
         if path[0] == 'train_cfg':
@@ -108,10 +99,10 @@ def accepted_keys(path: Sequence[str], node: dict, scope: str) -> Accepted | Non
     return Accepted(frozenset(fixed | _EVERYWHERE)) if fixed else None
 
 
-def _of_type(path: tuple[str, ...], name: str | Callable, scope: str) -> Accepted | None:
+def _of_type(path: tuple[str, ...], name: str | Callable, scopes: str | Scopes) -> Accepted | None:
     """The keywords of what a type names, and those that the builder at this place reads."""
     keys = [part for part in path if not part.isdigit()]
-    targets = find_targets(name, scope, keys[-1])
+    targets = find_targets(name, scopes, path)
     if not targets:
         return None
     extra = set(_EVERYWHERE)
@@ -121,11 +112,11 @@ def _of_type(path: tuple[str, ...], name: str | Callable, scope: str) -> Accepte
     return _union(targets) | Accepted(frozenset(extra))
 
 
-def _of_optim_wrapper(node: dict, scope: str) -> Accepted | None:
+def _of_optim_wrapper(node: dict, scopes: str | Scopes) -> Accepted | None:
     """The wrapper's keywords and the constructor's; None for a dict of several optimizers."""
     if 'optimizer' not in node:
         return None
-    wrapper = find_targets(node.get('type', 'OptimWrapper'), scope) or [OptimWrapper]
+    wrapper = find_targets(node.get('type', 'OptimWrapper'), scopes) or [OptimWrapper]
     extra = {'constructor', 'paramwise_cfg'} | _EVERYWHERE
     return _union(wrapper) | Accepted(frozenset(extra))
 

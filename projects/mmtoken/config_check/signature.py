@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from mmengine.utils import ManagerMixin
 from torch import nn
 
-# Methods of a dict that name one key, so that the key is known to be accepted.
-_KEY_METHODS = {'pop', 'get', 'setdefault'}
+from mmtoken.config_check.code import key_read
+
+# Where the search for a constructor ends.
+_PLAIN = (object, nn.Module)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def accepted_keywords(target: Callable) -> Accepted:
 def _of_constructor(cls: type, mro: tuple[type, ...]) -> Accepted:
     """The keywords of the first ``__init__`` along ``mro``, which is a tail of ``cls.__mro__``."""
     for index, owner in enumerate(mro):
-        if owner is object or owner is nn.Module:
+        if owner in _PLAIN:
             return Accepted()
         if '__init__' in vars(owner):
             return _of_function(vars(owner)['__init__'], owner=mro[index:], cls=cls)
@@ -105,7 +107,7 @@ def _of_rest(
     accepted = Accepted()
     understood = 0
     for node in ast.walk(tree):
-        names: set[str] = set()
+        read = key_read(node)
         if isinstance(node, ast.Call) and any(_is_name(k.value, rest) for k in node.keywords):
             parents = _super_init(node, owner) if owner else None
             if parents is None:
@@ -114,15 +116,8 @@ def _of_rest(
             parent = _of_constructor(cls, parents)
             accepted |= Accepted(parent.names - fixed, parent.any)
             understood += 1
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if _is_name(node.func.value, rest) and node.func.attr in _KEY_METHODS:
-                names = _constant(node.args[0]) if node.args else set()
-        elif isinstance(node, ast.Subscript) and _is_name(node.value, rest):
-            names = _constant(node.slice)
-        elif isinstance(node, ast.Compare) and _is_name(node.comparators[0], rest):
-            names = _constant(node.left)
-        if names:
-            accepted |= Accepted(frozenset(names))
+        elif read is not None and _is_name(read[0], rest):
+            accepted |= Accepted(frozenset({read[1]}))
             understood += 1
     uses = sum(_is_name(node, rest) for node in ast.walk(tree))
     return accepted if 0 < uses == understood else accepted | Accepted(any=True)
@@ -130,10 +125,6 @@ def _of_rest(
 
 def _is_name(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
-
-
-def _constant(node: ast.AST) -> set[str]:
-    return {node.value} if isinstance(node, ast.Constant) and isinstance(node.value, str) else set()
 
 
 def _super_init(call: ast.Call, owner: tuple[type, ...]) -> tuple[type, ...] | None:
@@ -152,3 +143,10 @@ def _super_init(call: ast.Call, owner: tuple[type, ...]) -> tuple[type, ...] | N
     names = [item.__name__ for item in owner]
     name = getattr(function.value.args[0], 'id', None)
     return owner[names.index(name) + 1 :] if name in names else None
+
+
+@functools.cache
+def has_constructor(target: Callable) -> bool:
+    """Whether a class, or one that it inherits from, says how it is built; a function does."""
+    classes = target.__mro__ if inspect.isclass(target) else ()
+    return not classes or any('__init__' in vars(x) for x in classes if x not in _PLAIN)

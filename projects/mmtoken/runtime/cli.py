@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from mmtoken.config_check.check import check_config
+from mmtoken.config_check.mode import MODES, VARIABLE
 from mmtoken.config_check.options import check_options
 from mmtoken.errors import UserError, near_miss
 
@@ -31,7 +33,7 @@ class OptionsAction(DictAction):
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the config and ``--cfg-options``, which every tool takes.
+    """Add the config, ``--cfg-options`` and ``--check``, which every tool that reads one takes.
 
     Args:
         parser: The tool's parser.
@@ -44,6 +46,22 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override settings of the config: model.head.num_classes=10, a list as '
         'key="[a,b]" or key=a,b, an element of a list as key.0.name=value; no spaces',
+    )
+    add_check_argument(parser)
+
+
+def add_check_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--check``.
+
+    Args:
+        parser: The tool's parser.
+    """
+    parser.add_argument(
+        '--check',
+        choices=MODES,
+        help='what is done about a config that seems wrong: refuse it (error, the default), say '
+        f'what is wrong and go on (warn), or look away (off); {VARIABLE} in the environment '
+        'says it for all tools',
     )
 
 
@@ -73,12 +91,31 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_config(path: str, options: dict | None = None) -> Config:
+def load_checked_config(args: argparse.Namespace, needs: Sequence[str] = ()) -> Config:
+    """Read the config of a command line and look for what is wrong with it.
+
+    Args:
+        args: What the flags of :func:`add_config_arguments` say.
+        needs: Top-level keys that the tool cannot do without.
+
+    Returns:
+        The config, with its overrides.
+
+    Raises:
+        UserError: As of :func:`load_config`, or for a config that is refused.
+    """
+    cfg = load_config(args.config, args.cfg_options, args.check)
+    check_config(cfg, needs, args.check)
+    return cfg
+
+
+def load_config(path: str, options: dict | None = None, check: str | None = None) -> Config:
     """Read a config file and merge the command line's overrides into it.
 
     Args:
         path: A Python, JSON or YAML config.
         options: Dotted keys and values, from ``--cfg-options``.
+        check: What is done about options that name no place, as ``--check`` says it.
 
     Returns:
         The config.
@@ -114,7 +151,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
             f'config {path!r} cannot be read: {type(error).__name__}: {message}; {remedy}'
         ) from error
     if options:
-        check_options(cfg, options)
+        check_options(cfg, options, check)
         try:
             cfg.merge_from_dict(options)
         except (KeyError, TypeError, AttributeError) as error:

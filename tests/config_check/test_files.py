@@ -1,0 +1,86 @@
+"""Where the files of a dataset are looked for: where its class looks."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmpretrain.registry import DATASETS
+
+from mmtoken.config_check.files import check_files
+from mmtoken.errors import UserError
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """The user's home folder, with a folder of images and a list of them."""
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'list.txt').touch()
+    monkeypatch.setenv('HOME', str(tmp_path))
+    return tmp_path
+
+
+def check(scope: str, loader: str = 'train_dataloader', **dataset: object) -> None:
+    """Look for the files of a dataset."""
+    check_files(Config({'default_scope': scope, loader: dict(dataset=dataset)}), (loader,))
+
+
+@pytest.mark.parametrize(
+    'paths',
+    [
+        dict(data_prefix='~/images'),
+        dict(data_root='nowhere', data_prefix='~/images'),
+        dict(ann_file='~/list.txt', data_prefix='~/images'),
+    ],
+)
+@pytest.mark.parametrize('kind', ['CustomDataset', 'ImageNet'])
+def test_mmpretrain_writes_the_home_folder_out(home, kind, paths):
+    check('mmpretrain', type=kind, **paths)
+
+
+@pytest.mark.parametrize(
+    ('scope', 'kind', 'paths'),
+    [
+        ('mmpretrain', 'CustomDataset', dict(data_root='~/images')),
+        ('mmpretrain', 'CustomDataset', dict(data_prefix=dict(img_path='~/images'))),
+        ('mmdet', 'CocoDataset', dict(data_prefix=dict(img='~/images'))),
+        ('mmseg', 'BaseSegDataset', dict(data_root='~/images')),
+    ],
+)
+def test_where_nothing_writes_the_home_folder_out_this_is_said(home, scope, kind, paths):
+    with pytest.raises(UserError, match='does not exist; nothing writes ~ out there'):
+        check(scope, type=kind, **paths)
+
+
+def test_a_root_that_no_path_is_relative_to_need_not_exist(home):
+    paths = dict(ann_file=str(home / 'list.txt'), data_prefix=dict(img=str(home / 'images')))
+
+    check('mmdet', type='CocoDataset', data_root='nowhere', **paths)
+
+
+@pytest.mark.parametrize('path', ['s3://bucket/images', 'petrel:s3/images', 'lmdb:images'])
+def test_what_is_on_no_disk_is_left_to_the_library(path):
+    check('mmpretrain', type='CustomDataset', data_prefix=path)
+
+
+def test_labels_of_a_test_are_only_missed(home, capsys):
+    prefixes = dict(img_path=str(home / 'images'), seg_map_path=str(home / 'labels'))
+
+    check('mmseg', 'test_dataloader', type='BaseSegDataset', data_prefix=prefixes)
+
+    assert 'test_dataloader.dataset.data_prefix.seg_map_path' in capsys.readouterr().err
+    with pytest.raises(UserError, match='train_dataloader.dataset.data_prefix.seg_map_path'):
+        check('mmseg', type='BaseSegDataset', data_prefix=prefixes)
+
+
+def test_a_class_of_its_own_may_look_elsewhere(capsys):
+    @DATASETS.register_module()
+    class ReadsElsewhere:
+        def __init__(self, data_root: str) -> None:
+            pass
+
+    try:
+        check('mmpretrain', type='ReadsElsewhere', data_root='nowhere')
+    finally:
+        del DATASETS.module_dict['ReadsElsewhere']
+
+    assert "data_root 'nowhere' does not exist" in capsys.readouterr().err
