@@ -19,9 +19,10 @@ def home(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def check(scope: str, loader: str = 'train_dataloader', **dataset: object) -> None:
+def check(scope: str, **dataset: object) -> None:
     """Look for the files of a dataset."""
-    check_files(Config({'default_scope': scope, loader: dict(dataset=dataset)}), (loader,))
+    content = dict(default_scope=scope, train_dataloader=dict(dataset=dataset))
+    check_files(Config(content), ('train_dataloader',))
 
 
 @pytest.mark.parametrize(
@@ -62,14 +63,22 @@ def test_what_is_on_no_disk_is_left_to_the_library(path):
     check('mmpretrain', type='CustomDataset', data_prefix=path)
 
 
-def test_labels_of_a_test_are_only_missed(home, capsys):
+@pytest.mark.parametrize('format_only', [True, False])
+def test_labels_may_be_missing_where_nothing_is_scored(home, capsys, format_only):
     prefixes = dict(img_path=str(home / 'images'), seg_map_path=str(home / 'labels'))
+    dataset = dict(type='BaseSegDataset', data_prefix=prefixes)
+    metric = dict(type='IoUMetric', format_only=format_only)
+    cfg = Config(
+        dict(default_scope='mmseg', test_dataloader=dict(dataset=dataset), test_evaluator=metric)
+    )
+    missing = 'test_dataloader.dataset.data_prefix.seg_map_path'
 
-    check('mmseg', 'test_dataloader', type='BaseSegDataset', data_prefix=prefixes)
-
-    assert 'test_dataloader.dataset.data_prefix.seg_map_path' in capsys.readouterr().err
-    with pytest.raises(UserError, match='train_dataloader.dataset.data_prefix.seg_map_path'):
-        check('mmseg', type='BaseSegDataset', data_prefix=prefixes)
+    if format_only:
+        check_files(cfg, ('test_dataloader',))
+        assert missing in capsys.readouterr().err
+    else:
+        with pytest.raises(UserError, match=missing):
+            check_files(cfg, ('test_dataloader',))
 
 
 def test_a_class_of_its_own_may_look_elsewhere(capsys):

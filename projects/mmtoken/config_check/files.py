@@ -65,9 +65,13 @@ def _missing(cfg: Config, loaders: Sequence[str]) -> Iterator[Problem]:
     paths = list(_checkpoints(content, scope, training='train_dataloader' in loaders))
     for name in loaders:
         loader = content.get(name) or {}
-        paths += _data((name, 'dataset'), loader.get('dataset'), (scope,))
         evaluator = name.replace('dataloader', 'evaluator')
-        paths += _annotations(evaluator, content.get(evaluator))
+        metrics = content.get(evaluator) or ()
+        metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+        # Predictions that are only written, to be scored elsewhere, need no labels.
+        scored = not any(isinstance(item, dict) and item.get('format_only') for item in metrics)
+        paths += _data((name, 'dataset'), loader.get('dataset'), (scope,), scored)
+        paths += _annotations(evaluator, metrics)
     for item in paths:
         if _is_local(item.path) and not os.path.exists(item.path):
             remedy = _remedy(item.key, item.path)
@@ -82,7 +86,7 @@ def _checkpoints(content: dict, scope: str, training: bool) -> Iterator[Opened]:
             yield Opened(f'{place}.checkpoint', place.node.get('checkpoint'))
 
 
-def _data(path: tuple[str, ...], node: Any, scopes: Scopes) -> Iterator[Opened]:
+def _data(path: tuple[str, ...], node: Any, scopes: Scopes, scored: bool) -> Iterator[Opened]:
     """The folders and annotation files of a dataset, and of those it wraps."""
     for place in walk(path, node, scopes):
         wraps = all(part.isdigit() or part in ('dataset', 'datasets') for part in place.path[1:])
@@ -91,7 +95,8 @@ def _data(path: tuple[str, ...], node: Any, scopes: Scopes) -> Iterator[Opened]:
             # Another class may make of these keys what it likes.
             known = all(issubclass(cls, BaseDataset) for cls in filter(isclass, place.targets))
             for item in _of_dataset(place):
-                yield replace(item, certain=item.certain and known)
+                label = re.search(r'data_prefix\.(?!img)', item.key)
+                yield replace(item, certain=known and (scored or not label))
 
 
 def _of_dataset(place: Place) -> Iterator[Opened]:
@@ -113,15 +118,11 @@ def _of_dataset(place: Place) -> Iterator[Opened]:
     if not named or not all(map(os.path.isabs, named.values())):
         yield Opened(f'{place}.data_root', root)
     for key, path in named.items():
-        # What a test has no use for, as labels of images whose labels are not public, may not be
-        # there.
-        certain = place.path[0] != 'test_dataloader' or not re.search(r'prefix\.(?!img)', key)
-        yield Opened(key, os.path.join(root, path), certain)
+        yield Opened(key, os.path.join(root, path))
 
 
-def _annotations(key: str, node: Any) -> Iterator[Opened]:
+def _annotations(key: str, metrics: Sequence[Any]) -> Iterator[Opened]:
     """The annotation files that metrics open by themselves."""
-    metrics = node if isinstance(node, (list, tuple)) else [node]
     for metric in metrics:
         if isinstance(metric, dict) and not metric.get('backend_args'):
             yield Opened(f'{key}.ann_file', metric.get('ann_file'))
