@@ -21,7 +21,8 @@ def seen(tool: str, task: str, *arguments: str) -> subprocess.CompletedProcess:
     """Run a tool; its standard output holds all that the terminal would show."""
     command = [sys.executable, f'tools/{tool}.py', f'configs/digits/{CONFIGS[task]}.py', *arguments]
     env = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    env.pop('PYTHONWARNINGS', None)
+    for name in ('PYTHONWARNINGS', 'PYTHONUNBUFFERED'):
+        env.pop(name, None)
     return subprocess.run(
         command, cwd=REPO, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

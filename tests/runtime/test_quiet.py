@@ -7,12 +7,14 @@ import pytest
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
+from mmengine.registry import MODELS, RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
 from mmtoken.runtime.quiet import build_runner
 
 
+@MODELS.register_module()
 class LoudModel(BaseModel):
     """Says something while it is built."""
 
@@ -26,13 +28,14 @@ class LoudModel(BaseModel):
         return inputs
 
 
+@RUNNERS.register_module()
 class OwnRunner(Runner):
     """A runner of a user's own."""
 
 
 def config(folder: Path, **changes) -> Config:
     """A config of nothing but the loud model."""
-    content = dict(model=dict(type=LoudModel), work_dir=str(folder), experiment_name=folder.name)
+    content = dict(model=dict(type='LoudModel'), work_dir=str(folder), experiment_name=folder.name)
     return Config({**content, **changes})
 
 
@@ -88,4 +91,4 @@ def test_the_config_is_shown_to_who_asks(tmp_path, capsys, asked):
 
 
 def test_the_runner_of_a_config_is_built(tmp_path):
-    assert isinstance(build_runner(config(tmp_path, runner_type=OwnRunner)), OwnRunner)
+    assert isinstance(build_runner(config(tmp_path, runner_type='OwnRunner')), OwnRunner)
