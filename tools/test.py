@@ -123,8 +123,9 @@ def apply_tta(cfg: Config) -> None:
     mask_head = cfg.model.get('mask_head') or roi_head.get('mask_head')
     if mask_head and cfg.tta_model.type.endswith('DetTTAModel'):
         raise UserError(
-            f'--tta: DetTTAModel merges boxes but no masks, and the model of {cfg.filename} has a '
-            'mask head; leave out --tta, or take the head out with model.roi_head.mask_head=None'
+            '--tta: DetTTAModel merges boxes but no masks, '
+            f'and the model of {cfg.filename} has a mask head; '
+            'leave out --tta, or take the head out with model.roi_head.mask_head=None'
         )
     # The runner would give a top-level data_preprocessor to the wrapper, which does not use it,
     # and the wrapped model would see images that nothing normalized.

@@ -79,8 +79,8 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
     if args.auto_scale_lr:
         if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise UserError(
-                '--auto-scale-lr needs the batch size that the learning rate was chosen for; add '
-                f'auto_scale_lr = dict(base_batch_size=...) to {cfg.filename}'
+                '--auto-scale-lr needs the batch size that the learning rate was chosen for; '
+                f'add auto_scale_lr = dict(base_batch_size=...) to {cfg.filename}'
             )
         cfg.auto_scale_lr.enable = True
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

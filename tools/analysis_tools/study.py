@@ -72,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         results_file = args.out / 'results.json'
         if not results_file.exists():
             raise UserError(
-                f'neither {args.work_dir} nor {results_file} holds a finished run; run the study '
-                'without --report-only first'
+                f'neither {args.work_dir} nor {results_file} holds a finished run; '
+                'run the study without --report-only first'
             )
         return write_report(json.loads(results_file.read_text()), args.out)
     tasks = [make_task(study, run, args.work_dir, TOOLS) for run in grid]
@@ -95,10 +95,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for task in tasks:
             check_inputs(task)
         run_from_command_line(tasks, args.workers, settle)
-    command = (
-        f'python tools/analysis_tools/study.py {args.study} --seeds '
-        f'{" ".join(map(str, args.seeds))} --workers {args.workers}'
-    )
+    command = ['python', 'tools/analysis_tools/study.py', args.study, '--seeds', *args.seeds]
+    command = ' '.join(map(str, [*command, '--workers', args.workers]))
     write_report(make_report(study, collect(study, runs, results), command, args.workers), args.out)
 
 

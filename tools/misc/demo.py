@@ -96,8 +96,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     tasks += [model_task(stage, args.work_dir, TOOLS, args.quick) for stage in STAGES]
     if not args.quick:
         print(
-            'demo: digit scenes, LIFE-ViT, Mask R-CNN, UPerNet; about 20 minutes on '
-            f'two cores (here: {cpu_count()}); logs and results in {args.work_dir}'
+            'demo: digit scenes, LIFE-ViT, Mask R-CNN, UPerNet; '
+            f'about 20 minutes on two cores (here: {cpu_count()}); '
+            f'logs and results in {args.work_dir}'
         )
     results = run_from_command_line(tasks, args.workers)
     pictures = paint(STAGES, args.work_dir)

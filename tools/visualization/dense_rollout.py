@@ -110,8 +110,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_page(args.out / 'index.html', entries, title=Path(args.config).stem)
     if asked and not any(entry['classes'] for entry in entries):
         raise UserError(
-            f'of --classes {" ".join(args.classes)} none is predicted in any image; ask for '
-            'others, or leave it out to get all that are'
+            f'of --classes {" ".join(args.classes)} none is predicted in any image; '
+            'ask for others, or leave it out to get all that are'
         )
     print(f'{args.out / "index.html"}: {len(entries)} images')
 

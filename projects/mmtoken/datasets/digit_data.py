@@ -167,8 +167,8 @@ def is_written(out: Path, options: DigitDataOptions, overwrite: bool = False) ->
     had = ', '.join(f'{_dashed(name)} {found.get(name)}' for name in changed)
     now = ', '.join(f'{_dashed(name)} {wanted[name]}' for name in changed)
     raise UserError(
-        f'{out} was made with {had}, not {now}; give the same options, choose another --out, or '
-        'replace it with --overwrite'
+        f'{out} was made with {had}, not {now}; '
+        'give the same options, choose another --out, or replace it with --overwrite'
     )
 
 

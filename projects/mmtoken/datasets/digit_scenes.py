@@ -105,8 +105,9 @@ class SceneOptions:
             most = int((self.max_digits + 0.5) / shortage**2 - 0.5)
             fewer = f', or max-digits {most}' if most >= self.min_digits else ''
             raise UserError(
-                f'image size {self.size} leaves digits of {smallest:.0f} pixels when a scene holds '
-                f'up to {self.max_digits}; choose a size of {enough} or more{fewer}'
+                f'image size {self.size} leaves digits of {smallest:.0f} pixels '
+                f'when a scene holds up to {self.max_digits}; '
+                f'choose a size of {enough} or more{fewer}'
             )
 
     def digit_pixels(self) -> tuple[float, float]:
@@ -197,8 +198,9 @@ def render_scene(
         _paint(rng, image, placed, difficulty)
     if len(drawn) < options.min_digits:
         raise UserError(
-            f'scene {index} of {split} has room for only {len(drawn)} digits, min-digits is '
-            f'{options.min_digits}; choose less, or more max-digits (smaller digits) or occlusion'
+            f'scene {index} of {split} has room for only {len(drawn)} digits, '
+            f'min-digits is {options.min_digits}; '
+            'choose less, or more max-digits (smaller digits) or occlusion'
         )
     strength = np.float32(rng.uniform(0, difficulty.noise))
     image += strength * rng.standard_normal(image.shape, np.float32)

@@ -50,14 +50,14 @@ def load_study(path: Path) -> Config:
     unknown = sorted(name for name in unknown if not name.startswith('_'))
     if unknown:
         raise UserError(
-            f'study {path} sets {", ".join(unknown)}, which no study has; names of your own start '
-            'with an underscore'
+            f'study {path} sets {", ".join(unknown)}, which no study has; '
+            'names of your own start with an underscore'
         )
     names = [arm.name for arm in study.arms]
     if len(set(names)) < len(names) or study.control not in names:
         raise UserError(
-            f'study {path} has the arms {names} and the control {study.control!r}; arms need '
-            'different names, and the control must be one of them'
+            f'study {path} has the arms {names} and the control {study.control!r}; '
+            'arms need different names, and the control must be one of them'
         )
     study.setdefault('options', {})
     study.setdefault('subset', None)
@@ -122,8 +122,8 @@ def check_inputs(task: Task) -> None:
     for file in task.inputs:
         if not file.exists():
             raise UserError(
-                f'{file}, which {task.name} starts from, does not exist; run the study '
-                f'{file.parent.parent.name} with the same seed first'
+                f'{file}, which {task.name} starts from, does not exist; '
+                f'run the study {file.parent.parent.name} with the same seed first'
             )
 
 
@@ -141,8 +141,8 @@ def check_budget(runs: Sequence[dict[str, Any]]) -> None:
         other = first.setdefault(run['x'], run)
         if run['iterations'] != other['iterations']:
             raise UserError(
-                f'{run["arm"]} trained {run["iterations"]} iterations at {run["x"]}, and '
-                f'{other["arm"]} trained {other["iterations"]}; give every arm the same budget'
+                f'{run["arm"]} trained {run["iterations"]} iterations at {run["x"]}, '
+                f'and {other["arm"]} trained {other["iterations"]}; give every arm the same budget'
             )
 
 

@@ -65,8 +65,8 @@ def make_task(study: Config, run: Run, work_dir: Path, tools: Path) -> Task:
         for metric in study.metrics:
             if metric.key not in found:
                 raise UserError(
-                    f'the study asks for the metric {metric.key!r}, and {run.name} measured '
-                    f'{", ".join(found)}; correct the study'
+                    f'the study asks for the metric {metric.key!r}, '
+                    f'and {run.name} measured {", ".join(found)}; correct the study'
                 )
             metrics[metric.key] = found[metric.key] * metric.get('scale', 1)
         return {'metrics': metrics, 'iterations': trained_iterations(checkpoint)} | environment()

@@ -31,8 +31,8 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
         if path.exists():
             return path
     raise UserError(
-        f'{record} names the checkpoint {str(recorded)!r}, which does not exist; name another one '
-        'with --resume PATH, or delete the record to start from the beginning'
+        f'{record} names the checkpoint {str(recorded)!r}, which does not exist; '
+        'name another one with --resume PATH, or delete the record to start from the beginning'
     )
 
 
@@ -48,6 +48,6 @@ def check_device_for_amp(cfg: Config) -> None:
     wrapper = cfg.get('optim_wrapper') or {}
     if wrapper.get('type') == 'AmpOptimWrapper' and get_device() in ('cpu', 'mps'):
         raise UserError(
-            f'mixed-precision training (AmpOptimWrapper) does not work on {get_device()!r}; leave '
-            'out --amp, or set optim_wrapper.type=OptimWrapper with --cfg-options'
+            f'mixed-precision training (AmpOptimWrapper) does not work on {get_device()!r}; '
+            'leave out --amp, or set optim_wrapper.type=OptimWrapper with --cfg-options'
         )

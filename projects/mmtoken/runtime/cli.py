@@ -132,8 +132,8 @@ def load_config(path: str, options: dict | None = None, check: str | None = None
         raise  # its _base_ names none of our configs
     except FileNotFoundError as error:
         raise UserError(
-            f'config {path!r} inherits from a file that does not exist: {error}; correct its '
-            '_base_, whose paths are relative to the config'
+            f'config {path!r} inherits from a file that does not exist: {error}; '
+            'correct its _base_, whose paths are relative to the config'
         ) from error
     except ImportError as error:
         raise UserError(

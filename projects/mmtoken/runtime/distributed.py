@@ -43,8 +43,8 @@ def prepare_launch(cfg: Config) -> None:
     missing = [name for name in _VARIABLES[launcher] if name not in os.environ]
     if missing:
         raise UserError(
-            f'--launcher {launcher}: {", ".join(missing)} is not set in the environment; start '
-            f'the processes with {_STARTERS[launcher]}, or leave out --launcher'
+            f'--launcher {launcher}: {", ".join(missing)} is not set in the environment; '
+            f'start the processes with {_STARTERS[launcher]}, or leave out --launcher'
         )
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     gpus = torch.cuda.device_count()
@@ -72,8 +72,8 @@ def _join_on_cpu(cfg: Config) -> None:
     """Join the other processes, and keep the model's wrapper from asking for a GPU."""
     if cfg.launcher != 'pytorch':
         raise UserError(
-            f'--launcher {cfg.launcher} needs a GPU for each process, and torch sees none; on CPUs '
-            'start them with torchrun and --launcher pytorch'
+            f'--launcher {cfg.launcher} needs a GPU for each process, and torch sees none; '
+            'on CPUs start them with torchrun and --launcher pytorch'
         )
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',

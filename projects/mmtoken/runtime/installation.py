@@ -72,8 +72,8 @@ def check_torch() -> list[Finding]:
     except Exception as error:
         problem = (
             f'torchvision cannot be imported beside torch {torch.__version__} '
-            f'({first_line(error)}); install the pair of one release, as the lock in requirements '
-            'does: torch==2.14.1 torchvision==0.29.1'
+            f'({first_line(error)}); install the pair of one release, '
+            'as the lock in requirements does: torch==2.14.1 torchvision==0.29.1'
         )
         findings.append(Finding('torchvision', 'broken', problem))
     return findings
@@ -125,7 +125,7 @@ def check_mmcv_ops() -> list[Finding]:
         ops = importlib.import_module('mmcv.ops')
     except Exception as error:
         problem = (
-            f'the compiled operators of mmcv are missing or belong to another torch '
+            'the compiled operators of mmcv are missing or belong to another torch '
             f'({first_line(error)}); {REBUILD}, which compiles them for the torch that is there'
         )
         return [Finding('mmcv ops', 'missing', problem)]
@@ -136,8 +136,8 @@ def check_mmcv_ops() -> list[Finding]:
     if torch.cuda.is_available() and not with_cuda:
         note = (
             'torch sees a GPU but mmcv was compiled without CUDA, so detectors cannot use it; '
-            f'install nvcc {torch.version.cuda} and {REBUILD}, or set CUDA_VISIBLE_DEVICES= to '
-            'train on the CPU'
+            f'install nvcc {torch.version.cuda} and {REBUILD}, '
+            'or set CUDA_VISIBLE_DEVICES= to train on the CPU'
         )
     state = f'compiled for the CPU and CUDA {compiled_for}' if with_cuda else 'compiled for the CPU'
     return [Finding('mmcv ops', state, note=note), describe_roi_align(torch, ops.roi_align)]
@@ -168,8 +168,8 @@ def describe_roi_align(torch: ModuleType, roi_align: Callable) -> Finding:
     return Finding(
         'RoIAlign',
         'misreads channels-last maps (mmcv issue 2203)',
-        note='maps of mmtoken are contiguous and safe; call .contiguous() on maps of other '
-        'plain ViTs before RoIAlign',
+        note='maps of mmtoken are contiguous and safe; '
+        'call .contiguous() on maps of other plain ViTs before RoIAlign',
     )
 
 

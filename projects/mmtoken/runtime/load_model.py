@@ -74,7 +74,7 @@ def load_image(cfg: Config, path: Path) -> dict:
     except (OSError, AssertionError, cv2.error) as error:
         reason = ' '.join(str(error).split())
         raise UserError(
-            f'image {str(path)!r} cannot be read ({reason}); give an image file, such as PNG or '
-            'JPEG'
+            f'image {str(path)!r} cannot be read ({reason}); '
+            'give an image file, such as PNG or JPEG'
         ) from error
     return dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])

@@ -64,7 +64,7 @@ def register_models() -> None:
                 del known[name]
     except Exception as error:
         warnings.warn(
-            f'the models of mmtoken are not in the list of mmpretrain, which does not take them '
+            'the models of mmtoken are not in the list of mmpretrain, which does not take them '
             f'({type(error).__name__}: {error}); give get_model the path of a config',
             stacklevel=2,
         )

@@ -88,8 +88,9 @@ def _reading(checkpoint: str) -> Iterator[None]:
         raise
     except Exception as error:  # torch answers damaged files with whatever breaks first.
         raise UserError(
-            f'checkpoint {checkpoint} cannot be read as weights ({_cause(error)}); it may be '
-            'damaged, or hold code, which is never executed: save it again as a plain state dict'
+            f'checkpoint {checkpoint} cannot be read as weights ({_cause(error)}); '
+            'it may be damaged, or hold code, which is never executed: '
+            'save it again as a plain state dict'
         ) from error
 
 

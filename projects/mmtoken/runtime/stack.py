@@ -93,8 +93,8 @@ def inspect_stack(version_of: Callable[[str], str] = version) -> Stack:
     }
     if not any(counts.values()):
         sentence = (
-            'no OpenMMLab library is installed; run `make env`, or '
-            '`pip install "mmtoken-toolbox[onedl]"`'
+            'no OpenMMLab library is installed; '
+            'run `make env`, or `pip install "mmtoken-toolbox[onedl]"`'
         )
         return Stack(None, versions, (sentence,), ())
     if all(counts.values()):

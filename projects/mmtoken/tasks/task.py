@@ -155,8 +155,8 @@ def open_folder(task: Task) -> dict[str, Any]:
     record = _read_json(folder / 'started.json')
     if record is None and folder.is_dir() and any(folder.iterdir()):
         raise UserError(
-            f'the folder {folder} of {task.name} holds files that no earlier run of this tool '
-            'wrote; remove it or choose another folder'
+            f'the folder {folder} of {task.name} holds files '
+            'that no earlier run of this tool wrote; remove it or choose another folder'
         )
     same = record is not None and record['question'] == question
     if same and not (folder / 'finished.json').exists():

@@ -101,8 +101,8 @@ def last_checkpoint(folder: Path) -> Path:
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
         raise UserError(
-            f'{folder} has no last_checkpoint, so there is nothing to test; the checkpoint hook of '
-            'the config must save the last epoch'
+            f'{folder} has no last_checkpoint, so there is nothing to test; '
+            'the checkpoint hook of the config must save the last epoch'
         )
     return checkpoint
 
