@@ -1,10 +1,14 @@
 """Attention to values and channels beside them: exact, and gradients of the values alone."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmtoken.vit import traced_attention
+from mmtoken.vit import widened_attention as module
 from mmtoken.vit.widened_attention import widened_attention
 
 
@@ -77,3 +81,90 @@ def test_trace_of_twelve_layers_keeps_a_thousandth_in_half_the_bits(dtype, sharp
 
     assert trace.dtype == torch.float32
     torch.testing.assert_close(trace, exact, rtol=0, atol=1e-3)
+
+
+KERNEL = '_scaled_dot_product_flash_attention_for_cpu'
+
+
+@pytest.fixture
+def unknown_torch() -> Iterator[None]:
+    """As in a new process, which has not tried what the installed torch has."""
+    module._narrowing_agrees.cache_clear()
+    yield
+    module._narrowing_agrees.cache_clear()
+
+
+def gone(*_, **__):
+    raise AttributeError('no such function')
+
+
+def slightly_more(name):
+    """A private function whose first output is a thousandth larger."""
+    function = getattr(torch.ops.aten, name)
+
+    def changed(*args, **kwargs):
+        first, *rest = function(*args, **kwargs)
+        return first * 1.001, *rest
+
+    return changed
+
+
+def is_narrow(*inputs):
+    return 'NarrowBackward' in widened_attention(*inputs)[0].grad_fn.name()
+
+
+def test_the_installed_torch_trains_by_the_narrow_backward_pass(unknown_torch):
+    assert is_narrow(*tensors())
+
+
+@pytest.mark.parametrize('name', [KERNEL, f'{KERNEL}_backward'])
+@pytest.mark.parametrize('change', [lambda name: gone, slightly_more])
+def test_private_functions_that_are_gone_or_others_are_not_used(
+    monkeypatch, unknown_torch, name, change
+):
+    monkeypatch.setattr(torch.ops.aten, name, change(name))
+    q, k, v, extra = tensors()
+
+    out, beside = widened_attention(q, k, v, extra)
+
+    assert not is_narrow(q, k, v, extra)
+    torch.testing.assert_close(beside, explicit(q, k, extra).detach())
+    expected = explicit(q, k, v)
+    for ours, theirs in zip(
+        torch.autograd.grad(out.square().sum(), (q, k, v)),
+        torch.autograd.grad(expected.square().sum(), (q, k, v)),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_choice_of_kernel_that_cannot_be_asked_for_is_not(monkeypatch, unknown_torch):
+    monkeypatch.delattr(torch, '_fused_sdp_choice')
+
+    assert not is_narrow(*tensors())
+
+
+def test_they_are_tried_once(monkeypatch, unknown_torch):
+    is_narrow(*tensors())
+    monkeypatch.setattr(module, '_plain', gone)
+
+    assert is_narrow(*tensors())
+
+
+@pytest.mark.parametrize('context', [torch.no_grad, torch.inference_mode,
+                                     lambda: torch.autocast('cpu', torch.bfloat16)])  # fmt: skip
+def test_they_agree_wherever_they_are_tried(unknown_torch, context):
+    state = torch.get_rng_state()
+
+    with context():
+        assert module._narrowing_agrees()
+
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_stand_ins_for_tensors_decide_nothing(unknown_torch):
+    with FakeTensorMode() as mode:
+        out, _ = widened_attention(*(mode.from_tensor(t) for t in tensors()))
+
+    assert out.requires_grad
+    assert module._narrowing_agrees.cache_info().currsize == 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
 from mmtoken.errors import UserError
+from mmtoken.unwrap import unwrap
 from mmtoken.vit.position import AUX_NAMES
 
 
@@ -43,13 +43,11 @@ class TokenViTLayerDecayConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the optimizer wrapper with its parameter groups."""
-        if is_model_wrapper(model):
-            model = model.module
         wrapper_cfg = dict(self.optim_wrapper_cfg)
         wrapper_cfg.setdefault('type', 'OptimWrapper')
         optimizer_cfg = dict(wrapper_cfg.pop('optimizer'))
         optimizer_cfg['params'] = self.param_groups(
-            model, optimizer_cfg['lr'], optimizer_cfg.get('weight_decay', 0.0)
+            unwrap(model), optimizer_cfg['lr'], optimizer_cfg.get('weight_decay', 0.0)
         )
         optimizer = OPTIMIZERS.build(optimizer_cfg)
         return OPTIM_WRAPPERS.build(wrapper_cfg, default_args=dict(optimizer=optimizer))

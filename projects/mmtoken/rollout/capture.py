@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
+from mmtoken.unwrap import unwrap
 from mmtoken.vit import BasePool, TokenBlock, TokenViT
 
 
@@ -161,8 +162,7 @@ def family_model(model: nn.Module) -> nn.Module:
     Raises:
         UserError: If the backbone is none of the family.
     """
-    while is_model_wrapper(model):
-        model = model.module
+    model = unwrap(model)
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, TokenViT):
         raise UserError(

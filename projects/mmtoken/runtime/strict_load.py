@@ -3,9 +3,9 @@ tools/test.py evaluates.
 """
 
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmpretrain.registry import HOOKS
 
+from mmtoken.unwrap import unwrap
 from mmtoken.vit.pretrained import compare_state, enforce
 from mmtoken.weights import weights_of
 
@@ -29,9 +29,7 @@ class StrictLoadHook(Hook):
         """Compare before mmengine loads, and have it load what was compared: it calls this between
         reading the file and loading it.
         """
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
+        model = unwrap(runner.model)
         # Unknown where a program hands the runner's own method a file.
         source = getattr(runner, '_load_from', None) or 'the checkpoint'
         # mmengine looks here, and takes for weights whatever stands in a file without it.
