@@ -1,5 +1,7 @@
 """The depthwise convolution against torch's own, in value and gradients."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
+from mmtoken.life import depthwise
 from mmtoken.life.depthwise import DepthwiseConv2d
 
 
@@ -111,3 +114,58 @@ def test_a_traced_graph_has_a_plain_convolution():
     traced = torch.jit.trace(convolution(), torch.randn(1, 6, 4, 4))
 
     assert 'aten::_convolution' in str(traced.graph)
+
+
+@pytest.fixture
+def unknown_torch() -> Iterator[None]:
+    """As in a new process, which has not tried what the installed torch has."""
+    depthwise._columns_agree.cache_clear()
+    yield
+    depthwise._columns_agree.cache_clear()
+
+
+def gone(*_):
+    raise AttributeError('no such function')
+
+
+def slightly_more(*args):
+    found = BACKWARD(*args)
+    return [None if grad is None else grad * 1.001 for grad in found]
+
+
+BACKWARD = torch.ops.aten.convolution_backward
+
+
+def takes_columns(output: Tensor) -> bool:
+    return 'ColumnwiseGradient' in output.grad_fn.name()
+
+
+def test_the_installed_torch_trains_in_columns(unknown_torch):
+    assert takes_columns(convolution()(grid_view(5, 8)))
+
+
+def test_a_kernel_that_torch_is_fast_at_is_left_to_it():
+    assert not takes_columns(convolution(3)(grid_view(5, 8)))
+
+
+@pytest.mark.parametrize('changed', [gone, slightly_more])
+def test_a_private_function_that_is_gone_or_another_is_not_used(
+    monkeypatch, unknown_torch, changed
+):
+    monkeypatch.setattr(torch.ops.aten, 'convolution_backward', changed)
+    module, x = convolution(), grid_view(5, 8)
+
+    output = module(x)
+
+    assert not takes_columns(output)
+    torch.testing.assert_close(gradients(module, x, output), gradients(module, x, plain(module, x)))
+
+
+def test_columns_are_tried_inside_activation_checkpointing_too(unknown_torch):
+    module, x = convolution(), grid_view(5, 8)
+
+    output = checkpoint(module, x, use_reentrant=False)
+
+    expected = torch.autograd.grad(plain(module, x).square().sum(), module.weight)
+    output.square().sum().backward()
+    torch.testing.assert_close(module.weight.grad, *expected)

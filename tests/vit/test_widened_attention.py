@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
 
 from mmtoken.vit import traced_attention
 from mmtoken.vit import widened_attention as module
@@ -151,8 +152,16 @@ def test_they_are_tried_once(monkeypatch, unknown_torch):
     assert is_narrow(*tensors())
 
 
-@pytest.mark.parametrize('context', [torch.no_grad, torch.inference_mode,
-                                     lambda: torch.autocast('cpu', torch.bfloat16)])  # fmt: skip
+CONTEXTS = {
+    'no gradients': torch.no_grad,
+    'inference': torch.inference_mode,
+    'autocast': lambda: torch.autocast('cpu', torch.bfloat16),
+    'fake tensors': FakeTensorMode,
+    'a forbidden kernel': lambda: sdpa_kernel(SDPBackend.MATH),
+}
+
+
+@pytest.mark.parametrize('context', CONTEXTS.values(), ids=CONTEXTS)
 def test_they_agree_wherever_they_are_tried(unknown_torch, context):
     state = torch.get_rng_state()
 
@@ -162,9 +171,22 @@ def test_they_agree_wherever_they_are_tried(unknown_torch, context):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_stand_ins_for_tensors_decide_nothing(unknown_torch):
+def test_fake_tensors_go_the_same_way(unknown_torch):
     with FakeTensorMode() as mode:
-        out, _ = widened_attention(*(mode.from_tensor(t) for t in tensors()))
+        inputs = [mode.from_tensor(t) for t in tensors()]
+        out, beside = widened_attention(*inputs)
+        gradients = torch.autograd.grad(out.sum(), inputs[:3])
 
-    assert out.requires_grad
-    assert module._narrowing_agrees.cache_info().currsize == 0
+    assert (out.shape, beside.shape) == ((2, 3, 7, 6), (2, 3, 7, 3))
+    assert [g.shape for g in gradients] == [t.shape for t in inputs[:3]]
+
+
+def test_they_are_tried_inside_activation_checkpointing_too(unknown_torch):
+    q, k, v, extra = tensors()
+
+    out, _ = checkpoint(widened_attention, q, k, v, extra, use_reentrant=False)
+    out.square().sum().backward()
+
+    expected = torch.autograd.grad(explicit(q, k, v).square().sum(), (q, k, v))
+    for ours, theirs in zip((q, k, v), expected, strict=True):
+        torch.testing.assert_close(ours.grad, theirs, rtol=1e-4, atol=1e-5)

