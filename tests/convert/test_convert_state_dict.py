@@ -42,6 +42,12 @@ def test_distilled_deit_covers_model_exactly(source):
     assert set(converted) == set(model.state_dict())
 
 
+def test_registers_of_timm_are_ours():
+    assert list(convert_state_dict({'reg_token': torch.zeros(1, 4, 3)}, 'timm')) == [
+        'backbone.reg_tokens'
+    ]
+
+
 @pytest.mark.parametrize('place', ['model', 'state_dict'])
 def test_a_whole_checkpoint_is_taken(place):
     checkpoint = {place: {'module.norm.bias': torch.zeros(3)}, 'epoch': 300}

@@ -20,6 +20,7 @@ VARIANTS = {
     'no-aux': dict(num_aux_tokens=0, out_type='avg_featmap'),
     'map-and-neck': dict(out_type='featmap', neck=dict(type='GlobalAveragePooling')),
     'distilled': dict(num_aux_tokens=2),
+    'class and registers': dict(num_aux_tokens=5, num_registers=4),
     'pooled': dict(pool_before=(1,)),
     'pooled-twice': dict(pool_before=(1, -1), num_aux_tokens=0, out_type='avg_featmap'),
 }
@@ -31,7 +32,8 @@ def build(backbone: str = 'TokenViT', kind: str = 'TLAlignClassifier', **options
     own = {k: options.pop(k) for k in ('mix', 'target', 'neck', 'train_cfg') if k in options}
     loss = options.pop('loss', dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original'))
     options = {'arch': ARCH, 'img_size': 24, 'patch_size': 4, **options}
-    paired = options.get('num_aux_tokens', 1) > 1 and 'out_type' not in options
+    two = options.get('num_aux_tokens', 1) - options.get('num_registers', 0) > 1
+    paired = two and 'out_type' not in options
     head = 'DeiTClsHead' if paired else 'VisionTransformerClsHead'
     model = MODELS.build(
         dict(

@@ -43,7 +43,7 @@ def explicit_targets(model, mixed, scores):
     labels = explicit_labels(model.backbone, mixed, scores)
     num_aux = model.backbone.num_aux_tokens
     if model.backbone.out_type == 'cls_token':
-        return labels[:, :num_aux].transpose(0, 1)
+        return labels[:, : model.backbone.num_class_tokens].transpose(0, 1)
     return labels[:, num_aux:].mean(1)[None]
 
 
@@ -245,7 +245,7 @@ def test_transmix_target_is_half_area_half_attention_of_the_last_layer(variant):
     num_aux = model.backbone.num_aux_tokens
     to_patches = attention[:, :, num_aux:]
     if model.backbone.out_type == 'cls_token':
-        seen = to_patches[:, :num_aux]
+        seen = to_patches[:, : model.backbone.num_class_tokens]
     else:
         seen = to_patches[:, num_aux:].mean(1, keepdim=True)
     share = (seen @ pasted).squeeze(-1) / seen.sum(-1)

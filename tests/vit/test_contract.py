@@ -21,6 +21,8 @@ VARIANTS = {
     'no-aux': dict(num_aux_tokens=0, out_type='avg_featmap'),
     'distilled': dict(num_aux_tokens=2),
     'registers': dict(num_aux_tokens=5),
+    'class and registers': dict(num_aux_tokens=5, num_registers=4),
+    'registers alone': dict(num_aux_tokens=4, num_registers=4, out_type='avg_featmap'),
     'windowed': dict(window_size=3, global_attn_indexes=(-1,)),
     'pooled': dict(pool_before=(1, -1)),
     'pooled, no aux': dict(pool_before=(1,), num_aux_tokens=0, out_type='avg_featmap'),

@@ -8,6 +8,7 @@ from mmtoken.convert import convert_state_dict
 from mmtoken.errors import UserError
 from mmtoken.life import LIFEViT
 from mmtoken.vit import TokenViT
+from mmtoken.vit.position import adapt_position
 from mmtoken.vit.pretrained import compare_state, load_pretrained
 
 ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
@@ -127,18 +128,78 @@ def test_shapes_that_do_not_fit_are_counted():
     assert not coverage.complete
 
 
-@pytest.mark.parametrize(
-    'options', [dict(num_aux_tokens=2), dict(arch=dict(ARCH, embed_dims=48, num_heads=6))]
-)
-def test_positions_that_cannot_be_resized_are_left_where_allowed(tmp_path, options):
+def test_positions_that_cannot_be_resized_are_left_where_allowed(tmp_path):
     file = save(tmp_path / 'a.pth', small())
-    target = TokenViT(**{'arch': ARCH, 'img_size': 64, 'patch_size': 8, **options})
+    target = TokenViT(dict(ARCH, embed_dims=48, num_heads=6), 64, 8)
     before = target.pos_embed.clone()
 
     coverage = load_pretrained(target, file, 'backbone.', allow_partial=True)
 
     assert 'pos_embed' in coverage.mismatched
     assert torch.equal(target.pos_embed, before)
+
+
+@pytest.mark.parametrize(
+    ('source', 'target', 'loaded', 'own'),
+    [
+        (dict(), dict(num_aux_tokens=2), {0: 0}, [1]),
+        (dict(), dict(num_aux_tokens=5, num_registers=4), {0: 0}, [1, 2, 3, 4]),
+        (dict(num_aux_tokens=6), dict(num_aux_tokens=5, num_registers=4), {0: 0, 1: 2, 4: 5}, []),
+        (dict(num_aux_tokens=4), dict(num_aux_tokens=5), {0: 0, 1: 1}, [2, 3, 4]),
+        (dict(num_aux_tokens=6), dict(), {0: 0}, []),
+    ],
+    ids=['distillation is new', 'registers are new', 'distillation goes', 'fewer', 'all go'],
+)
+@pytest.mark.parametrize('img_size', [32, 64])
+def test_each_auxiliary_token_gets_its_own_position(
+    tmp_path, source, target, loaded, own, img_size
+):
+    source = small(img_size, **source)
+    file = save(tmp_path / 'a.pth', source)
+    target = small(**target)
+    before = target.pos_embed.clone()
+
+    load_pretrained(target, file, 'backbone.', allow_partial=True)
+
+    for row, origin in loaded.items():
+        assert torch.equal(target.pos_embed[:, row], source.pos_embed[:, origin])
+    assert torch.equal(target.pos_embed[:, own], before[:, own])
+    patches = adapt_position(source.pos_embed, source.aux_layout, before[:, -16:], {}, (4, 4))
+    assert torch.equal(target.pos_embed[:, -16:], patches)
+
+
+def dino(backbone):
+    """The weights of a backbone as DINOv2 keeps them: registers have no position."""
+    state = backbone.state_dict()
+    state['pos_embed'] = torch.cat([state['pos_embed'][:, :1], state['pos_embed'][:, 5:]], dim=1)
+    return state
+
+
+@pytest.mark.parametrize('img_size', [32, 64])
+def test_a_class_token_with_registers_that_have_no_position_loads_strictly(tmp_path, img_size):
+    options = dict(num_aux_tokens=5, num_registers=4, out_type='raw')
+    source, target = small(img_size, **options).eval(), small(**options).eval()
+    with torch.no_grad():
+        source.pos_embed[:, 1:5] = 0
+    torch.save(dino(source), tmp_path / 'a.pth')
+
+    coverage = load_pretrained(target, str(tmp_path / 'a.pth'))
+
+    assert coverage.complete
+    image = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(target(image), source(image))
+
+
+def test_positions_that_no_auxiliary_token_has_load_strictly():
+    options = dict(num_aux_tokens=5, num_registers=4, out_type='raw')
+    source, target = small(**options), small(**options)
+    state = source.state_dict()
+    state['pos_embed'] = state['pos_embed'][:, 5:]
+
+    target.load_state_dict(state)
+
+    assert not target.pos_embed[:, :5].any()
+    assert torch.equal(target.pos_embed[:, 5:], source.pos_embed[:, 5:])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import torch
 from mmpretrain.models import VisionTransformer
 
 from mmtoken.vit import TokenViT
+from mmtoken.vit.arguments import ARCHS
 from mmtoken.vit.position import adapt_position
 
 ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
@@ -12,6 +13,53 @@ ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
 
 def small(**options):
     return TokenViT(**{'arch': ARCH, 'img_size': 32, 'patch_size': 8, **options}).eval()
+
+
+@pytest.mark.parametrize('arch', ARCHS)
+def test_presets_are_those_of_mmpretrain(arch):
+    with torch.device('meta'):
+        theirs, ours = VisionTransformer(arch), TokenViT(arch)
+
+    assert {n: p.shape for n, p in ours.named_parameters()} == {
+        n: p.shape for n, p in theirs.named_parameters()
+    }
+    assert ours.layers[0].attn.num_heads == theirs.layers[0].attn.num_heads
+
+
+def test_names_of_deit_and_vit_are_known():
+    assert {'deit-t', 'deit-s', 'deit-b', 'b', 'base', 'l', 'large', 'h', 'huge'} <= set(ARCHS)
+
+
+@pytest.mark.parametrize(
+    ('counts', 'layout'),
+    [
+        ((0, None), {}),
+        ((1, None), dict(cls_token=1)),
+        ((2, None), dict(cls_token=1, dist_token=1)),
+        ((5, None), dict(cls_token=1, dist_token=1, reg_tokens=3)),
+        ((5, 4), dict(cls_token=1, reg_tokens=4)),
+        ((2, 1), dict(cls_token=1, reg_tokens=1)),
+        ((4, 4), dict(reg_tokens=4)),
+    ],
+)
+def test_auxiliary_tokens_are_class_distillation_and_registers(counts, layout):
+    num_aux_tokens, num_registers = counts
+
+    backbone = small(
+        num_aux_tokens=num_aux_tokens, num_registers=num_registers, out_type='avg_featmap'
+    )
+
+    tokens = [(n, p.shape[1]) for n, p in backbone.named_parameters() if 'token' in n]
+    assert tokens == list(layout.items())
+    assert backbone.embed(torch.randn(1, 3, 32, 32)).num_aux == num_aux_tokens
+
+
+def test_a_class_token_with_registers_is_classified_alone():
+    backbone = small(num_aux_tokens=5, num_registers=4)
+
+    (found,) = backbone(torch.randn(2, 3, 32, 32))
+
+    assert found.shape == (2, 24)
 
 
 @pytest.mark.parametrize('arch', ['deit-tiny', 'deit-small'])
@@ -71,6 +119,10 @@ def test_drop_path_grows_linearly_with_depth():
         (dict(global_attn_indexes=(5,), window_size=2), 'global_attn_indexes'),
         (dict(frozen_stages=3), 'frozen_stages 3'),
         (dict(window_size=-1), 'window_size -1'),
+        (dict(num_registers=2), 'num_registers 2 of num_aux_tokens 1 .* use 0..1'),
+        (dict(num_registers=-1), 'num_registers -1 of num_aux_tokens 1'),
+        (dict(num_aux_tokens=5, num_registers=2), 'num_registers 2 .* use 3..5'),
+        (dict(num_aux_tokens=4, num_registers=4), 'num_aux_tokens >= 5'),
     ],
 )
 def test_a_meaningless_argument_is_named(options, named):
@@ -100,13 +152,14 @@ def test_non_square_grids_load_at_their_own_size():
 
 def test_position_embedding_of_an_unknown_grid_is_refused():
     with pytest.raises(ValueError, match='10 patch positions'):
-        adapt_position(torch.zeros(1, 11, 24), source_aux=1, grid=(4, 4), num_aux=1)
+        layout = dict(cls_token=1)
+        adapt_position(torch.zeros(1, 11, 24), layout, torch.zeros(1, 17, 24), layout, (4, 4))
 
 
 def test_positions_of_surplus_auxiliary_tokens_are_dropped():
-    source = torch.arange(18.0).reshape(1, 18, 1)
+    source, layout = torch.arange(18.0).reshape(1, 18, 1), dict(cls_token=1, dist_token=1)
 
-    adapted = adapt_position(source, source_aux=2, grid=(4, 4), num_aux=1)
+    adapted = adapt_position(source, layout, torch.zeros(1, 17, 1), dict(cls_token=1), (4, 4))
 
     assert adapted.flatten().tolist() == [0.0, *range(2, 18)]
 

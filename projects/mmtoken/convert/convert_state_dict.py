@@ -19,6 +19,7 @@ _HEADS = [
 ]
 _TIMM_VIT = [
     (r'(cls_token|dist_token|pos_embed)', r'backbone.\1'),
+    (r'reg_token', r'backbone.reg_tokens'),
     (r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
     (r'norm\.(weight|bias)', r'backbone.ln1.\1'),
     (r'blocks\.(\d+)\.norm([12])\.(.+)', r'backbone.layers.\1.ln\2.\3'),

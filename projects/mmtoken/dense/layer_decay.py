@@ -10,7 +10,7 @@ from torch import nn
 
 from mmtoken.errors import UserError
 from mmtoken.unwrap import unwrap
-from mmtoken.vit.position import AUX_NAMES
+from mmtoken.vit.aux_tokens import AUX_NAMES
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

@@ -145,7 +145,7 @@ def _of_classification(capture: Capture) -> TokenSets:
     weights = tokens.x.new_zeros(tokens.x.shape[1], dtype=torch.float32)
     if backbone.out_type == 'cls_token':
         # With a distillation token, DeiT's head averages both.
-        weights[: min(tokens.num_aux, 2)] = 1
+        weights[: backbone.num_class_tokens] = 1
     else:
         weights[tokens.num_aux :] = 1
     return TokenSets({label: TokenSet(label, weights / weights.sum())})

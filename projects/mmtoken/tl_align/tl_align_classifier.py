@@ -241,7 +241,7 @@ class TLAlignClassifier(ImageClassifier):
                 'leaves open which tokens are classified; '
                 "use 'cls_token', 'avg_featmap', or 'featmap' with the neck GlobalAveragePooling"
             )
-        paired = backbone.out_type == 'cls_token' and backbone.num_aux_tokens > 1
+        paired = backbone.out_type == 'cls_token' and backbone.num_class_tokens > 1
         if paired != isinstance(head, DeiTClsHead):
             raise UserError(
                 f'head {type(head).__name__} does not fit num_aux_tokens '

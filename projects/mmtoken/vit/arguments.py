@@ -4,11 +4,24 @@ from collections.abc import Sequence
 
 from mmtoken.errors import UserError
 
-# The sizes of DeiT (Touvron et al. 2021).
+# Channels, layers and heads by the names that mmpretrain's `VisionTransformer` has for them: DeiT
+# (Touvron et al. 2021) and ViT (Dosovitskiy et al. 2021; huge has patches of 14 pixels there).
+_SIZES = {
+    ('deit-t', 'deit-tiny'): (192, 12, 3),
+    ('deit-s', 'deit-small'): (384, 12, 6),
+    ('deit-b', 'deit-base', 'b', 'base'): (768, 12, 12),
+    ('l', 'large'): (1024, 24, 16),
+    ('h', 'huge'): (1280, 32, 16),
+}
 ARCHS = {
-    'deit-tiny': dict(embed_dims=192, num_layers=12, num_heads=3, feedforward_channels=768),
-    'deit-small': dict(embed_dims=384, num_layers=12, num_heads=6, feedforward_channels=1536),
-    'deit-base': dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072),
+    name: dict(
+        embed_dims=channels,
+        num_layers=layers,
+        num_heads=heads,
+        feedforward_channels=4 * channels,
+    )
+    for names, (channels, layers, heads) in _SIZES.items()
+    for name in names
 }
 OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap', 'raw')
 
@@ -120,17 +133,20 @@ def check_counts(num_aux_tokens: int, window_size: int, frozen_stages: int, laye
         raise UserError(f'frozen_stages {frozen_stages} is not in -1..{layers}; -1 freezes nothing')
 
 
-def check_out_type(out_type: str, num_aux_tokens: int) -> None:
+def check_out_type(out_type: str, aux_layout: dict[str, int]) -> None:
     """Refuse an output that is unknown, or that needs a token which is not there.
 
     Args:
         out_type: One of `OUT_TYPES`.
-        num_aux_tokens: Auxiliary tokens, the class token first.
+        aux_layout: The auxiliary tokens by name.
 
     Raises:
         UserError: If it is none of them, or 'cls_token' without a class token.
     """
     if out_type not in OUT_TYPES:
         raise UserError(f'out_type {out_type!r} is unknown; use one of {OUT_TYPES}')
-    if out_type == 'cls_token' and num_aux_tokens == 0:
-        raise UserError("out_type 'cls_token' needs num_aux_tokens >= 1; use 'avg_featmap'")
+    if out_type == 'cls_token' and 'cls_token' not in aux_layout:
+        raise UserError(
+            "out_type 'cls_token' needs a class token; "
+            f"use num_aux_tokens >= {sum(aux_layout.values()) + 1} or 'avg_featmap'"
+        )

@@ -4,32 +4,40 @@ from __future__ import annotations
 
 from math import isqrt
 
+import torch
 from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor
 
 from mmtoken.errors import UserError
 
-AUX_NAMES = ('cls_token', 'dist_token', 'reg_tokens')
+from .aux_tokens import found_layout
 
 
 def adapt_position(
     pos_embed: Tensor,
-    source_aux: int,
+    source: dict[str, int],
+    own: Tensor,
+    layout: dict[str, int],
     grid: tuple[int, int],
-    num_aux: int,
 ) -> Tensor:
-    """Make position embeddings of another model fit: resize the grid bicubically, drop surplus
-    auxiliary rows.
+    """Make position embeddings of another model fit: resize the grid bicubically, and give each
+    auxiliary token its own row.
+
+    Where the other model has registers, they may have no position (as in DINOv2), or no auxiliary
+    token may (as with timm's `no_embed_class`): zeros are the same. A token that the other model
+    lacks keeps the row that it has here.
 
     A state dict does not say which grid its positions are of. As many positions as this grid has
     are taken for its own: those of an 8×8 grid would pass as 4×16 ones, in the wrong places. Resize
     such weights yourself before loading them.
 
     Args:
-        pos_embed: (1, A′ + H′·W′, C), of a square grid H′ = W′ or of this very grid.
-        source_aux: A′.
+        pos_embed: (1, A″ + H′·W′, C), of a square grid H′ = W′ or of this very grid.
+        source: The auxiliary tokens of the other model, as of `aux_layout`, A″ of them with a
+            position.
+        own: The position embedding that is to be replaced, (1, A + H·W, C).
+        layout: The auxiliary tokens here, A of them.
         grid: (H, W) to resize to.
-        num_aux: A ≤ A′ to keep.
 
     Returns:
         (1, A + H·W, C).
@@ -37,40 +45,50 @@ def adapt_position(
     Raises:
         UserError: If the embeddings are of an unknown, non-square grid.
     """
-    patches = pos_embed.shape[1] - source_aux
-    side = isqrt(max(patches, 0))
-    source_grid = grid if patches == grid[0] * grid[1] else (side, side)
-    if patches != source_grid[0] * source_grid[1]:
-        raise UserError(
-            f'pos_embed has {patches} patch positions, '
-            f'neither the grid {grid[0]}x{grid[1]} of this backbone nor a square one; '
-            'build the backbone at the img_size it was trained on'
-        )
-    pos_embed = resize_pos_embed(pos_embed, source_grid, grid, 'bicubic', source_aux)
-    keep = min(num_aux, source_aux)
-    return (
-        pos_embed
-        if keep == source_aux
-        else pos_embed[:, [*range(keep), *range(source_aux, pos_embed.shape[1])]]
+    placed, source_grid = _placed(pos_embed.shape[1], source, grid)
+    count = sum(placed.values())
+    given = dict(zip(placed, pos_embed[:, :count].split([*placed.values()], dim=1), strict=True))
+    kept = own[:, : sum(layout.values())].to(pos_embed).split([*layout.values()], dim=1)
+    rows = []
+    for name, row in zip(layout, kept, strict=True):
+        if source.get(name) == layout[name]:
+            row = given.get(name, torch.zeros_like(row))
+        rows.append(row)
+    patches = resize_pos_embed(pos_embed[:, count:], source_grid, grid, 'bicubic', 0)
+    return torch.cat([*rows, patches], dim=1)
+
+
+def _placed(
+    rows: int, source: dict[str, int], grid: tuple[int, int]
+) -> tuple[dict[str, int], tuple[int, int]]:
+    """Which auxiliary tokens have a row among some positions, and the grid of the others."""
+    choices = [source]
+    if 'reg_tokens' in source:
+        choices += [{name: 1 for name in source if name != 'reg_tokens'}, {}]
+    for square in (False, True):
+        for tokens in choices:
+            patches = rows - sum(tokens.values())
+            side = isqrt(max(patches, 0))
+            found = (side, side) if square else grid
+            if patches == found[0] * found[1]:
+                return tokens, found
+    raise UserError(
+        f'pos_embed has {rows - sum(source.values())} patch positions, '
+        f'neither the grid {grid[0]}x{grid[1]} of this backbone nor a square one; '
+        'build the backbone at the img_size it was trained on'
     )
 
 
-def adapt_position_on_load(module, state_dict: dict, prefix: str, *_) -> None:
+def adapt_position_on_load(module, state_dict: dict, prefix: str = '', *_) -> None:
     """A `load_state_dict` pre-hook that adapts `pos_embed` to the backbone that loads it.
 
-    How many auxiliary tokens the source had is read off its `cls_token`, `dist_token` and
-    `reg_tokens`.
+    Which auxiliary tokens the source had is read off its `cls_token`, `dist_token` and
+    `reg_tokens`. Positions of another width are left to torch, which refuses them.
     """
-    key = f'{prefix}pos_embed'
-    if key not in state_dict:
+    key, own = f'{prefix}pos_embed', module.pos_embed.detach()
+    if key not in state_dict or state_dict[key].shape[2] != own.shape[2]:
         return
-    source_aux = count_aux(state_dict, prefix)
-    state_dict[key] = adapt_position(
-        state_dict[key], source_aux, module.patch_resolution, module.num_aux_tokens
-    )
-
-
-def count_aux(state_dict: dict[str, Tensor], prefix: str = '') -> int:
-    """Number of auxiliary tokens of the backbone whose weights stand under a prefix."""
-    names = [prefix + name for name in AUX_NAMES]
-    return sum(state_dict[name].shape[1] for name in names if name in state_dict)
+    source, layout = found_layout(state_dict, prefix), module.aux_layout
+    if state_dict[key].shape != own.shape or not source.items() <= layout.items():
+        grid = module.patch_resolution
+        state_dict[key] = adapt_position(state_dict[key], source, own, layout, grid)

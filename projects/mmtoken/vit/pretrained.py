@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmtoken.errors import UserError
 from mmtoken.weights import read_state
 
-from .position import count_aux
+from .position import adapt_position_on_load
 
 
 @dataclass
@@ -71,10 +71,7 @@ def compare_state(module: nn.Module, state: dict[str, Tensor]) -> Coverage:
 
 def _is_resizable(own: dict[str, Tensor], state: dict[str, Tensor], name: str) -> bool:
     """Whether a backbone can resize what the state dict holds under a name: positions as wide."""
-    if name.split('.')[-1] != 'pos_embed' or own[name].shape[::2] != state[name].shape[::2]:
-        return False
-    prefix = name.removesuffix('pos_embed')
-    return count_aux(state, prefix) >= count_aux(own, prefix)
+    return name.split('.')[-1] == 'pos_embed' and own[name].shape[::2] == state[name].shape[::2]
 
 
 def select_prefix(
@@ -151,9 +148,10 @@ def load_pretrained(
     state = select_prefix(module, read_state(checkpoint), prefix, str(checkpoint))
     coverage = compare_state(module, state)
     enforce(coverage, f'pretrained weights {checkpoint}', allow_partial)
-    # Unexpected weights stay in: the position hook reads off them how many auxiliary tokens the
-    # source had.
-    fitting = {name: value for name, value in state.items() if name not in coverage.mismatched}
+    # While all weights are there: they say whose the positions are.
+    adapt_position_on_load(module, state)
+    left_out = {*coverage.mismatched, *coverage.unexpected}
+    fitting = {name: value for name, value in state.items() if name not in left_out}
     module.load_state_dict(fitting, strict=not allow_partial)
     return coverage
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 import numpy as np
 import torch
 from mmcv.cnn.bricks.transformer import PatchEmbed
-from mmengine.model import BaseModule
 from mmengine.utils import to_2tuple
 from mmpretrain.models.utils import resize_pos_embed
 from mmpretrain.registry import MODELS
@@ -16,7 +14,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmtoken.tokens import Tokens
-from mmtoken.weights import is_pretrained
 
 from .arguments import (
     check_counts,
@@ -26,17 +23,17 @@ from .arguments import (
     resolve_pools,
     resolve_start,
 )
+from .aux_tokens import aux_layout
 from .base_pool import build_pool
 from .building import NORM, PROJECTION, build_norm, complete
-from .freezing import freeze, frozen_modules
 from .initialization import init_like_deit
 from .position import adapt_position_on_load
-from .pretrained import load_pretrained
+from .token_backbone import TokenBackbone
 from .token_block import TokenBlock
 
 
 @MODELS.register_module()
-class TokenViT(BaseModule):
+class TokenViT(TokenBackbone):
     """A vision transformer as a sequence of layers over `Tokens`, for classification and dense
     prediction alike.
 
@@ -45,8 +42,8 @@ class TokenViT(BaseModule):
     above the last of `out_indices` are built, so that checkpoints fit, but frozen and not run.
 
     Args:
-        arch: 'deit-tiny', 'deit-small', 'deit-base' (Touvron et al. 2021), or a dict with
-            `embed_dims`, `num_layers`, `num_heads` and `feedforward_channels`.
+        arch: A key of `ARCHS`, such as 'deit-tiny' or 'large', or a dict with `embed_dims`,
+            `num_layers`, `num_heads` and `feedforward_channels`.
         img_size: Image size in pixels, side or (height, width), of the learned position embedding.
             Other sizes work: the embedding is resized bicubically.
         patch_size: Patch side in pixels. Images that it does not divide are zero-padded at the
@@ -54,6 +51,8 @@ class TokenViT(BaseModule):
         in_channels: Image channels.
         num_aux_tokens: A, auxiliary tokens before the patches: 0 none, 1 class, 2 class and
             distillation, more registers.
+        num_registers: How many of them are registers, by default those beyond two; one less than
+            `num_aux_tokens` for a class token and no distillation token, as in DINOv2.
         out_indices: Layers whose output is returned, an index or a sequence; negatives count from
             the end.
         out_type: What is returned of each: 'cls_token' (B, C), or a pair of class and distillation
@@ -96,6 +95,7 @@ class TokenViT(BaseModule):
         patch_size: int = 16,
         in_channels: int = 3,
         num_aux_tokens: int = 1,
+        num_registers: int | None = None,
         out_indices: int | Sequence[int] = -1,
         out_type: str = 'cls_token',
         qkv_bias: bool = True,
@@ -122,7 +122,8 @@ class TokenViT(BaseModule):
         self.with_cp = with_cp
         self.frozen_stages = frozen_stages
         check_counts(num_aux_tokens, window_size, frozen_stages, self.num_layers)
-        check_out_type(out_type, num_aux_tokens)
+        self.aux_layout = aux_layout(num_aux_tokens, num_registers)
+        check_out_type(out_type, self.aux_layout)
         self.out_type = out_type
         self.out_indices = resolve_layers('out_indices', out_indices, self.num_layers, minimum=1)
         global_layers = resolve_layers('global_attn_indexes', global_attn_indexes, self.num_layers)
@@ -134,7 +135,8 @@ class TokenViT(BaseModule):
             in_channels, channels, kernel_size=patch_size, stride=patch_size, input_size=img_size
         )
         self.patch_resolution = tuple(self.patch_embed.init_out_size)
-        self._build_aux_tokens()
+        for name, count in self.aux_layout.items():
+            setattr(self, name, nn.Parameter(torch.zeros(1, count, channels)))
         num_patches = self.patch_resolution[0] * self.patch_resolution[1]
         self.pos_embed = nn.Parameter(torch.zeros(1, num_aux_tokens + num_patches, channels))
         self.drop_after_pos = nn.Dropout(drop_rate)
@@ -160,7 +162,7 @@ class TokenViT(BaseModule):
         )
         self.ln1 = build_norm(norm_cfg, channels)
         init_like_deit(self, self.embedding_parameters())
-        freeze(self)
+        self.freeze()
         self._register_load_state_dict_pre_hook(adapt_position_on_load, with_module=True)
 
     def forward(
@@ -200,39 +202,6 @@ class TokenViT(BaseModule):
         outs = tuple(outs[index] for index in self.out_indices)
         return outs if trace is None else (outs, tokens.trace)
 
-    def pool_trace(self, trace: Tensor, grid: tuple[int, int], trace_from: int) -> Tensor:
-        """A trace of the embedding's tokens as `forward` takes it at a later layer.
-
-        Args:
-            trace: (B, A + H·W, M).
-            grid: (H, W) of the embedding.
-            trace_from: The layer; negatives count from the last one that runs.
-
-        Returns:
-            (B, A + H'·W', M), what the pooling before that layer makes of it; itself where there is
-            none.
-        """
-        for index in range(1, resolve_start(trace_from, self.num_running) + 1):
-            if str(index) in self.pools:
-                pool = self.pools[str(index)]
-                trace = pool.pool_trace(trace, grid)
-                grid = pool.pooled_grid(grid)
-        return trace
-
-    @property
-    def out_strides(self) -> tuple[int, ...]:
-        """The stride of each feature map of `out_indices`, in pixels."""
-        pools = [(int(index), pool.stride) for index, pool in self.pools.items()]
-        return tuple(
-            self.patch_size * prod(stride for at, stride in pools if at <= index)
-            for index in self.out_indices
-        )
-
-    @property
-    def num_running(self) -> int:
-        """How many layers run: those up to the last output."""
-        return max(self.out_indices) + 1
-
     def embed(self, images: Tensor) -> Tokens:
         """Patch embedding, auxiliary tokens and position embedding: images → the first layer's
         `Tokens`.
@@ -240,7 +209,7 @@ class TokenViT(BaseModule):
         x, grid = self.patch_embed(images)
         if self.num_aux_tokens:
             # (B, H·W, C) → (B, A + H·W, C)
-            aux = torch.cat([getattr(self, name) for name in self._aux_names], dim=1)
+            aux = torch.cat([getattr(self, name) for name in self.aux_layout], dim=1)
             x = torch.cat([aux.expand(len(x), -1, -1), x], dim=1)
         position = resize_pos_embed(
             self.pos_embed, self.patch_resolution, grid, 'bicubic', self.num_aux_tokens
@@ -255,57 +224,5 @@ class TokenViT(BaseModule):
             return tokens.patches.mean(dim=1)
         if self.out_type == 'raw':
             return tokens.x
-        return tokens.x[:, 0] if self.num_aux_tokens == 1 else (tokens.x[:, 0], tokens.x[:, 1])
-
-    def init_weights(self) -> None:
-        """Load pretrained weights strictly where `init_cfg` names a checkpoint.
-
-        DeiT's initialization itself happens at construction, so a backbone built outside a runner
-        has it too.
-        """
-        cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
-        pretrained = [cfg for cfg in cfgs if is_pretrained(cfg)]
-        # mmengine would load these without strictness.
-        asked = self.init_cfg
-        self.init_cfg = [cfg for cfg in cfgs if cfg and cfg not in pretrained] or None
-        super().init_weights()
-        self.init_cfg = asked
-        for cfg in pretrained:
-            load_pretrained(self, **{k: v for k, v in cfg.items() if k != 'type'})
-
-    def train(self, mode: bool = True) -> TokenViT:
-        """Set the mode, frozen stages excepted: they stay in evaluation mode."""
-        super().train(mode)
-        for module in frozen_modules(self):
-            module.eval()
-        return self
-
-    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """The depth of a parameter, for layer-wise learning rates.
-
-        Args:
-            param_name: Its name, with the prefix.
-            prefix: What precedes the backbone's own names, such as 'backbone.'.
-
-        Returns:
-            0 for the embedding, 1 … L for the layers, each with the pooling before it, L + 1 for
-            what follows; and the number of depths, L + 2.
-        """
-        depths = self.num_layers + 2
-        if not param_name.startswith(prefix):
-            return depths - 1, depths
-        name, _, rest = param_name.removeprefix(prefix).partition('.')
-        if name in ('layers', 'pools'):
-            return int(rest.partition('.')[0]) + 1, depths
-        return (depths - 1 if name == 'ln1' else 0), depths
-
-    def embedding_parameters(self) -> list[nn.Parameter]:
-        """The position embedding and the auxiliary tokens."""
-        return [self.pos_embed, *(getattr(self, name) for name in self._aux_names)]
-
-    def _build_aux_tokens(self) -> None:
-        names = ('cls_token', 'dist_token', 'reg_tokens')[: self.num_aux_tokens]
-        for name in names:
-            count = self.num_aux_tokens - 2 if name == 'reg_tokens' else 1
-            setattr(self, name, nn.Parameter(torch.zeros(1, count, self.embed_dims)))
-        self._aux_names = names
+        classified = tokens.x[:, : self.num_class_tokens].unbind(dim=1)
+        return classified if self.num_class_tokens > 1 else classified[0]

@@ -1,0 +1,125 @@
+"""What a backbone over tokens is asked beside its features: by optimizers, necks, checkpoints."""
+
+from __future__ import annotations
+
+from math import prod
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmtoken.weights import is_pretrained
+
+from .arguments import resolve_start
+from .pretrained import load_pretrained
+
+
+class TokenBackbone(BaseModule):
+    """What is not the way of the features: weights, freezing, depths, strides.
+
+    A backbone has `patch_embed`, `pos_embed`, `drop_after_pos`, auxiliary tokens by the names of
+    `aux_layout`, `layers`, and `pools` by the index of the layer after them; `patch_size`,
+    `num_layers`, `out_indices` and `frozen_stages` are numbers of it.
+    """
+
+    @property
+    def num_running(self) -> int:
+        """How many layers run: those up to the last output."""
+        return max(self.out_indices) + 1
+
+    @property
+    def out_strides(self) -> tuple[int, ...]:
+        """The stride of each feature map of `out_indices`, in pixels."""
+        pools = [(int(index), pool.stride) for index, pool in self.pools.items()]
+        return tuple(
+            self.patch_size * prod(stride for at, stride in pools if at <= index)
+            for index in self.out_indices
+        )
+
+    @property
+    def num_class_tokens(self) -> int:
+        """How many tokens `out_type='cls_token'` returns: class and, where there, distillation."""
+        return sum(name != 'reg_tokens' for name in self.aux_layout)
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        """The position embedding and the auxiliary tokens."""
+        return [self.pos_embed, *(getattr(self, name) for name in self.aux_layout)]
+
+    def pool_trace(self, trace: Tensor, grid: tuple[int, int], trace_from: int) -> Tensor:
+        """A trace of the embedding's tokens as `forward` takes it at a later layer.
+
+        Args:
+            trace: (B, A + H·W, M).
+            grid: (H, W) of the embedding.
+            trace_from: The layer; negatives count from the last one that runs.
+
+        Returns:
+            (B, A + H'·W', M), what the pooling before that layer makes of it; itself where there is
+            none.
+        """
+        for index in range(1, resolve_start(trace_from, self.num_running) + 1):
+            if str(index) in self.pools:
+                pool = self.pools[str(index)]
+                trace = pool.pool_trace(trace, grid)
+                grid = pool.pooled_grid(grid)
+        return trace
+
+    def init_weights(self) -> None:
+        """Load pretrained weights strictly where `init_cfg` names a checkpoint.
+
+        DeiT's initialization itself happens at construction, so a backbone built outside a runner
+        has it too.
+        """
+        cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
+        pretrained = [cfg for cfg in cfgs if is_pretrained(cfg)]
+        # mmengine would load these without strictness.
+        asked = self.init_cfg
+        self.init_cfg = [cfg for cfg in cfgs if cfg and cfg not in pretrained] or None
+        super().init_weights()
+        self.init_cfg = asked
+        for cfg in pretrained:
+            load_pretrained(self, **{k: v for k, v in cfg.items() if k != 'type'})
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """The depth of a parameter, for layer-wise learning rates.
+
+        Args:
+            param_name: Its name, with the prefix.
+            prefix: What precedes the backbone's own names, such as 'backbone.'.
+
+        Returns:
+            0 for the embedding, 1 … L for the layers, each with the pooling before it, L + 1 for
+            what follows; and the number of depths, L + 2.
+        """
+        depths = self.num_layers + 2
+        if not param_name.startswith(prefix):
+            return depths - 1, depths
+        name, _, rest = param_name.removeprefix(prefix).partition('.')
+        if name in ('layers', 'pools'):
+            return int(rest.partition('.')[0]) + 1, depths
+        return (depths - 1 if name == 'ln1' else 0), depths
+
+    def train(self, mode: bool = True) -> TokenBackbone:
+        """Set the mode, frozen stages excepted: they stay in evaluation mode."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def freeze(self) -> None:
+        """Let neither the frozen stages learn nor the layers above the last output."""
+        unused = self._layers_and_pools(self.num_running, self.num_layers)
+        for module in (*self._frozen_modules(), *unused):
+            module.requires_grad_(False)
+        if self.frozen_stages >= 0:
+            for parameter in self.embedding_parameters():
+                parameter.requires_grad_(False)
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        if self.frozen_stages < 0:
+            return []
+        embedding = (self.patch_embed, self.drop_after_pos)
+        return [*embedding, *self._layers_and_pools(0, self.frozen_stages)]
+
+    def _layers_and_pools(self, start: int, stop: int) -> list[nn.Module]:
+        pools = [pool for index, pool in self.pools.items() if start <= int(index) < stop]
+        return [*self.layers[start:stop], *pools]
