@@ -10,7 +10,7 @@ def test_json_table_and_plot_are_written(load_tool, monkeypatch, tmp_path):
     tool = load_tool('analysis_tools/rollout_faithfulness.py')
     rows = [[dict(dense=0.6, ordinary=0.2, chance=0.1, prediction=0.8)]] * 3
     monkeypatch.setattr(tool, 'measure_dataset', lambda *_: rows)
-    monkeypatch.setattr(tool, 'check_files', lambda *_: None)
+    monkeypatch.setattr(tool, 'check_files', lambda *_, **__: None)
     config = REPO / 'configs' / 'digits' / 'upernet_life-d6w96_digits-seg.py'
 
     for name in ('UPerNet', 'Mask R-CNN'):
