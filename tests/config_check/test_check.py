@@ -155,6 +155,12 @@ def test_a_setting_from_before_mmengine_is_refused_with_where_it_went(tmp_path):
         check_config(load_config(path))
 
 
+def test_a_setting_from_before_mmengine_that_sets_nothing_is_warned_of(tmp_path, capsys):
+    check_config(load_config(write(tmp_path, '\nresume_from = None\n_base_ = []\n')))
+
+    assert "nothing reads the top-level key 'resume_from'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('name', ['author', 'num_classes', 'test_pipeline', 'bgr_std'])
 def test_a_variable_that_nothing_uses_is_warned_of(tmp_path, name, capsys):
     check_config(load_config(write(tmp_path, f'\n{name} = 10\n_base_ = []\n')))

@@ -2,6 +2,7 @@
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import MODELS, Registry
 
 from mmtoken.config_check.check import find_problems
 from mmtoken.config_check.types import find_targets
@@ -186,3 +187,27 @@ def test_a_second_hook_of_its_kind_is_let_pass():
     hooks = dict(checkpoint_2=dict(type='CheckpointHook', interval=5))
 
     assert found('mmpretrain', default_hooks=hooks) == []
+
+
+class Unconstructed:
+    """Built in a way of its own, as what extends the class of a built model is."""
+
+
+def test_keys_of_a_class_without_a_constructor_are_uncertain():
+    model = dict(type=Unconstructed, width=3)
+
+    (problem,) = find_problems(Config(dict(default_scope='mmpretrain', model=model)))
+
+    assert "does not take 'width'" in problem.text
+    assert not problem.certain
+
+
+def test_a_registry_of_a_projects_own_is_no_library_to_look_in():
+    class Registered(Owner):
+        pass
+
+    registry = Registry('model', parent=MODELS, scope='own_project')
+    registry.register_module(module=Registered)
+    neck = dict(type='LinearNeck', in_channels=1, out_channels=1)
+
+    assert found('mmpretrain', model=dict(type=Registered, inner=neck, steps=[])) == []
