@@ -17,7 +17,9 @@ TOOLS += ['visualization/browse_dataset', 'dataset_converters/digit_scenes']
 
 def answer(tool: str, packages: Path, *arguments: str) -> str:
     """The one line with which a tool ends where these packages hide the installed ones."""
-    env = {**os.environ, 'PYTHONPATH': str(packages)}
+    # This checkout's package, whichever is installed.
+    path = os.pathsep.join([str(packages), str(REPO / 'projects')])
+    env = {**os.environ, 'PYTHONPATH': path}
     command = [sys.executable, f'tools/{tool}.py', *arguments]
     done = subprocess.run(command, cwd=REPO, env=env, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
