@@ -28,18 +28,18 @@ from mmengine.config import read_base
 with read_base():
     from .base import *
 
-import torch.nn as nn
+import mmpretrain.models as models
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
-from mmpretrain.models import ImageClassifier, LinearClsHead
+from mmpretrain.models import LinearClsHead
 from torch.optim import AdamW
 
 from mmtoken.vit import TokenViT
 
 default_scope = 'mmpretrain'
 model = dict(
-    type=ImageClassifier,
-    backbone=dict(type=TokenViT, arch='deit-tiny', norm_cfg=dict(type=nn.LayerNorm, eps=1e-6)),
+    type=models.ImageClassifier,
+    backbone=dict(type=TokenViT, arch='deit-tiny', norm_cfg=dict(type='LN', eps=1e-6)),
     head=dict(type=LinearClsHead, num_classes=10, in_channels=192),
 )
 optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=AdamW, lr=1e-3))
