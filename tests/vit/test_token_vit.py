@@ -123,6 +123,16 @@ def test_drop_path_grows_linearly_with_depth():
         (dict(num_registers=-1), 'num_registers -1 of num_aux_tokens 1'),
         (dict(num_aux_tokens=5, num_registers=2), 'num_registers 2 .* use 3..5'),
         (dict(num_aux_tokens=4, num_registers=4), 'num_aux_tokens >= 5'),
+        (dict(window_size=7.0), 'window_size 7.0 is not a whole number from 0 up'),
+        (dict(arch=dict(ARCH, num_heads=0)), 'num_heads 0 is not a whole number from 1 up'),
+        (dict(arch=dict(ARCH, num_layers=2.5)), 'num_layers 2.5'),
+        (dict(patch_size=0), 'patch_size 0 is not a whole number from 1 up; use one, such as 16'),
+        (dict(img_size=-5), 'img_size -5'),
+        (dict(img_size=(32, 0)), 'img_size 0'),
+        (dict(in_channels=0), 'in_channels 0'),
+        (dict(drop_rate=-0.1), 'drop_rate -0.1 is not a probability from 0 up'),
+        (dict(attn_drop_rate='0.1'), "attn_drop_rate '0.1'"),
+        (dict(drop_path_rate=1.0), 'drop_path_rate 1.0 .* not including 1'),
     ],
 )
 def test_a_meaningless_argument_is_named(options, named):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mmtoken.checks import check_probability, check_whole
 from mmtoken.errors import UserError
 
 # Channels, layers and heads by the names that mmpretrain's `VisionTransformer` has for them: DeiT
@@ -36,12 +37,14 @@ def resolve_arch(arch: str | dict) -> dict[str, int]:
         `embed_dims`, `num_layers`, `num_heads` and `feedforward_channels`.
 
     Raises:
-        UserError: If the preset is unknown, or the dict has other keys.
+        UserError: If the preset is unknown, or the dict has other keys or no whole numbers.
     """
     if isinstance(arch, dict):
         keys = set(ARCHS['deit-tiny'])
         if set(arch) != keys:
             raise UserError(f'arch has keys {sorted(arch)}; expected exactly {sorted(keys)}')
+        for name, size in arch.items():
+            check_whole(name, size, example=ARCHS['deit-tiny'][name])
         return dict(arch)
     if arch not in ARCHS:
         raise UserError(f'arch {arch!r} is unknown; use one of {sorted(ARCHS)} or a dict')
@@ -126,9 +129,8 @@ def check_counts(num_aux_tokens: int, window_size: int, frozen_stages: int, laye
     Raises:
         UserError: If one of them has no meaning; the message names it.
     """
-    for name, value in (('num_aux_tokens', num_aux_tokens), ('window_size', window_size)):
-        if value < 0:
-            raise UserError(f'{name} {value} is negative; use 0 for none')
+    check_whole('num_aux_tokens', num_aux_tokens, least=0, example=1)
+    check_whole('window_size', window_size, least=0, example=14)
     if not -1 <= frozen_stages <= layers:
         raise UserError(f'frozen_stages {frozen_stages} is not in -1..{layers}; -1 freezes nothing')
 
@@ -150,3 +152,36 @@ def check_out_type(out_type: str, aux_layout: dict[str, int]) -> None:
             "out_type 'cls_token' needs a class token; "
             f"use num_aux_tokens >= {sum(aux_layout.values()) + 1} or 'avg_featmap'"
         )
+
+
+def check_image(img_size: int | Sequence[int], patch_size: int, in_channels: int) -> None:
+    """Refuse images and patches that cannot be.
+
+    Args:
+        img_size: Side, or height and width, in pixels.
+        patch_size: Patch side in pixels.
+        in_channels: Image channels.
+
+    Raises:
+        UserError: If one of them is no whole number, or none of an image.
+    """
+    for side in img_size if isinstance(img_size, Sequence) else [img_size]:
+        check_whole('img_size', side, example=224)
+    check_whole('patch_size', patch_size, example=16)
+    check_whole('in_channels', in_channels, example=3)
+
+
+def check_rates(drop_rate: float, attn_drop_rate: float, drop_path_rate: float) -> None:
+    """Refuse dropout of everything, or of less than nothing.
+
+    Args:
+        drop_rate: Dropout of features.
+        attn_drop_rate: Dropout of attention weights.
+        drop_path_rate: Stochastic depth.
+
+    Raises:
+        UserError: If one is no probability below 1, at which nothing is left to divide by.
+    """
+    check_probability('drop_rate', drop_rate)
+    check_probability('attn_drop_rate', attn_drop_rate)
+    check_probability('drop_path_rate', drop_path_rate)

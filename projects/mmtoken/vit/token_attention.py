@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from mmtoken.checks import check_whole
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
@@ -47,6 +48,7 @@ class TokenAttention(nn.Module):
         window_size: int = 0,
     ) -> None:
         super().__init__()
+        check_whole('num_heads', num_heads, example=3)
         if embed_dims % num_heads:
             raise UserError(
                 f'embed_dims {embed_dims} is not a multiple of num_heads {num_heads}; '

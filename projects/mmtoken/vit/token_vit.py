@@ -17,7 +17,9 @@ from mmtoken.tokens import Tokens
 
 from .arguments import (
     check_counts,
+    check_image,
     check_out_type,
+    check_rates,
     resolve_arch,
     resolve_layers,
     resolve_pools,
@@ -113,6 +115,8 @@ class TokenViT(TokenBackbone):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        check_image(img_size, patch_size, in_channels)
+        check_rates(drop_rate, attn_drop_rate, drop_path_rate)
         arch = resolve_arch(arch)
         self.embed_dims = channels = arch['embed_dims']
         self.num_layers = arch['num_layers']
