@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmtoken.config_check.files import check_files
+from mmtoken.config_check.outputs import check_folder
 from mmtoken.config_check.signature import accepted_keywords
+from mmtoken.config_check.trial import check_loaders
 from mmtoken.config_check.types import find_targets
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import (
@@ -241,6 +243,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     )
     apply_flags(cfg, args)
     check_files(cfg, loaders=('test_dataloader',), mode=args.check)
+    check_loaders(cfg, loaders=('test_dataloader',), mode=args.check)
+    check_folder('work_dir', cfg.work_dir)
+    if args.show_dir:
+        check_folder('--show-dir', args.show_dir)
+    if args.out:
+        check_folder('--out', str(Path(args.out).parent) if Path(args.out).suffix else args.out)
     prepare_launch(cfg)
     metrics = run_test(cfg, args.out, args.out_item, args.print_config)
     leave_launch()

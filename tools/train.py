@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmtoken.config_check.files import check_files
+from mmtoken.config_check.outputs import check_folder
+from mmtoken.config_check.trial import check_loaders
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.checkpoints import check_device_for_amp, latest_checkpoint
 from mmtoken.runtime.cli import (
@@ -126,7 +128,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         args, needs=('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
     )
     apply_flags(cfg, args)
-    check_files(cfg, loaders=('train_dataloader', 'val_dataloader'), mode=args.check)
+    loaders = ('train_dataloader', 'val_dataloader')
+    check_files(cfg, loaders, mode=args.check)
+    check_loaders(cfg, loaders, mode=args.check)
+    check_folder('work_dir', cfg.work_dir)
     prepare_launch(cfg)
     build_runner(cfg, args.print_config).train()
     leave_launch()

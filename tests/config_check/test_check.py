@@ -30,7 +30,9 @@ CONFIG = dict(
         dataset=DATASET,
     ),
     train_cfg=dict(by_epoch=True, max_epochs=1),
-    optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-3), clip_grad=dict(max_norm=1.0)),
+    optim_wrapper=dict(
+        optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05), clip_grad=dict(max_norm=1.0)
+    ),
     param_scheduler=[dict(type='LinearLR', begin=0, end=1, convert_to_iter_based=True)],
     default_hooks=dict(checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2)),
     env_cfg=dict(mp_cfg=dict(mp_start_method='fork')),

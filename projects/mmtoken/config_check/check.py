@@ -8,12 +8,20 @@ from mmtoken.config_check.mode import report
 from mmtoken.config_check.names import wrong_keys
 from mmtoken.config_check.problem import Problem
 from mmtoken.config_check.sources import source_files
+from mmtoken.config_check.trial import own_part_problems, schedule_problems
+from mmtoken.config_check.values import value_problems
 from mmtoken.config_check.variables import doubled_keys, unread_variables, vain_variables
 from mmtoken.config_check.weights import loose_weights
 from mmtoken.errors import UserError
 
 # What looks at values alone; each takes the config as a dict, and its default scope.
-FINDERS = (loose_weights, wrong_keys)
+FINDERS = (
+    loose_weights,
+    wrong_keys,
+    value_problems,
+    schedule_problems,
+    own_part_problems,
+)
 
 
 def check_config(cfg: Config, needs: Sequence[str] = (), mode: str | None = None) -> None:

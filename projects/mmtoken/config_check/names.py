@@ -10,6 +10,7 @@ from typing import Any
 from mmtoken.config_check.code import keys_read, reads_type
 from mmtoken.config_check.kinds import kind_at
 from mmtoken.config_check.packages import why_not_built, why_unregistered
+from mmtoken.config_check.parts import dict_at
 from mmtoken.config_check.problem import Problem
 from mmtoken.config_check.schema import RUN_KEYS, accepted_keys
 from mmtoken.config_check.signature import has_constructor
@@ -27,7 +28,7 @@ DEFAULT_HOOKS = {
     'visualization',
 }
 # Where any keyword is taken, only what is almost a known one is taken for a slip.
-_ALMOST = 0.9
+_ALMOST = 0.85
 
 
 def wrong_keys(content: dict, scope: str) -> Iterator[Problem]:
@@ -40,7 +41,7 @@ def wrong_keys(content: dict, scope: str) -> Iterator[Problem]:
     Yields:
         One problem for each.
     """
-    yield from _of_default_hooks(content.get('default_hooks') or {})
+    yield from _of_default_hooks(dict_at(content, 'default_hooks'))
     for key in sorted(RUN_KEYS & content.keys()):
         for place in walk((key,), content[key], (scope,)):
             if has_type(place.node) and not place.targets:
@@ -53,15 +54,17 @@ def wrong_keys(content: dict, scope: str) -> Iterator[Problem]:
 def _of_default_hooks(hooks: dict) -> Iterator[Problem]:
     """Names of default hooks that are nearly those which mmengine replaces."""
     for name in hooks:
-        hint = near_miss(name, DEFAULT_HOOKS, cutoff=0.8)
+        hint = near_miss(str(name), DEFAULT_HOOKS, cutoff=0.8)
         # `checkpoint_2` is another one of its kind on purpose.
-        if hint and name.rstrip('_0123456789') not in DEFAULT_HOOKS:
+        if hint and str(name).rstrip('_0123456789') not in DEFAULT_HOOKS:
             yield Problem(f'default_hooks.{name} is not one of the default hooks{hint}')
 
 
 def _unknown_type(place: Place) -> Problem:
     """Say that a type is not registered, or why it cannot be."""
     name, kind = place.node['type'], kind_at(place.path)
+    if not isinstance(name, str):
+        return Problem(f'{place}.type {name!r} is neither a name nor a class; give one of them')
     reason = why_unregistered(name, place.scopes)
     if reason:
         return Problem(f'{place}.type {name!r} cannot be built: {reason}')

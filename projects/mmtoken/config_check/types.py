@@ -74,7 +74,7 @@ def find_targets(
         The candidates; empty where the name is unknown.
     """
     if not isinstance(name, str):
-        return [name]
+        return [name] if callable(name) else []
     full, scopes = name, as_scopes(scopes)
     head, _, tail = name.partition('.')
     if tail and _is_scope(head):

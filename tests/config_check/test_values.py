@@ -1,0 +1,160 @@
+"""Values that a run cannot use."""
+
+import pytest
+from mmengine.config import Config
+from small_configs import small_config
+
+from mmtoken.config_check.trial import check_loaders, own_part_problems, schedule_problems
+from mmtoken.config_check.values import value_problems
+from mmtoken.errors import UserError
+
+
+def first(find, scope='mmpretrain', **changes):
+    found = list(find(small_config(scope, changes).to_dict(), scope))
+    return found[0].text if found and found[0].certain else found
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('env_cfg', 'gloo'),
+        ('model', ['ImageClassifier']),
+        ('optim_wrapper.optimizer', 'AdamW'),
+        ('train_dataloader.batch_size', 0),
+        ('val_dataloader.batch_size', 1.5),
+        ('train_dataloader.num_workers', -1),
+        ('train_dataloader.prefetch_factor', 0),
+        ('train_dataloader.dataset.indices', 0),
+        ('train_dataloader.dataset.indices', []),
+        ('train_dataloader.dataset.indices', 'all'),
+        ('train_cfg.max_epochs', -3),
+        ('train_cfg.max_epochs', '12'),
+        ('train_cfg.max_iters', 0),
+        ('train_cfg.val_interval', 0),
+        ('auto_scale_lr.base_batch_size', 0),
+        ('randomness.seed', -1),
+        ('optim_wrapper.optimizer.lr', 'abc'),
+        ('optim_wrapper.optimizer.lr', -0.1),
+        ('optim_wrapper.optimizer.lr', float('nan')),
+        ('optim_wrapper.optimizer.weight_decay', -1),
+        ('optim_wrapper.accumulative_counts', 0),
+        ('optim_wrapper.clip_grad.max_norm', -1),
+        ('optim_wrapper.paramwise_cfg.custom_keys', {'head': dict(lr_mult='x')}),
+        ('model.backbone.patch_size', 0),
+        ('model.backbone.img_size', -5),
+        ('model.backbone.img_size', (224, 0)),
+        ('model.backbone.arch.num_heads', 0),
+        ('model.backbone.arch.embed_dims', 96.0),
+        ('model.backbone.window_size', 7.0),
+        ('model.backbone.drop_path_rate', 1.0),
+        ('model.backbone.drop_rate', -0.1),
+        ('model.backbone.attn_drop_rate', '0.1'),
+        ('model.head.in_channels', 0),
+    ],
+)  # fmt: skip
+def test_a_value_without_meaning_is_named(key, value):
+    said = first(value_problems, **{key: value})
+
+    assert said.startswith(key)
+    assert ' is not a ' in said or ' leaves no sample' in said
+
+
+@pytest.mark.parametrize(
+    ('scope', 'key', 'value'),
+    [
+        ('mmpretrain', 'train_dataloader.num_workers', 0),
+        ('mmpretrain', 'train_dataloader.dataset.indices', -5),
+        ('mmpretrain', 'train_dataloader.dataset.indices', [0, 3]),
+        ('mmpretrain', 'train_dataloader.dataset.indices', None),
+        ('mmpretrain', 'optim_wrapper.optimizer.lr', 0),
+        ('mmpretrain', 'optim_wrapper.clip_grad.max_norm', float('inf')),
+        ('mmpretrain', 'model.backbone.img_size', (224, 96)),
+        ('mmpretrain', 'model.backbone.window_size', 0),
+        ('mmpretrain', 'model.neck', dict(num_heads=[[2], [2, 4]], dropout=dict(p=0.1))),
+        ('mmpretrain', 'model.neck', dict(in_channels=[None, 64], drop_path_rate=[0, 0.1])),
+        ('mmpretrain', 'model.backbone.drop_path_rate', 0),
+        ('mmpretrain', 'train_cfg.val_interval', 57300.0),
+        ('mmpretrain', 'randomness.seed', None),
+        ('mmseg', 'model.decode_head.dropout_ratio', -1),
+        ('mmdet', 'model.backbone', dict(type='SwinTransformer', window_size=7, num_heads=[3, 6])),
+    ],
+)
+def test_a_value_that_works_is_let_pass(scope, key, value):
+    assert first(value_problems, scope, **{key: value}) == []
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'said'),
+    [
+        ('param_scheduler.0.start_factor', 'x', "start_factor 'x' is not a number"),
+        ('model.backbone.frozen_stages', dict(a=1), "frozen_stages {'a': 1} is not a number"),
+        ('model.backbone.with_cp', 'False', "with_cp 'False' is a text, and any text counts as"),
+    ],
+)
+def test_a_value_is_held_against_the_annotation_of_its_argument(key, value, said):
+    assert said in first(value_problems, **{key: value})
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'said'),
+    [
+        ('optim_wrapper.optimizer.betas', (0.9, 1.5), 'AdamW refuses its arguments: Invalid beta'),
+        ('param_scheduler.0.start_factor', 2.0, 'LinearLR refuses its arguments'),
+        ('param_scheduler.0.begin', 9, 'LinearLR refuses its arguments'),
+        (
+            'optim_wrapper',
+            dict(optimizer=dict(type='SGD', lr=0.1), paramwise_cfg=dict(norm_decay_mult=0)),
+            'base_wd should not be None',
+        ),
+        (
+            'optim_wrapper',
+            dict(
+                optimizer=dict(type='AdamW', lr=0.1),
+                constructor='TokenViTLayerDecayConstructor',
+                paramwise_cfg=dict(layer_decay_rate=1.5),
+            ),
+            'layer_decay_rate in (0, 1]',
+        ),
+    ],
+)
+def test_what_an_optimizer_or_a_schedule_refuses_is_found_by_trying(key, value, said):
+    assert said in first(schedule_problems, **{key: value})
+
+
+def test_a_schedule_that_starts_after_the_last_epoch_is_found():
+    scheduler = [dict(type='CosineAnnealingLR', begin=5)]
+
+    assert 'end should be larger than begin' in first(schedule_problems, param_scheduler=scheduler)
+
+
+@pytest.mark.parametrize(
+    ('scope', 'key', 'value', 'said'),
+    [
+        ('mmpretrain', 'model.backbone.arch.embed_dims', 25, 'backbone: embed_dims 25 is not'),
+        ('mmdet', 'model.backbone.out_indices', 9, 'model.backbone: out_indices (9,) is not'),
+        (
+            'mmseg',
+            'model.neck',
+            dict(type='mmpretrain.SimpleFeaturePyramid', in_channels=24, out_channels=8,
+                 patch_size=8, strides=(3,)),
+            'model.neck: strides (3,) must each be',
+        ),
+    ],
+)  # fmt: skip
+def test_what_our_own_parts_refuse_is_found_by_trying(scope, key, value, said):
+    assert said in first(own_part_problems, scope, **{key: value})
+
+
+def test_what_holds_a_refused_part_is_not_blamed_for_it():
+    changes = {'model.type': 'TLAlignClassifier', 'model.backbone.out_indices': 9}
+
+    found = list(own_part_problems(small_config('mmpretrain', changes).to_dict(), 'mmpretrain'))
+
+    assert [problem.text.partition(':')[0] for problem in found] == ['model.backbone']
+
+
+def test_workers_that_persist_and_are_not_there_are_refused():
+    loader = dict(batch_size=4, num_workers=0, persistent_workers=True, dataset=dict(type='X'))
+
+    with pytest.raises(UserError, match='train_dataloader: .* needs num_workers > 0'):
+        check_loaders(Config(dict(train_dataloader=loader)), ['train_dataloader', 'val_dataloader'])
