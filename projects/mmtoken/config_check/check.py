@@ -5,10 +5,16 @@ from collections.abc import Iterator, Sequence
 from mmengine.config import Config
 
 from mmtoken.config_check.mode import report
+from mmtoken.config_check.model_cfg import model_cfg_problems
 from mmtoken.config_check.names import wrong_keys
 from mmtoken.config_check.problem import Problem
 from mmtoken.config_check.sources import source_files
 from mmtoken.config_check.trial import own_part_problems, schedule_problems
+from mmtoken.config_check.untyped_keys import (
+    dataset_key_problems,
+    launch_key_problems,
+    optimizer_key_problems,
+)
 from mmtoken.config_check.values import value_problems
 from mmtoken.config_check.variables import doubled_keys, unread_variables, vain_variables
 from mmtoken.config_check.weights import loose_weights
@@ -18,6 +24,10 @@ from mmtoken.errors import UserError
 FINDERS = (
     loose_weights,
     wrong_keys,
+    dataset_key_problems,
+    launch_key_problems,
+    optimizer_key_problems,
+    model_cfg_problems,
     value_problems,
     schedule_problems,
     own_part_problems,

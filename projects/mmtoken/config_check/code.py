@@ -6,6 +6,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 # Methods of a dict that name one key, so that the key is known to be accepted.
 _KEY_METHODS = {'pop', 'get', 'setdefault'}
@@ -62,6 +63,38 @@ def expanded_arguments(target: Callable) -> frozenset[str]:
                 if ast.unparse(function).endswith('expanduser'):
                     names.add(name)
     return frozenset(names)
+
+
+@dataclass(frozen=True)
+class Reads:
+    """The keys that are read of a dict.
+
+    Args:
+        names: All of them.
+        needed: Those that the code cannot do without.
+    """
+
+    names: frozenset[str]
+    needed: frozenset[str]
+
+
+@functools.cache
+def attribute_reads(target: Callable, attribute: str) -> Reads:
+    """Find the keys that the code of a class reads of ``self.<attribute>``.
+
+    Args:
+        target: The class.
+        attribute: The attribute.
+
+    Returns:
+        The keys. One that any method reads with ``get``, or asks for, is not needed.
+    """
+    needed, optional = set(), set()
+    for node in _code(target):
+        read, key = key_read(node) or (None, '')
+        if read is not None and ast.unparse(read) == f'self.{attribute}':
+            (needed if isinstance(node, ast.Subscript) else optional).add(key)
+    return Reads(frozenset(needed | optional), frozenset(needed - optional))
 
 
 def _code(target: Callable) -> Iterator[ast.AST]:
