@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from mmengine.config import Config
 
+from mmtoken.config_check.annotations import annotation_problems
+from mmtoken.config_check.classes import class_count_problems
 from mmtoken.config_check.mode import report
 from mmtoken.config_check.model_cfg import model_cfg_problems
 from mmtoken.config_check.names import wrong_keys
@@ -29,6 +31,8 @@ FINDERS = (
     optimizer_key_problems,
     model_cfg_problems,
     value_problems,
+    annotation_problems,
+    class_count_problems,
     schedule_problems,
     own_part_problems,
 )
