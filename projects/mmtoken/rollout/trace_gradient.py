@@ -59,7 +59,7 @@ def _through_windows(q: Tensor, k: Tensor, values: Tensor, tokens: Tokens, size:
         split_windows(values[:, :, num_aux:], grid, size),
         window_mask(q, grid, size, num_aux),
     ).unsqueeze(1)
-    patches = join_windows(found[:, :, num_aux:], grid, size).squeeze(1)
+    patches = join_windows(found[:, :, num_aux:], q.shape[0], grid, size).squeeze(1)
     if not num_aux:
         return patches
     # (B·R·Q, 1, A, M) → (B, R·Q, A, M) → (B, A, M)

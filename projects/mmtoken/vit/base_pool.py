@@ -63,7 +63,7 @@ class BasePool(nn.Module):
 
     def pooled_grid(self, grid: tuple[int, int]) -> tuple[int, int]:
         """The grid that (H, W) becomes, (⌈H/stride⌉, ⌈W/stride⌉)."""
-        return tuple(-(-side // self.stride) for side in grid)
+        return tuple((side + self.stride - 1) // self.stride for side in grid)
 
 
 def _pool_trace_beside(pool: BasePool, inputs: tuple[Tokens], left: Tokens) -> Tokens:

@@ -5,12 +5,36 @@ from __future__ import annotations
 from math import isqrt
 
 import torch
-from mmpretrain.models.utils import resize_pos_embed
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmtoken.errors import UserError
 
 from .aux_tokens import found_layout
+from .known import known
+
+
+def resize_position(
+    pos_embed: Tensor, source: tuple[int, int], grid: tuple[int, int], num_aux: int
+) -> Tensor:
+    """Resize the grid of position embeddings bicubically, unless it is of that size already.
+
+    Args:
+        pos_embed: (1, A + H′·W′, C).
+        source: (H′, W′).
+        grid: (H, W); of an image of any size where a graph is exported, so that it is resized even
+            to the size that it has, which leaves it as it is.
+        num_aux: A.
+
+    Returns:
+        (1, A + H·W, C).
+    """
+    if all(known(a == b) for a, b in zip(source, grid, strict=True)):
+        return pos_embed
+    # (1, H′·W′, C) → (1, C, H′, W′) → (1, C, H, W); bicubic knows float32 alone
+    maps = pos_embed[:, num_aux:].transpose(1, 2).unflatten(2, source)
+    maps = F.interpolate(maps.float(), size=grid, mode='bicubic').to(pos_embed.dtype)
+    return torch.cat([pos_embed[:, :num_aux], maps.flatten(2).transpose(1, 2)], dim=1)
 
 
 def adapt_position(
@@ -54,7 +78,7 @@ def adapt_position(
         if source.get(name) == layout[name]:
             row = given.get(name, torch.zeros_like(row))
         rows.append(row)
-    patches = resize_pos_embed(pos_embed[:, count:], source_grid, grid, 'bicubic', 0)
+    patches = resize_position(pos_embed[:, count:], source_grid, grid, num_aux=0)
     return torch.cat([*rows, patches], dim=1)
 
 

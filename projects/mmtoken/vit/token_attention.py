@@ -109,9 +109,9 @@ class TokenAttention(nn.Module):
             self._dropout,
             tokens.exact_trace,
         )
-        out = join_windows(out, grid, size)
+        out = join_windows(out, q.shape[0], grid, size)
         if mixed is not None:
-            mixed = join_windows(mixed.unsqueeze(1), grid, size).squeeze(1)
+            mixed = join_windows(mixed.unsqueeze(1), q.shape[0], grid, size).squeeze(1)
         if num_aux:
             aux, aux_mixed = traced_attention(
                 q[:, :, :num_aux], k, v, trace, None, self._dropout, tokens.exact_trace

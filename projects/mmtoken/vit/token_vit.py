@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.utils import to_2tuple
-from mmpretrain.models.utils import resize_pos_embed
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -29,7 +28,7 @@ from .aux_tokens import aux_layout
 from .base_pool import build_pool
 from .building import NORM, PROJECTION, build_norm, complete
 from .initialization import init_like_deit
-from .position import adapt_position_on_load
+from .position import adapt_position_on_load, resize_position
 from .token_backbone import TokenBackbone
 from .token_block import TokenBlock
 
@@ -211,14 +210,13 @@ class TokenViT(TokenBackbone):
         `Tokens`.
         """
         x, grid = self.patch_embed(images)
-        if self.num_aux_tokens:
+        if self.aux_layout:
             # (B, H·W, C) → (B, A + H·W, C)
             aux = torch.cat([getattr(self, name) for name in self.aux_layout], dim=1)
-            x = torch.cat([aux.expand(len(x), -1, -1), x], dim=1)
-        position = resize_pos_embed(
-            self.pos_embed, self.patch_resolution, grid, 'bicubic', self.num_aux_tokens
-        )
-        return Tokens(self.drop_after_pos(x + position), tuple(grid), self.num_aux_tokens)
+            x = torch.cat([aux.expand(x.shape[0], -1, -1), x], dim=1)
+        num_aux = self.num_aux_tokens
+        position = resize_position(self.pos_embed, self.patch_resolution, grid, num_aux)
+        return Tokens(self.drop_after_pos(x + position), tuple(grid), num_aux)
 
     def _output(self, tokens: Tokens):
         tokens = tokens.with_(x=self.ln1(tokens.x))

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .known import known
+
 
 def window_partition(x: Tensor, grid: tuple[int, int], size: int) -> Tensor:
     """Cut the grid into size×size windows, zero-padded at the bottom and right where it does not
@@ -19,22 +21,26 @@ def window_partition(x: Tensor, grid: tuple[int, int], size: int) -> Tensor:
     Returns:
         (..., R·Q, s², C): R = ⌈H/s⌉ rows and Q = ⌈W/s⌉ columns of windows, row by row.
     """
-    (height, width), channels = grid, x.shape[-1]
+    (height, width), (rows, columns), channels = grid, _counts(grid, size), x.shape[-1]
     # (..., H·W, C) → (..., H, W, C) → (..., R·s, Q·s, C)
     x = x.unflatten(-2, grid)
-    x = F.pad(x, (0, 0, 0, -width % size, 0, -height % size))
-    rows, columns = x.shape[-3] // size, x.shape[-2] // size
+    x = F.pad(x, (0, 0, 0, columns * size - width, 0, rows * size - height))
     # (..., R, s, Q, s, C) → (..., R, Q, s, s, C) → (..., R·Q, s², C)
     x = x.unflatten(-3, (rows, size)).unflatten(-2, (columns, size)).transpose(-4, -3)
     return x.reshape(*x.shape[:-5], rows * columns, size * size, channels)
 
 
+def _counts(grid: tuple[int, int], size: int) -> tuple[int, int]:
+    """Rows and columns of windows, (R, Q) = (⌈H/s⌉, ⌈W/s⌉)."""
+    # Of positive numbers alone, since ONNX rounds quotients of others towards zero.
+    return tuple((side + size - 1) // size for side in grid)
+
+
 def window_reverse(windows: Tensor, grid: tuple[int, int], size: int) -> Tensor:
     """The inverse of `window_partition`, padding dropped: (..., R·Q, s², C) → (..., H·W, C)."""
-    height, width = grid
-    rows, columns = -(-height // size), -(-width // size)
+    (height, width), counts = grid, _counts(grid, size)
     # (..., R·Q, s², C) → (..., R, Q, s, s, C) → (..., R, s, Q, s, C) → (..., R·s, Q·s, C)
-    x = windows.unflatten(-2, (size, size)).unflatten(-4, (rows, columns)).transpose(-4, -3)
+    x = windows.unflatten(-2, (size, size)).unflatten(-4, counts).transpose(-4, -3)
     x = x.flatten(-3, -2).flatten(-4, -3)
     return x[..., :height, :width, :].flatten(-3, -2)
 
@@ -62,11 +68,11 @@ def split_windows(
     return windows.transpose(1, 2).flatten(0, 1)
 
 
-def join_windows(windows: Tensor, grid: tuple[int, int], size: int) -> Tensor:
+def join_windows(windows: Tensor, batch: int, grid: tuple[int, int], size: int) -> Tensor:
     """The inverse of `split_windows` without `aux`: (B·R·Q, h, s², d) → (B, h, H·W, d)."""
-    count = -(-grid[0] // size) * -(-grid[1] // size)
+    rows, columns = _counts(grid, size)
     # (B·R·Q, h, s², d) → (B, R·Q, h, s², d) → (B, h, R·Q, s², d)
-    return window_reverse(windows.unflatten(0, (-1, count)).transpose(1, 2), grid, size)
+    return window_reverse(windows.unflatten(0, (batch, rows * columns)).transpose(1, 2), grid, size)
 
 
 def window_mask(q: Tensor, grid: tuple[int, int], size: int, num_aux: int) -> Tensor | None:
@@ -82,7 +88,8 @@ def window_mask(q: Tensor, grid: tuple[int, int], size: int, num_aux: int) -> Te
         (B·R·Q, 1, 1, A + s²), or None if the windows fit the grid exactly.
     """
     height, width = grid
-    if height % size == 0 and width % size == 0:
+    # Not known of images of any size, where a graph is exported.
+    if all(known(side % size == 0) for side in grid):
         return None
     real = torch.ones(height * width, 1, dtype=torch.bool, device=q.device)
     # (H·W, 1) → (R·Q, s², 1) → (R·Q, 1, 1, s²)
