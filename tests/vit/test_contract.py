@@ -6,23 +6,13 @@ import pickle
 
 import pytest
 import torch
-from backbones import BACKBONES, VARIANTS, build, images
+from backbones import BACKBONES, build, images
 
 
 def total(outputs):
     """A scalar that depends on every output."""
     leaves = torch.utils._pytree.tree_leaves(outputs)
     return sum((leaf * torch.randn(leaf.shape)).sum() for leaf in leaves)
-
-
-@pytest.fixture(params=BACKBONES)
-def name(request):
-    return request.param
-
-
-@pytest.fixture(params=VARIANTS)
-def variant(request):
-    return VARIANTS[request.param]
 
 
 def test_every_backbone_of_the_package_is_covered():

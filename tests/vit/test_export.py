@@ -8,7 +8,7 @@ import warnings
 import onnxruntime
 import pytest
 import torch
-from backbones import BACKBONES, VARIANTS, build, images
+from backbones import VARIANTS, build, images
 from torch import Tensor
 from torch.export import Dim
 
@@ -20,11 +20,6 @@ VARIANTS = {
 }
 BATCH = {0: Dim.DYNAMIC}
 SIZE = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
-
-
-@pytest.fixture(params=BACKBONES)
-def name(request):
-    return request.param
 
 
 @pytest.fixture(params=VARIANTS)

@@ -20,9 +20,10 @@ class DepthwiseConv2d(nn.Conv2d):
     Where it trains on a CPU with a kernel wider than oneDNN is fast at, the kernel's gradient is
     taken a few columns at a time, which is the same sum; all else is torch's own. Our design.
 
-    What it gains, on two threads of an AMD EPYC with torch 2.14.1: forward and back, a 5×5 kernel
-    over 14×14 patches of 192 channels, batch 8, takes 1.45 ms (1.29 at best) where torch's own form
-    takes 1.70 (1.57), under one hundredth of a training step of DeiT-T with LIFE.
+    What it gains, on two busy threads of an AMD EPYC with torch 2.14.1, rounds interleaved: forward
+    and back, a 5×5 kernel over 14×14 patches of 192 channels, batch 8, takes 1.66 ms (first
+    quartile 1.45) where torch's own form takes 1.83 (1.70); of a training step of DeiT-T with LIFE
+    that is less than a hundredth, too little to be seen in the step's own time.
 
     Args:
         channels: Channels in and out.
