@@ -5,6 +5,7 @@ import torch
 from mmpretrain.registry import MODELS
 
 from mmtoken.dense import SimpleFeaturePyramid
+from mmtoken.errors import UserError
 from mmtoken.life import LIFEProjection, LIFEViT
 from mmtoken.psvit import TokenPool
 from mmtoken.tl_align import PatchCutMix
@@ -105,3 +106,12 @@ def test_the_mix_takes_an_alpha_alone():
 
     assert isinstance(model.mixer, PatchCutMix)
     assert model.mixer.alpha == 0.5
+
+
+@pytest.mark.parametrize(
+    ('key', 'remedy'),
+    [('kernel_size', "did you mean 'kernel_sizes'"), ('x', 'it takes embed_dims')],
+)
+def test_a_key_that_a_part_does_not_take_is_named(key, remedy):
+    with pytest.raises(UserError, match=rf"LIFEProjection does not take '{key}'; {remedy}"):
+        vit(LIFEViT, projection={key: (3, 5)})

@@ -1,10 +1,13 @@
 """Build the parts of the backbone that a config may choose."""
 
+import inspect
+from collections.abc import Callable
+
 from mmpretrain.models.utils import build_norm_layer
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmtoken.errors import UserError
+from mmtoken.errors import UserError, near_miss
 
 NORM = dict(type='LN', eps=1e-6)
 PROJECTION = dict(type='LinearProjection')
@@ -39,7 +42,7 @@ def build_part(name: str, cfg: dict | None, default: dict, **arguments) -> nn.Mo
         The part.
 
     Raises:
-        UserError: If the config has what the backbone adds.
+        UserError: If the config has what the backbone adds, or what the part does not take.
     """
     cfg = complete(cfg, default)
     given = sorted(arguments.keys() & cfg.keys())
@@ -48,7 +51,20 @@ def build_part(name: str, cfg: dict | None, default: dict, **arguments) -> nn.Mo
             f'{name} has {", ".join(given)}, which the backbone sets itself; leave it out'
         )
     with MODELS.switch_scope_and_registry('mmpretrain') as registry:
+        kind = registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+        if kind is not None:
+            _check_keys(name, kind, cfg)
         return registry.build(dict(cfg, **arguments))
+
+
+def _check_keys(name: str, kind: Callable, cfg: dict) -> None:
+    """Refuse a key that a part does not take; a config without a type does not say whose it is."""
+    taken = inspect.signature(kind).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        return
+    for key in cfg.keys() - taken.keys() - {'type', '_scope_'}:
+        remedy = near_miss(key, taken) or f'; it takes {", ".join(taken)}'
+        raise UserError(f'{name} of type {kind.__name__} does not take {key!r}{remedy}')
 
 
 def build_norm(cfg: dict | None, channels: int, default: dict = NORM) -> nn.Module:
