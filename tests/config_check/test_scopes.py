@@ -46,12 +46,18 @@ def test_a_part_may_be_of_the_library_around_it():
     [
         (dict(type='LIFEProjecton'), "did you mean 'LIFEProjection'"),
         (dict(type='LIFEProjection', kernel_size=(3, 5)), "did you mean 'kernel_sizes'"),
+        # Whose this is, only the backbone knows.
+        (
+            dict(kernel_size=(3, 5)),
+            "LinearProjection does not take 'kernel_size'",
+        ),
+        ('LIFEProjection', "'LIFEProjection' is not the config of a part"),
     ],
 )
 def test_a_slip_in_a_part_of_our_backbone_is_seen_in_a_detector(part, said):
-    (text,) = found('mmdet', model=dict(backbone=dict(BACKBONE, projection=part)))
+    text, *_ = found('mmdet', model=dict(backbone=dict(BACKBONE, projection=part)))
 
-    assert text.startswith('model.backbone.projection')
+    assert text.startswith('model.backbone')
     assert said in text
 
 

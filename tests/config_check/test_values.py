@@ -153,8 +153,18 @@ def test_what_holds_a_refused_part_is_not_blamed_for_it():
     assert [problem.text.partition(':')[0] for problem in found] == ['model.backbone']
 
 
+def test_what_our_parts_cannot_work_with_is_refused_before_they_are_needed():
+    changes = {'model.type': 'TLAlignClassifier', 'model.mix': dict(alpha='x')}
+
+    found = list(own_part_problems(small_config('mmpretrain', changes).to_dict(), 'mmpretrain'))
+
+    assert ['TLAlignClassifier refuses its arguments' in problem.text for problem in found] == [
+        True
+    ]
+
+
 def test_workers_that_persist_and_are_not_there_are_refused():
     loader = dict(batch_size=4, num_workers=0, persistent_workers=True, dataset=dict(type='X'))
 
-    with pytest.raises(UserError, match='train_dataloader: .* needs num_workers > 0'):
+    with pytest.raises(UserError, match='set train_dataloader.persistent_workers=False'):
         check_loaders(Config(dict(train_dataloader=loader)), ['train_dataloader', 'val_dataloader'])

@@ -115,3 +115,10 @@ def test_the_mix_takes_an_alpha_alone():
 def test_a_key_that_a_part_does_not_take_is_named(key, remedy):
     with pytest.raises(UserError, match=rf"LIFEProjection does not take '{key}'; {remedy}"):
         vit(LIFEViT, projection={key: (3, 5)})
+
+
+def test_what_is_no_config_of_a_part_is_named():
+    with pytest.raises(
+        UserError, match=r"'LIFEProjection' is not the config of a part; use a dict"
+    ):
+        vit(projection='LIFEProjection')

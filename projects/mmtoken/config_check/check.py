@@ -31,11 +31,11 @@ FINDERS = (
     optimizer_key_problems,
     model_cfg_problems,
     value_problems,
-    annotation_problems,
-    class_count_problems,
     schedule_problems,
     own_part_problems,
 )
+# What holds the model against the data.
+DATA_FINDERS = (annotation_problems, class_count_problems)
 
 
 def check_config(cfg: Config, needs: Sequence[str] = (), mode: str | None = None) -> None:
@@ -43,13 +43,15 @@ def check_config(cfg: Config, needs: Sequence[str] = (), mode: str | None = None
 
     Args:
         cfg: The config.
-        needs: Top-level keys that the tool cannot do without, whatever the mode.
+        needs: Top-level keys that the tool cannot do without, whatever the mode. A tool that needs
+            no model or no data does not mind whether they fit together.
         mode: As for ``mmtoken.config_check.mode.check_mode``.
 
     Raises:
         UserError: For the first fault, with what may have been meant.
     """
-    report(find_problems(cfg), mode, f'config {cfg.filename}: ')
+    together = 'model' in needs and any(name.endswith('_dataloader') for name in needs)
+    report(find_problems(cfg, together or not needs), mode, f'config {cfg.filename}: ')
     for name in needs:
         if cfg.get(name) is None:
             raise UserError(
@@ -58,11 +60,12 @@ def check_config(cfg: Config, needs: Sequence[str] = (), mode: str | None = None
             )
 
 
-def find_problems(cfg: Config) -> Iterator[Problem]:
+def find_problems(cfg: Config, with_data: bool = True) -> Iterator[Problem]:
     """Find every fault of a config.
 
     Args:
         cfg: The config.
+        with_data: Whether the model is held against the data, too.
 
     Yields:
         The faults.
@@ -71,5 +74,5 @@ def find_problems(cfg: Config) -> Iterator[Problem]:
     scope = content.get('default_scope') or 'mmengine'
     for find_in_text in (unread_variables, vain_variables, doubled_keys):
         yield from find_in_text(content, files)
-    for find in FINDERS:
+    for find in (*FINDERS, *(DATA_FINDERS if with_data else ())):
         yield from find(content, scope)

@@ -44,6 +44,13 @@ def check_loaders(cfg: Config, loaders: Sequence[str], mode: str | None = None) 
     """
     for name in loaders:
         loader = dict_at(cfg.to_dict(), name)
+        if not loader.get('num_workers') and loader.get('persistent_workers'):
+            problem = Problem(
+                f'{name}.persistent_workers is True, and num_workers=0 leaves none to persist; set '
+                f'{name}.persistent_workers=False'
+            )
+            report([problem], mode, f'config {cfg.filename}: ')
+            continue
         plain = {key: loader[key] for key in loader.keys() & _LOADER_KEYS}
         trial = Place((name,), plain, (), (DataLoader,))
         report(_refusal(trial, dataset=[0]), mode, f'config {cfg.filename}: ')
@@ -100,12 +107,19 @@ def own_part_problems(content: dict, scope: str) -> Iterator[Problem]:
         if not ours or any(path[: len(part.path)] == part.path for path in refused):
             continue
         try:
+            inspect.signature(part.targets[0]).bind(**_arguments(part))
+        except TypeError:  # It lacks what its owner adds.
+            continue
+        try:
             with torch.device('meta'), DefaultScope.overwrite_default_scope(part.scopes[0]):
                 part.targets[0](**_arguments(part))
         except UserError as error:
             refused.append(part.path)
             yield Problem(f'{part}: {error}')
-        except Exception:  # It lacks what its owner adds, or something in it needs memory.
+        except (TypeError, ValueError, AttributeError) as error:
+            refused.append(part.path)
+            yield _refused(part, error)
+        except Exception:  # Something in it needs memory.
             continue
 
 
@@ -131,5 +145,9 @@ def _refusal(part: Place, **given: object) -> Iterator[Problem]:
             warnings.simplefilter('ignore')
             build(**{**given, **arguments})
     except (ValueError, TypeError, AssertionError) as error:
-        reason = ' '.join(str(error).split()).rstrip('.')
-        yield Problem(f'{part}: {type_name(part)} refuses its arguments: {reason}; correct them')
+        yield _refused(part, error)
+
+
+def _refused(part: Place, error: Exception) -> Problem:
+    reason = ' '.join(str(error).split()).rstrip('.')
+    return Problem(f'{part}: {type_name(part)} refuses its arguments: {reason}; correct them')

@@ -54,8 +54,13 @@ class LIFEProjection(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if any(size < 1 or size % 2 == 0 for size in kernel_sizes):
-            raise UserError(f'kernel_sizes {tuple(kernel_sizes)} must all be odd, such as (3, 5)')
+        if not isinstance(kernel_sizes, Sequence) or not all(
+            isinstance(size, int) and size > 0 and size % 2 for size in kernel_sizes
+        ):
+            raise UserError(
+                f'kernel_sizes {kernel_sizes!r} is not a sequence of odd whole numbers; use one, '
+                'such as (3, 5)'
+            )
         scales = len(kernel_sizes) + 1
         if embed_dims % scales:
             sizes = _fitting(embed_dims, kernel_sizes)

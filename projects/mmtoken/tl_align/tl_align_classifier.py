@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmtoken.errors import UserError, near_miss
 from mmtoken.vit import TokenViT
-from mmtoken.vit.building import complete
+from mmtoken.vit.building import check_keys, complete
 
 from .patch_cutmix import Mixed, PatchCutMix
 from .target_rules import TARGET_RULES
@@ -173,6 +173,7 @@ class TLAlignClassifier(ImageClassifier):
                 f'mix of type {mix["type"]!r} does not say whose each patch is; '
                 "use type='PatchCutMix', or mix=None and the others in train_cfg.augments"
             )
+        check_keys('mix', kind, mix)
         mixer = BATCH_AUGMENTS.build({'patch_size': patch_size, **mix})
         if mixer.patch_size != patch_size:
             raise UserError(

@@ -1,7 +1,7 @@
 """Build the parts of the backbone that a config may choose."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from mmpretrain.models.utils import build_norm_layer
 from mmpretrain.registry import MODELS
@@ -22,8 +22,13 @@ def complete(cfg: dict | None, default: dict) -> dict:
 
     Returns:
         A config with a type.
+
+    Raises:
+        UserError: If it is no dict.
     """
     cfg = cfg or {}
+    if not isinstance(cfg, Mapping):
+        raise UserError(f'{cfg!r} is not the config of a part; use a dict, such as {default}')
     return dict(cfg) if 'type' in cfg else {**default, **cfg}
 
 
@@ -53,12 +58,21 @@ def build_part(name: str, cfg: dict | None, default: dict, **arguments) -> nn.Mo
     with MODELS.switch_scope_and_registry('mmpretrain') as registry:
         kind = registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
         if kind is not None:
-            _check_keys(name, kind, cfg)
+            check_keys(name, kind, cfg)
         return registry.build(dict(cfg, **arguments))
 
 
-def _check_keys(name: str, kind: Callable, cfg: dict) -> None:
-    """Refuse a key that a part does not take; a config without a type does not say whose it is."""
+def check_keys(name: str, kind: Callable, cfg: dict) -> None:
+    """Refuse a key that a part does not take; a config without a type does not say whose it is.
+
+    Args:
+        name: What its config is called, for the error.
+        kind: Its class.
+        cfg: Its config.
+
+    Raises:
+        UserError: If it does not take one of the keys.
+    """
     taken = inspect.signature(kind).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
         return
