@@ -14,6 +14,7 @@ from mmtoken import config_path
 from mmtoken.errors import UserError
 from mmtoken.runtime import own_configs
 from mmtoken.runtime.cli import load_config
+from mmtoken.runtime.stack import require_stack
 
 LEAF = 'life/mask-rcnn_life-deit-tiny_sfp_1x_coco.py'
 
@@ -85,6 +86,23 @@ def test_tools_say_what_to_write_in_place_of_two_colons(mine):
     path = mine(f"'mmtoken::{LEAF}'")
 
     with pytest.raises(UserError, match=r"write _base_ = __import__\('mmtoken'\).config_path"):
+        load_config(str(path))
+
+
+FCN = 'fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py'
+
+
+def test_the_way_to_mmsegs_configs_that_is_advised_is_one(mine):
+    path = mine(f"__import__('mmseg').__path__[0] + '/.mim/configs/{FCN}'")
+
+    assert load_config(str(path)).model.type == 'EncoderDecoder'
+
+
+@pytest.mark.skipif(require_stack() != 'onedl', reason="OpenMMLab's mmengine knows 'mmseg::'")
+def test_tools_say_what_to_write_in_place_of_mmseg_and_two_colons(mine):
+    path = mine(f"'mmseg::{FCN}'")
+
+    with pytest.raises(UserError, match=r"write _base_ = __import__\('mmseg'\).__path__\[0\]"):
         load_config(str(path))
 
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -136,9 +137,16 @@ def load_config(path: str, options: dict | None = None, check: str | None = None
             'correct its _base_, whose paths are relative to the config'
         ) from error
     except ImportError as error:
+        remedy = 'install it, or put its folder on PYTHONPATH'
+        # OneDL's mmengine looks for mmseg under the name of OpenMMLab's distribution.
+        if 'mmsegmentation is not installed' in str(error) and find_spec('mmseg'):
+            remedy = (
+                "in place of 'mmseg::…' write "
+                "_base_ = __import__('mmseg').__path__[0] + '/.mim/configs/…'"
+            )
         raise UserError(
             f'config {path!r} imports a module that fails to import: {error.__cause__ or error}; '
-            'install it, or put its folder on PYTHONPATH'
+            f'{remedy}'
         ) from error
     except Exception as error:  # A config is a program, so reading it can fail in any way.
         message = ' '.join(str(error).split()).rstrip('.')
