@@ -130,11 +130,13 @@ def test_things_and_stuff_are_counted_together(things, expected):
     assert len(found) == expected
 
 
-@pytest.mark.parametrize('augments', [None, dict(type='Mixup', alpha=0.8)])
-def test_labels_that_are_mixed_have_the_heads_length(augments):
-    changes = {'data_preprocessor.num_classes': 10, 'model.train_cfg': dict(augments=augments)}
+@pytest.mark.parametrize(
+    'train_cfg', [None, dict(augments=None), dict(augments=dict(type='Mixup', alpha=0.8))]
+)
+def test_labels_that_are_mixed_have_the_heads_length(train_cfg):
+    changes = {'data_preprocessor.num_classes': 10, 'model.train_cfg': train_cfg}
 
     found = problems('mmpretrain', **changes)
 
-    assert [problem.certain for problem in found] == [augments is not None]
+    assert [problem.certain for problem in found] == [train_cfg is not None]
     assert 'data_preprocessor.num_classes is 10, and model.head.num_classes is 3' in found[0].text

@@ -129,6 +129,7 @@ def test_drop_path_grows_linearly_with_depth():
         (dict(patch_size=0), 'patch_size 0 is not a whole number from 1 up; use one, such as 16'),
         (dict(img_size=-5), 'img_size -5'),
         (dict(img_size=(32, 0)), 'img_size 0'),
+        (dict(img_size='64'), "img_size '64'"),
         (dict(in_channels=0), 'in_channels 0'),
         (dict(drop_rate=-0.1), 'drop_rate -0.1 is not a probability from 0 up'),
         (dict(attn_drop_rate='0.1'), "attn_drop_rate '0.1'"),

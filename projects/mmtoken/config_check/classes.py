@@ -81,7 +81,8 @@ def _of_mixed_labels(content: dict, count: int | None) -> Iterator[Problem]:
         place, node = '.'.join(path), dict_at(content, *path)
         given = node.get('num_classes')
         if None not in (given, count) and given != count:
-            augments = dict_at(content, 'model', 'train_cfg').get('augments')
+            # Whatever stands in it, mmpretrain then writes labels as vectors.
+            augments = dict_at(content, 'model', 'train_cfg')
             yield Problem(
                 f'{place}.num_classes is {given}, and model.head.num_classes is {count}; set both '
                 'to the number of classes of the data',

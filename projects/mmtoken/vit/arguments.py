@@ -165,7 +165,7 @@ def check_image(img_size: int | Sequence[int], patch_size: int, in_channels: int
     Raises:
         UserError: If one of them is no whole number, or none of an image.
     """
-    for side in img_size if isinstance(img_size, Sequence) else [img_size]:
+    for side in img_size if isinstance(img_size, (list, tuple)) else [img_size]:
         check_whole('img_size', side, example=224)
     check_whole('patch_size', patch_size, example=16)
     check_whole('in_channels', in_channels, example=3)
