@@ -4,12 +4,13 @@ STACK ?= onedl
 VENV := $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
 RUN := $(VENV)/bin/python
 
-.PHONY: help env demo test test-long lint clean
+.PHONY: help env demo test test-long mutants lint clean
 
 help:
 	@echo 'make env        the environment of the stack, in $(VENV) (10 minutes once, then seconds)'
 	@echo 'make demo       data, training, fine-tuning and pictures, in work_dirs/demo (20 minutes)'
 	@echo 'make test       the tests (4 minutes); make test-long adds the slow ones'
+	@echo 'make mutants    changes the core in 400 places and lists what no test notices (1 hour)'
 	@echo 'make lint       ruff and codespell'
 	@echo 'make clean      what runs and builds left behind, but not the environments'
 	@echo 'STACK=onedl (default) or STACK=openmmlab chooses the OpenMMLab distribution.'
@@ -27,6 +28,10 @@ test: env
 test-long: env
 	@echo 'running all tests, the long ones too'
 	$(RUN) -m pytest tests
+
+mutants: env
+	@echo 'trying the tests on 400 mutants: up to 1 hour on 2 processors; goes on where it was stopped'
+	$(RUN) tests/mutants.py
 
 lint: env
 	$(RUN) -m ruff check .

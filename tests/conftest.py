@@ -1,6 +1,7 @@
 """What tests of several folders share: tiny data, a tiny config, and the tools as modules."""
 
 import importlib.util
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 REPO = Path(__file__).parents[1]
@@ -20,6 +22,18 @@ def own_default_scope() -> Iterator[None]:
     """Forget the default scope that a module's tests set, lest the next look in its registries."""
     yield
     DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture
+def run_log() -> Iterator[list[tuple[str, str]]]:
+    """Level and text of what is written to the run's log from here on."""
+    lines: list[tuple[str, str]] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append((record.levelname, record.getMessage()))
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
 
 
 @pytest.fixture(scope='session')

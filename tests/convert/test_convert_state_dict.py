@@ -56,10 +56,15 @@ def test_a_whole_checkpoint_is_taken(place):
 
 
 def test_weights_of_life_come_with_what_their_model_needs():
-    with pytest.warns(UserWarning, match=r"dict\(type='LIFEProjection', aux_key='first'\)") as seen:
+    with pytest.warns(UserWarning, match=r"dict\(type='LIFEProjection', aux_key='first'\)"):
         convert_state_dict({'cls_token': torch.zeros(1, 1, 3)}, 'life')
 
-    # At the line of the user, once for each of which Python shows a warning.
+
+def test_what_weights_of_life_need_is_said_at_the_line_of_the_user():
+    with pytest.warns(UserWarning, match='aux_key') as seen:
+        convert_state_dict({'cls_token': torch.zeros(1, 1, 3)}, 'life')
+
+    # Once for each of which Python shows a warning.
     assert [warning.filename for warning in seen] == [__file__]
 
 

@@ -6,6 +6,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from mmtoken.dense import TokenViTLayerDecayConstructor
 from mmtoken.errors import UserError
 from mmtoken.vit import TokenViT
 
@@ -66,6 +67,34 @@ def test_groups_by_depth_and_decay_in_every_library(scope):
         (1.0, 0.0, ['backbone.ln1.bias', 'backbone.ln1.weight', 'head.bias', 'neck.bias']),
         (1.0, 0.1, ['head.weight', 'neck.weight']),
     ]
+
+
+def test_lr_scale_is_the_share_of_the_full_learning_rate():
+    optimizer = build(Detector(), layer_decay_rate=0.5)
+
+    scales = [group['lr_scale'] for group in optimizer.param_groups]
+
+    assert scales == [0.125, 0.125, 0.25, 0.25, 0.5, 0.5, 1, 1]
+
+
+def test_without_a_rate_or_decay_every_parameter_has_the_full_rate_and_none():
+    wrapper = TokenViTLayerDecayConstructor(dict(optimizer=dict(type='SGD', lr=0.3)))
+
+    groups = wrapper(Detector()).optimizer.param_groups
+
+    assert {group['lr'] for group in groups} == {0.3}
+    assert {group['weight_decay'] for group in groups} == {0.0}
+
+
+def test_every_group_is_logged(run_log):
+    build(Detector(), layer_decay_rate=0.5)
+
+    groups = [text for level, text in run_log if level == 'INFO' and text.startswith('depth')]
+    assert groups[:2] == [
+        'depth 0: lr 0.125, weight decay 0, 5 tensors',
+        'depth 0: lr 0.125, weight decay 0.1, 1 tensors',
+    ]
+    assert len(groups) == 8
 
 
 def test_every_auxiliary_token_is_free_of_decay():

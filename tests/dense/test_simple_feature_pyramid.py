@@ -108,6 +108,25 @@ def test_weights_are_called_as_those_of_torchs_own_layers(down):
     }
 
 
+@pytest.mark.parametrize(('stride', 'halvings'), [(8, 1), (4, 2), (2, 3)])
+def test_halvings_of_the_stride_have_norm_and_gelu_between_them(stride, halvings):
+    (level,), maps = pyramid(strides=(stride,)).levels, torch.randn(1, 24, 3, 3)
+    upward = [layer for layer in level if isinstance(layer, torch.nn.ConvTranspose2d)]
+    point, square = (layer for layer in level if type(layer) is torch.nn.Conv2d)
+
+    out = level(maps)
+
+    def norm(x):
+        return F.layer_norm(x.movedim(1, -1), x.shape[1:2], eps=1e-6).movedim(-1, 1)
+
+    expected = upward[0](maps)
+    for layer in upward[1:]:
+        expected = layer(F.gelu(norm(expected)))
+    expected = norm(square(norm(point(expected))))
+    assert len(upward) == halvings
+    torch.testing.assert_close(out, expected)
+
+
 def test_extra_outputs_halve_the_last_level():
     outs = pyramid(num_outs=6)((torch.randn(1, 24, 8, 8),))
 
@@ -182,11 +201,16 @@ def test_the_strides_that_an_error_advises_work(patch_size):
 
 
 @pytest.mark.parametrize(
-    'output',
-    [torch.randn(1, 24), torch.randn(1, 23, 8, 8), (torch.randn(1, 24), torch.randn(1, 24))],
+    ('output', 'got'),
+    [
+        (torch.randn(1, 24), r'a map of shape \(1, 24\)'),
+        (torch.randn(1, 23, 8, 8), r'a map of shape \(1, 23, 8, 8\)'),
+        ((torch.randn(1, 24), torch.randn(1, 24)), 'no map'),
+    ],
 )
-def test_what_is_no_fitting_map_is_refused(output):
-    with pytest.raises(UserError, match="out_type='featmap' and in_channels to its embed_dims"):
+def test_what_is_no_fitting_map_is_refused(output, got):
+    advice = "out_type='featmap' and in_channels to its embed_dims"
+    with pytest.raises(UserError, match=rf'^SimpleFeaturePyramid got {got}; .*{advice}'):
         pyramid()((output,))
 
 

@@ -170,6 +170,16 @@ def test_every_auxiliary_token_takes_the_linear_maps_only(aux_key):
     torch.testing.assert_close(v[:, :3], torch.cat([s[..., 8:] for s in (s1, s2, s3)], -1))
 
 
+@pytest.mark.parametrize('kernel_sizes', [(), (3, 5)])
+def test_without_bias_nothing_comes_of_nothing(kernel_sizes):
+    tokens = Tokens(torch.zeros(1, 1 + 4, 12), (2, 2), num_aux=1)
+
+    biased, plain = (LIFEProjection(12, kernel_sizes, bias=bias)(tokens) for bias in (True, False))
+
+    assert all(part.any() for part in biased)
+    assert not any(part.any() for part in plain)
+
+
 def test_convolutions_see_across_windows():
     torch.manual_seed(0)
     arch = dict(embed_dims=24, num_layers=1, num_heads=3, feedforward_channels=48)

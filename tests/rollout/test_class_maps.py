@@ -6,7 +6,7 @@ from hand_made import detected
 from mmpretrain.models import VisionTransformer
 
 from mmtoken.errors import UserError
-from mmtoken.rollout import dense_rollout, find_token_sets, overlay, upsample
+from mmtoken.rollout import class_label, dense_rollout, find_token_sets, overlay, upsample
 from mmtoken.rollout.explicit import roll_back_explicitly
 
 KINDS = ['segmentor', 'detector', 'classifier']
@@ -176,7 +176,8 @@ def test_upsampled_maps_lie_on_the_image(predicted):
     ('options', 'message'),
     [
         (dict(classes=[9]), r'class 9 is absent from the prediction, which has 5 \(5\)'),
-        (dict(classes=['cat']), "class 'cat' is not one of the model"),
+        (dict(classes=['cat']), "^class 'cat' is not one of the model: it has 0, 1, 2, .*, 9$"),
+        (dict(classes=['55']), r"^class '55' is not one of the model.* did you mean '5'"),
         (dict(weights='firm'), "weights 'firm' is unknown"),
         (dict(layers=(2, 3)), r'layers \(2, 3\) is no range of the 3 layers'),
         (dict(layers=(2, 1)), r'layers \(2, 1\)'),
@@ -190,6 +191,34 @@ def test_bad_options_are_named(predicted, options, message):
 
     with pytest.raises(UserError, match=message):
         dense_rollout(model, data, **options)
+
+
+@pytest.mark.parametrize(
+    ('error', 'reason'),
+    [
+        (ValueError('no\n  room'), 'no room'),
+        (AssertionError(), 'AssertionError'),
+        (KeyError('img_shape'), "'img_shape'"),
+    ],
+)
+def test_what_the_model_says_of_an_image_it_cannot_take_is_told(
+    build, image_data, monkeypatch, error, reason
+):
+    model, data = build('classifier'), image_data('classifier', 64, 64)
+
+    def fail(data):
+        raise error
+
+    monkeypatch.setattr(model, 'test_step', fail)
+    with pytest.raises(UserError, match=rf'of shape \(3, 64, 64\): {reason}; prepare it with'):
+        dense_rollout(model, data)
+
+
+def test_a_model_without_names_is_asked_for_indices():
+    with pytest.raises(
+        UserError, match='^class .cat. is not one of the model, which knows no names'
+    ):
+        class_label([], 'cat')
 
 
 @pytest.mark.parametrize('advised', [[5], None])

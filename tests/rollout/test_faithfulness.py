@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 
 from mmtoken.errors import UserError
 from mmtoken.psvit import TokenPool
-from mmtoken.rollout import faithfulness
+from mmtoken.rollout import capture, faithfulness
 from mmtoken.rollout.capture import Capture, Step
 from mmtoken.rollout.faithfulness_report import METHODS, summarize
 from mmtoken.vit import TokenBlock
@@ -117,3 +117,30 @@ def test_means_are_over_images():
 def test_too_few_images_are_an_error():
     with pytest.raises(UserError, match='in 0 of 2 images'):
         summarize('model', [[], []])
+
+
+@pytest.mark.parametrize(('number', 'measured'), [(2, 2), (9, 3)])
+def test_the_first_images_of_the_validation_data_are_measured(
+    build, image_data, monkeypatch, number, measured
+):
+    model, packed = build('segmentor'), []
+    for width in (40, 48, 56):
+        data = image_data('segmentor', 48, width)
+        labels = torch.arange(48 * width).view(1, 48, width) % 11
+        data['data_samples'][0].gt_sem_seg = PixelData(data=labels)
+        packed.append({name: values[0] for name, values in data.items()})
+    seen = []
+    monkeypatch.setattr(faithfulness, 'load_model', lambda *args: seen.append(args) or model)
+    monkeypatch.setattr(faithfulness.DATASETS, 'build', lambda cfg: packed if cfg == 'val' else [])
+    cfg = SimpleNamespace(val_dataloader=SimpleNamespace(dataset='val'))
+
+    found = faithfulness.measure_dataset(cfg, 'x.pth', number)
+
+    assert seen == [(cfg, 'x.pth')]
+    names = model.dataset_meta['classes']
+    assert len(found) == measured
+    for rows, data in zip(found, packed, strict=False):
+        single = {name: [value] for name, value in data.items()}
+        masks = faithfulness.true_masks(data['data_samples'], names)
+        assert rows == faithfulness.measure(capture(model, single), masks)
+    assert found[0]

@@ -1,6 +1,6 @@
 """`DenseRolloutHook` logs the maps of the first validation images."""
 
-import logging
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -103,6 +103,19 @@ def test_classes_whose_names_are_no_file_names_are_written(runner, image_data, t
 
     (name,) = logged(tmp_path)
     assert name.startswith('rollout_0_Cabinet-shelf')
+
+
+@pytest.mark.parametrize('shown', [dict(classes=['cat'] * 10), None])
+def test_names_that_the_model_lacks_are_those_of_the_visualizer(
+    runner, image_data, tmp_path, shown
+):
+    run, data = runner('classifier'), image_data('classifier', 64, 64)
+    run.model.dataset_meta, run.visualizer.dataset_meta = None, shown
+
+    validate(DenseRolloutHook(), run, [data])
+
+    (name,) = logged(tmp_path)
+    assert re.match(r'rollout_0_cat' if shown else r'rollout_0_\d_', name)
 
 
 class Count(BaseMetric):
@@ -209,7 +222,9 @@ def test_a_model_that_cannot_be_rolled_out_is_refused_at_once(
 
 
 @pytest.mark.parametrize('error', [UserError, torch.OutOfMemoryError])
-def test_an_image_that_fails_does_not_end_the_run(runner, image_data, tmp_path, monkeypatch, error):
+def test_an_image_that_fails_does_not_end_the_run(
+    runner, image_data, tmp_path, monkeypatch, run_log, error
+):
     run, data = runner('classifier'), image_data('classifier', 64, 64)
     fails = iter([True, True, False])
 
@@ -219,17 +234,39 @@ def test_an_image_that_fails_does_not_end_the_run(runner, image_data, tmp_path, 
         return dense_rollout(*args, **kwargs)
 
     monkeypatch.setattr('mmtoken.rollout.hook.dense_rollout', sometimes)
-    warnings = []
-    monkeypatch.setattr(
-        'mmtoken.rollout.hook.print_log', lambda text, logger, level: warnings.append((text, level))
-    )
 
     validate(DenseRolloutHook(), run, [data] * 3)
 
-    ((text, level),) = warnings
+    (text,) = (text for level, text in run_log if level == 'WARNING')
     assert 'no room' in text
-    assert level == logging.WARNING
     assert [name.split('_')[1] for name in logged(tmp_path)] == ['2']
+
+
+def test_the_options_of_the_roll_out_are_handed_on(runner, image_data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        'mmtoken.rollout.hook.dense_rollout',
+        lambda *args, **kwargs: seen.append(kwargs) or dense_rollout(*args, **kwargs),
+    )
+    run, data = runner('classifier'), image_data('classifier', 64, 64)
+
+    validate(DenseRolloutHook(weights='soft', score_threshold=0.1), run, [data])
+    validate(DenseRolloutHook(), run, [data])
+
+    assert seen == [
+        dict(weights='soft', score_threshold=0.1),
+        dict(weights='hard', score_threshold=0.3),
+    ]
+
+
+def test_every_validation_is_logged_by_default(runner, image_data, tmp_path):
+    run, data, hook = runner('classifier'), image_data('classifier', 64, 64), DenseRolloutHook()
+
+    for iteration in (10, 20):
+        run.iter = iteration
+        validate(hook, run, [data] * 5)
+
+    assert [name.rsplit('_', 1)[1] for name in logged(tmp_path)] == ['10.png', '20.png'] * 4
 
 
 @pytest.mark.parametrize('options', [dict(images=0), dict(interval=0), dict(weights='firm')])

@@ -1,10 +1,14 @@
 """Which tokens belong to each predicted class and instance."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hand_made import detected, patches, segmented
+from mmpretrain.structures import DataSample
 
-from mmtoken.rollout import capture, dense_rollout, find_token_sets
+from mmtoken.rollout import Capture, capture, dense_rollout, find_token_sets
+from mmtoken.tokens import Tokens
 
 
 def test_tokens_have_the_class_of_their_mean_logits(predicted):
@@ -172,3 +176,87 @@ def test_masks_go_before_boxes_and_soft_weights_are_covered_shares(predicted):
     assert patches(find_token_sets(taken).classes[4]) == [0, 1]
     soft = find_token_sets(taken, 'soft').classes[4]
     torch.testing.assert_close(soft.weights[1:3], torch.tensor([2 / 3, 1 / 3]))
+
+
+@pytest.mark.parametrize('right, tokens', [(12.0, [0, 1]), (11.9, [0])])
+def test_an_instance_has_the_tokens_of_which_its_box_covers_half(predicted, right, tokens):
+    sample = detected((32, 32), [[0.0, 0.0, right, 8.0]], [4], [0.9])
+    model, data = predicted('detector', (32, 32), sample)
+
+    assert patches(find_token_sets(capture(model, data)).instances[0]) == tokens
+
+
+@pytest.mark.parametrize('masked', [False, True])
+def test_soft_weights_of_smaller_tokens_at_the_border_are_covered_shares_too(predicted, masked):
+    # Of 5x4 patches, pooling makes 3x2 tokens; those of the last row have half as many patches.
+    mask = torch.zeros(1, 40, 32, dtype=torch.bool)
+    mask[0, 16:, :16] = True
+    sample = detected((40, 32), [[0.0, 16.0, 16.0, 40.0]], [4], [0.9], mask if masked else None)
+    model, data = predicted('detector', (40, 32), sample, pool_before=(1,))
+    model.data_preprocessor.pad_size_divisor = 1
+
+    soft = find_token_sets(capture(model, data), 'soft').classes[4]
+
+    torch.testing.assert_close(soft.weights[1:], torch.tensor([0, 0, 0.5, 0, 0.5, 0]))
+
+
+def test_a_class_has_the_largest_product_of_score_and_share_softly(predicted):
+    boxes = [[0.0, 0.0, 8.0, 8.0], [0.0, 0.0, 16.0, 8.0]]
+    model, data = predicted('detector', (32, 32), detected((32, 32), boxes, [4, 4], [0.8, 0.4]))
+
+    sets = find_token_sets(capture(model, data), 'soft')
+
+    torch.testing.assert_close(sets.classes[4].weights[1:3], torch.tensor([2 / 3, 1 / 3]))
+    torch.testing.assert_close(sets.instances[1].weights[1:3], torch.tensor([1 / 2, 1 / 2]))
+
+
+def probable():
+    """What mmseg makes of one logit: the probability of class 1, high on the first patch."""
+    probabilities = torch.full((1, 32, 32), 0.2)
+    probabilities[0, :8, :8] = 0.4
+    sample = segmented(probabilities)
+    sample.pred_sem_seg.data = (probabilities > 0.3).long()
+    return sample
+
+
+@pytest.mark.parametrize(
+    ('weights', 'class_0', 'class_1'),
+    [
+        ('hard', [0.0] + [1] * 15, [1.0] + [0] * 15),
+        ('soft', [0.6] + [0.8] * 15, [0.4] + [0.2] * 15),
+    ],
+)
+def test_one_probability_a_pixel_tells_two_classes_apart(predicted, weights, class_0, class_1):
+    model, data = predicted('segmentor', (32, 32), probable())
+    model.decode_head.threshold = 0.3
+
+    sets = find_token_sets(capture(model, data), weights).classes
+
+    for label, shares in enumerate((class_0, class_1)):
+        expected = torch.tensor(shares) / sum(shares)
+        torch.testing.assert_close(sets[label].weights[1:], expected)
+
+
+@pytest.mark.parametrize(
+    ('out_type', 'num_aux', 'num_class', 'expected'),
+    [
+        ('cls_token', 1, 1, [1.0, 0, 0, 0]),
+        ('cls_token', 2, 2, [0.5, 0.5, 0, 0, 0]),
+        ('cls_token', 3, 1, [1.0, 0, 0, 0, 0, 0]),
+        ('avg_featmap', 1, 1, [0, 1 / 3, 1 / 3, 1 / 3]),
+        ('featmap', 0, 0, [1 / 3, 1 / 3, 1 / 3]),
+    ],
+)
+def test_a_class_has_the_tokens_that_the_head_of_a_classifier_reads(
+    out_type, num_aux, num_class, expected
+):
+    left = Tokens(torch.zeros(1, num_aux + 3, 2, dtype=torch.bfloat16), (1, 3), num_aux)
+    backbone = SimpleNamespace(out_type=out_type, num_class_tokens=num_class)
+    model, sample = SimpleNamespace(backbone=backbone), DataSample().set_pred_label(3)
+
+    sets = find_token_sets(Capture(model, sample, [], None, left))
+
+    assert list(sets.classes) == [3]
+    assert sets.instances == []
+    assert sets.classes[3].label == 3
+    torch.testing.assert_close(sets.classes[3].weights, torch.tensor(expected))

@@ -58,6 +58,50 @@ def test_boxes_have_the_drawn_area_where_nothing_is_clipped():
     assert set(range(15)) <= set(heights.tolist())
 
 
+def whole_boxes(mixer: PatchCutMix, rows: int, columns: int) -> torch.Tensor:
+    """Rows and columns of random boxes that the border of the grid does not clip, (n, 2)."""
+    np.random.seed(0)
+    mask = mixer.mix(torch.zeros(4000, 1, rows, columns)).mask
+    inner = torch.zeros(rows, columns, dtype=bool)
+    inner[1:-1, 1:-1] = True
+    whole = mask[mask.flatten(1).any(1) & ~(mask & ~inner).flatten(1).any(1)]
+    return torch.stack([whole.any(2).sum(1), whole.any(1).sum(1)], dim=1)
+
+
+def test_boxes_have_the_same_share_of_either_side_of_the_grid():
+    rows, columns = whole_boxes(PatchCutMix(1, per_image=True), 16, 48).T
+
+    assert len(rows) > 500
+    # Both shares are rounded down to whole patches.
+    assert ((columns - 3 * rows >= 0) & (columns - 3 * rows <= 2)).all()
+    assert rows.unique().tolist() == list(range(1, 15))
+
+
+def test_boxes_lie_anywhere_on_a_grid_that_is_not_square():
+    np.random.seed(0)
+
+    mask = PatchCutMix(1, per_image=True).mix(torch.zeros(4000, 1, 6, 18)).mask
+
+    # The middle of a box is drawn, so that fewer reach into the corners, but not none.
+    assert mask.float().mean(0).min() > 0.1
+
+
+def test_a_large_alpha_makes_every_lambda_one_half():
+    sides = whole_boxes(PatchCutMix(1, alpha=1000.0, per_image=True), 40, 40)
+
+    # √½ of 40 is 28.3.
+    assert sides.unique().tolist() == [27, 28, 29]
+
+
+def test_a_small_alpha_makes_most_lambdas_nearly_zero_or_one():
+    few, many = (
+        whole_boxes(PatchCutMix(1, alpha=alpha, per_image=True), 40, 40) for alpha in (0.1, 1.0)
+    )
+
+    shares = [(boxes.prod(1) < 0.1 * 40 * 40).float().mean() for boxes in (few, many)]
+    assert shares[0] > 2 * shares[1]
+
+
 def test_lambda_is_that_of_the_beta_distribution_but_for_the_border():
     np.random.seed(0)
 
@@ -95,6 +139,15 @@ def test_probability_zero_returns_the_very_images():
     assert mixed.images is images
     assert not mixed.pasted
     assert torch.equal(mixed.lam, torch.ones(2))
+
+
+def test_mask_and_lambda_are_where_the_images_are():
+    np.random.seed(0)
+
+    mixed = PatchCutMix(4).mix(torch.zeros(2, 3, 16, 16, device='meta'))
+
+    assert mixed.pasted
+    assert {part.device.type for part in (mixed.images, mixed.mask, mixed.lam)} == {'meta'}
 
 
 def test_images_given_are_not_written_to():

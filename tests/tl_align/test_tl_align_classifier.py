@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from mmpretrain.registry import MODELS
 
 from mmtoken.errors import UserError
-from mmtoken.tl_align import PatchCutMix
+from mmtoken.tl_align import Mixed, PatchCutMix
+from mmtoken.tl_align.target_rules import TransMixRule
 from mmtoken.tl_align.tl_align_classifier import targets
 
 LABELS = [3, 0, 4, 1]
@@ -108,6 +109,26 @@ def test_losses_of_mmpretrain_take_the_target(loss):
     feats, weights = model.align(mixed)
     expected = -(targets(scores, weights)[0] * model.head(feats).log_softmax(-1)).sum(-1).mean()
     torch.testing.assert_close(found, expected)
+
+
+def test_a_loss_of_every_score_is_the_mean_over_images():
+    model, mixed = build(loss=dict(type='CrossEntropyLoss', use_sigmoid=True)), mix()
+
+    found = model.mixed_loss(mixed, one_hot(LABELS))['loss']
+
+    feats, weights = model.align(mixed)
+    target = targets(one_hot(LABELS), weights)[0]
+    scores = model.head(feats)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(scores, target, reduction='sum')
+    torch.testing.assert_close(found, expected / len(LABELS))
+
+
+def test_a_call_scores_the_images():
+    model = build().eval()
+
+    scores = model(images())
+
+    torch.testing.assert_close(scores, model.head(model.extract_feat(images())))
 
 
 def test_the_middle_image_of_an_odd_batch_keeps_its_label_exactly():
@@ -327,6 +348,22 @@ def test_without_attention_to_patches_transmix_is_lambda(dtype):
     torch.testing.assert_close(weights, mixed.lam[:, None])
 
 
+def test_a_share_that_rounds_beyond_one_is_one():
+    mixed = Mixed(images(1), torch.zeros(1, 1, 2, dtype=torch.bool), torch.ones(1))
+    # Own patches cannot get more attention than all patches, but sums of rounded numbers can.
+    trace = torch.tensor([[[0.5000001, 0.5]]])
+
+    weights = TransMixRule().own_weight(mixed, torch.zeros_like(trace), trace, lambda t: t)
+
+    assert weights.tolist() == [[1.0]]
+
+
+class Scores(torch.nn.Module):
+    """A head that is not mmpretrain's, and has no loss."""
+
+    num_classes = 5
+
+
 BAD = {
     'backbone outside the family': (
         dict(backbone=dict(type='VisionTransformer', arch='deit-t', img_size=32)),
@@ -356,6 +393,7 @@ BAD = {
         dict(head=dict(type='ArcFaceClsHead', num_classes=5, in_channels=24)),
         'head ArcFaceClsHead has a loss of its own',
     ),
+    'head of nothing': (dict(head=dict(type=Scores)), 'head Scores has a loss of its own'),
     'head of several labels': (
         dict(head=dict(type='MultiLabelLinearClsHead', num_classes=5, in_channels=24)),
         'head MultiLabelLinearClsHead has',

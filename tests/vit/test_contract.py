@@ -130,6 +130,14 @@ def test_mixed_precision_stays_close(name, variant, dtype):
     assert (mixed.float() - exact).abs().mean() < 0.02
 
 
+def test_every_tensor_is_on_the_models_device(name, variant):
+    backbone = build(name, **{**variant, 'out_type': 'raw'}).to('meta')
+
+    (out,) = backbone(images().to('meta'))
+
+    assert out.device == torch.device('meta')
+
+
 def test_frozen_stages_get_no_gradient_and_stay_in_evaluation_mode(name):
     backbone = build(name, frozen_stages=2, drop_rate=0.1, out_type='raw').train()
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.model import PretrainedInit
+from torch import nn
 
 from mmtoken.convert import convert_state_dict
 from mmtoken.errors import UserError
@@ -49,6 +50,23 @@ def test_a_list_of_init_cfgs_loads_as_strictly(tmp_path):
         target.init_weights()
 
 
+def test_other_initializations_of_a_list_come_before_the_weights(tmp_path):
+    source = small()
+    weights = {k: v for k, v in source.state_dict().items() if not k.startswith('ln1')}
+    torch.save(weights, tmp_path / 'a.pth')
+    init_cfg = [
+        dict(type='Constant', layer='LayerNorm', val=3.0),
+        dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'), allow_partial=True),
+    ]
+    target = small(init_cfg=init_cfg)
+
+    target.init_weights()
+
+    assert (target.ln1.weight == 3).all()
+    assert torch.equal(target.layers[0].ln1.weight, source.layers[0].ln1.weight)
+    assert target.init_cfg == init_cfg
+
+
 @pytest.mark.parametrize('kind', ['Pretrained', 'mmengine.Pretrained', PretrainedInit])
 @pytest.mark.parametrize('as_list', [False, True])
 def test_every_way_to_write_pretrained_is_as_strict(tmp_path, kind, as_list):
@@ -90,6 +108,29 @@ def test_a_resized_position_embedding_is_reported(tmp_path):
     assert str(coverage) == '30 of 30 tensors, 1 resized (pos_embed)'
 
 
+def test_what_was_found_is_logged(tmp_path, run_log):
+    file = save(tmp_path / 'a.pth', small(64))
+
+    load_pretrained(small(), file, 'backbone.')
+
+    found = f'pretrained weights {file}: 30 of 30 tensors, 1 resized (pos_embed)'
+    assert ('INFO', found) in run_log
+
+
+def test_more_than_three_names_of_a_kind_are_counted():
+    own = small().state_dict()
+    few = {name: value for name, value in own.items() if not name.startswith('layers.1.attn')}
+
+    coverage = compare_state(small(), {**few, 'a': own['cls_token']})
+
+    missing = [f'layers.1.attn.{n}' for n in ('qkv.weight', 'qkv.bias', 'proj.weight')]
+    assert str(coverage) == (
+        f'26 of 30 tensors, 4 missing ({", ".join(missing)} and 1 more), 1 unexpected (a)'
+    )
+    kept = {name: value for name, value in own.items() if name not in missing}
+    assert f'3 missing ({", ".join(missing)})' in str(compare_state(small(), kept))
+
+
 @pytest.mark.parametrize(
     ('source', 'named'),
     [
@@ -115,6 +156,18 @@ def test_partial_coverage_is_allowed_where_the_config_says_so(tmp_path):
 
     assert torch.equal(target.layers[1].attn.qkv.weight, source.layers[1].attn.qkv.weight)
     assert torch.equal(target.pos_embed[:, 1:], source.pos_embed[:, 2:])
+
+
+@pytest.mark.parametrize('prefix', ['', 'backbone.', 'teacher.backbone.'])
+def test_positions_are_resized_under_any_prefix(prefix):
+    own = nn.ModuleDict({'teacher': nn.ModuleDict({'backbone': small()}), 'backbone': small()})
+    own = own if prefix else small()
+    weights = {**own.state_dict(), f'{prefix}pos_embed': small(64).pos_embed}
+
+    coverage = compare_state(own, weights)
+
+    assert coverage.resized == [f'{prefix}pos_embed']
+    assert coverage.complete
 
 
 def test_shapes_that_do_not_fit_are_counted():
@@ -215,7 +268,9 @@ def test_the_prefix_that_an_error_advises_loads(tmp_path, prefix, extra, allow_p
     source, target = small(), small()
     file = save(tmp_path / 'a.pth', source, prefix, **extra, **{'head.fc.weight': torch.zeros(1)})
     wrong = 'model.' if not prefix else ''
-    advice = rf'under the prefix {wrong!r}; .*prefix' + (f'={prefix!r}' if prefix else ' out')
+    advice = rf'no weights of TokenViT under the prefix {wrong!r}; .*prefix' + (
+        f'={prefix!r}' if prefix else ' out'
+    )
     with pytest.raises(UserError, match=advice):
         load_pretrained(target, file, wrong, allow_partial)
 

@@ -79,15 +79,46 @@ def test_rows_of_the_rollout_sum_to_one():
     torch.testing.assert_close(mixed, torch.ones(1, 18, 1))
 
 
-def test_the_trace_sees_attention_before_dropout():
+@pytest.mark.parametrize('masked', [False, True])
+def test_dropout_is_that_of_the_values_and_the_trace_sees_attention_before_it(masked):
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 2, 3, 7, 8)
     trace = torch.rand(2, 7, 2)
+    mask = torch.arange(7).view(1, 1, 1, 7) < 5 if masked else None
 
-    _, dropped = traced_attention(q, k, v, trace, dropout=0.5)
+    torch.manual_seed(1)
+    out, mixed = traced_attention(q, k, v, trace, mask, dropout=0.5)
 
-    _, kept = traced_attention(q, k, v, trace)
-    torch.testing.assert_close(dropped, kept)
+    torch.manual_seed(1)
+    torch.testing.assert_close(out, traced_attention(q, k, v, None, mask, dropout=0.5)[0])
+    torch.testing.assert_close(mixed, traced_attention(q, k, v, trace, mask)[1])
+
+
+@pytest.mark.parametrize('window', [0, 2, 3])
+def test_an_exact_trace_keeps_its_precision_beside_coarser_features(window):
+    torch.manual_seed(0)
+    attention = TokenAttention(24, 3, dict(type='LinearProjection'), window_size=window)
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    x = torch.randn(2, 17, 24)
+    # The second channel is a millionth of the first.
+    trace = torch.rand(2, 17, 2) * torch.tensor([1.0, 1e-6])
+    tokens = Tokens(x, (4, 4), 1, trace, exact_trace=True)
+
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        out, exact = attention(tokens)
+        plain, _ = attention(tokens.with_(trace=None))
+        q, k, _ = attention.qkv(tokens)
+
+    heads = [t.float().unflatten(-1, (3, -1)).transpose(1, 2) for t in (q, k)]
+    scores = heads[0] @ heads[1].transpose(-2, -1) / 8**0.5
+    if window:
+        place = torch.arange(16)
+        block = place // 4 // window * 2 + place % 4 // window
+        scores[:, :, 1:, 1:].masked_fill_(block[:, None] != block, -torch.inf)
+    expected = (scores.softmax(-1).mean(1) @ trace + trace) / 2
+    torch.testing.assert_close(exact, expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(out, plain)
 
 
 def test_the_trace_does_not_change_the_attended_values():

@@ -48,7 +48,9 @@ def overlay(rolled: Tensor, capture: Capture, opacity: float = 0.75) -> np.ndarr
     """
     heat = upsample(rolled, capture).cpu().numpy()
     low, high = heat.min(), heat.max()
-    heat = (heat - low) / (high - low) if high > low else np.zeros_like(heat)
+    # Differences as small as what interpolation rounds are none.
+    uneven = high - low > 1e-6 * high
+    heat = (heat - low) / (high - low) if uneven else np.zeros_like(heat)
     # Grey, so that the image's own colors are not taken for attention.
     grey = image_of(capture).mean(axis=-1, keepdims=True)
     alpha = opacity * heat[..., None]
