@@ -84,6 +84,18 @@ def test_base_preset_has_deits_parameter_count():
     assert sum(p.numel() for p in backbone.parameters()) == 85_798_656
 
 
+def test_the_default_is_deit_tiny_on_its_images():
+    with torch.device('meta'):
+        backbone = TokenViT()
+
+        (out,) = backbone(torch.empty(2, 3, 224, 224))
+
+    assert out.shape == (2, 192)
+    assert backbone.img_size == (224, 224)  # as of mmpretrain's VisionTransformer
+    assert backbone.pos_embed.shape == (1, 1 + 14 * 14, 192)
+    assert len(backbone.layers) == 12
+
+
 def test_initialization_is_deits():
     backbone = TokenViT('deit-tiny')
 
@@ -108,7 +120,7 @@ def test_initialization_is_deits():
         (dict(out_indices=2), r'out_indices \(2,\)'),
         (dict(out_indices=(-3,)), r'out_indices \(-3,\)'),
         (dict(out_indices=()), r'out_indices \(\)'),
-        (dict(global_attn_indexes=(5,), window_size=2), 'global_attn_indexes'),
+        (dict(global_attn_indexes=(5,), window_size=2), r'^global_attn_indexes \(5,\)'),
         (dict(frozen_stages=3), 'frozen_stages 3'),
         (dict(window_size=-1), 'window_size -1'),
         (dict(num_registers=2), 'num_registers 2 of num_aux_tokens 1 .* use 0..1'),
@@ -119,10 +131,10 @@ def test_initialization_is_deits():
         (dict(arch=dict(ARCH, num_heads=0)), 'num_heads 0 is not a whole number from 1 up'),
         (dict(arch=dict(ARCH, num_layers=2.5)), 'num_layers 2.5'),
         (dict(patch_size=0), 'patch_size 0 is not a whole number from 1 up; use one, such as 16'),
-        (dict(img_size=-5), 'img_size -5'),
+        (dict(img_size=-5), 'img_size -5 .* such as 224$'),
         (dict(img_size=(32, 0)), 'img_size 0'),
         (dict(img_size='64'), "img_size '64'"),
-        (dict(in_channels=0), 'in_channels 0'),
+        (dict(in_channels=0), 'in_channels 0 .* such as 3$'),
         (dict(drop_rate=-0.1), 'drop_rate -0.1 is not a probability from 0 up'),
         (dict(attn_drop_rate='0.1'), "attn_drop_rate '0.1'"),
         (dict(drop_path_rate=1.0), 'drop_path_rate 1.0 .* not including 1'),
