@@ -114,6 +114,29 @@ def test_every_trainable_parameter_is_in_one_group():
     assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
 
 
+def test_the_backbone_alone_gets_its_multiplier():
+    optimizer = build(Detector(), backbone_lr_mult=0.1)
+
+    rates = {name: g['lr'] for g in optimizer.param_groups for name in g['param_names']}
+    assert {lr for name, lr in rates.items() if name.startswith('backbone.')} == {0.1}
+    assert {lr for name, lr in rates.items() if not name.startswith('backbone.')} == {1.0}
+
+
+def test_multiplier_and_decay_work_together():
+    optimizer = build(Detector(), backbone_lr_mult=0.1, layer_decay_rate=0.5)
+
+    rates = {name: g['lr'] for g in optimizer.param_groups for name in g['param_names']}
+    assert rates['backbone.ln1.weight'] == pytest.approx(0.1)
+    assert rates['backbone.layers.1.ln1.weight'] == pytest.approx(0.05)
+    assert rates['backbone.pos_embed'] == pytest.approx(0.0125)
+
+
+@pytest.mark.parametrize('wrong', [0, -1, '0.1'])
+def test_a_multiplier_that_is_none_is_named(wrong):
+    with pytest.raises(UserError, match='backbone_lr_mult above 0'):
+        build(Detector(), backbone_lr_mult=wrong)
+
+
 def test_an_unknown_option_is_named():
     with pytest.raises(UserError, match="'decay_rate': 0.7"):
         build(Detector(), decay_rate=0.7)

@@ -153,6 +153,13 @@ def test_frozen_stages_get_no_gradient_and_stay_in_evaluation_mode(name):
     assert backbone.layers[2].training
 
 
+def test_with_its_last_layer_frozen_the_whole_backbone_is(name):
+    backbone = build(name, frozen_stages=3, out_type='raw').train()
+
+    assert not any(p.requires_grad for p in backbone.parameters())
+    assert not backbone.ln1.training
+
+
 def test_frozen_stages_zero_freezes_the_embedding_only(name):
     backbone = build(name, frozen_stages=0)
 

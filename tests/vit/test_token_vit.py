@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmpretrain.models import VisionTransformer
+from torch import nn
 
 from mmtoken.vit import TokenViT
 from mmtoken.vit.arguments import ARCHS
@@ -122,6 +123,7 @@ def test_initialization_is_deits():
         (dict(out_indices=()), r'out_indices \(\)'),
         (dict(global_attn_indexes=(5,), window_size=2), r'^global_attn_indexes \(5,\)'),
         (dict(frozen_stages=3), 'frozen_stages 3'),
+        (dict(interpolate_mode='nearest'), "interpolate_mode 'nearest' is unknown; use one of"),
         (dict(window_size=-1), 'window_size -1'),
         (dict(num_registers=2), 'num_registers 2 of num_aux_tokens 1 .* use 0..1'),
         (dict(num_registers=-1), 'num_registers -1 of num_aux_tokens 1'),
@@ -155,6 +157,29 @@ def test_position_embedding_of_a_larger_grid_is_resized_on_loading():
     )
     torch.testing.assert_close(target.pos_embed[:, 1:], expected.flatten(2).transpose(1, 2))
     torch.testing.assert_close(target.pos_embed[:, :1], source.pos_embed[:, :1])
+
+
+def test_position_embedding_is_tiled_on_load_where_asked():
+    source, target = small(img_size=32), small(img_size=(64, 48), interpolate_mode='tile')
+
+    target.load_state_dict(source.state_dict(), strict=True)
+
+    # (1, 4·4, C) → (4, 4, C), twice below itself and one and a half times beside itself
+    tile = source.pos_embed[0, 1:].unflatten(0, (4, 4))
+    tiled = torch.cat([tile, tile[:, :2]], dim=1).repeat(2, 1, 1)
+    torch.testing.assert_close(target.pos_embed[0, 1:], tiled.flatten(0, 1), rtol=0, atol=0)
+    torch.testing.assert_close(target.pos_embed[:, :1], source.pos_embed[:, :1])
+
+
+def test_a_window_of_a_larger_image_sees_the_positions_it_was_trained_with():
+    options = dict(interpolate_mode='tile', window_size=4, num_aux_tokens=0, out_type='featmap')
+    backbone = small(img_size=32, **options).eval()
+    nn.init.normal_(backbone.pos_embed)
+    images = torch.randn(1, 3, 64, 64)
+
+    (whole,), (window,) = backbone(images), backbone(images[..., 32:, :32])
+
+    torch.testing.assert_close(whole[..., 4:, :4], window)
 
 
 def test_non_square_grids_load_at_their_own_size():

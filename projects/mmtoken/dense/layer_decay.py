@@ -18,27 +18,31 @@ class TokenViTLayerDecayConstructor:
     """Layer-wise learning-rate decay (BEiT, ViTDet) for any model with a `backbone` that knows its
     layers' depths.
 
-    A parameter of depth i out of D gets lr·rate^(D − 1 − i): necks and heads the full rate. Norms,
-    biases and other 1-D parameters, position embeddings and auxiliary tokens get no weight decay.
+    A parameter of depth i out of D gets lr·rate^(D − 1 − i), and those of the backbone this times
+    `backbone_lr_mult`: necks and heads the full rate. Norms, biases and other 1-D parameters, position embeddings and auxiliary tokens get no weight decay.
     Parameters of the same depth and decay share a group, so optimizers stay fused. In mmdet and
     mmsegmentation configs it is `constructor='mmpretrain.TokenViTLayerDecayConstructor'`.
 
     Args:
         optim_wrapper_cfg: Config of the optimizer wrapper with its `optimizer`.
-        paramwise_cfg: `dict(layer_decay_rate=…)`, in (0, 1]; 1 leaves only the weight-decay groups.
+        paramwise_cfg: `layer_decay_rate`, in (0, 1], and `backbone_lr_mult`, above 0, both 1 by
+            default, which leaves only the weight-decay groups.
 
     Raises:
-        UserError: If `paramwise_cfg` has another key or the model has no such backbone.
+        UserError: If `paramwise_cfg` has another key or value, or the model has no such backbone.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
         options = dict(paramwise_cfg or {})
         self.rate = options.pop('layer_decay_rate', 1.0)
-        if options or not isinstance(self.rate, (int, float)) or not 0 < self.rate <= 1:
+        self.backbone_lr_mult = options.pop('backbone_lr_mult', 1.0)
+        numbers = all(isinstance(n, (int, float)) for n in (self.rate, self.backbone_lr_mult))
+        if options or not numbers or not 0 < self.rate <= 1 or not self.backbone_lr_mult > 0:
             raise UserError(
                 f'paramwise_cfg {dict(paramwise_cfg or {})} is not understood; '
-                'TokenViTLayerDecayConstructor takes layer_decay_rate in (0, 1] and nothing else'
+                'TokenViTLayerDecayConstructor takes layer_decay_rate in (0, 1], backbone_lr_mult '
+                'above 0 and nothing else'
             )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -67,15 +71,19 @@ class TokenViTLayerDecayConstructor:
                 f'{type(model).__name__} has no backbone with get_layer_depth, which layer decay '
                 'asks; use a TokenViT backbone or another constructor'
             )
-        groups: dict[tuple[int, bool], dict] = {}
+        groups: dict[tuple[int, bool, bool], dict] = {}
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue
             depth, depths = backbone.get_layer_depth(name, prefix='backbone.')
             decays = parameter.ndim > 1 and name.split('.')[-1] not in (*AUX_NAMES, 'pos_embed')
             scale = self.rate ** (depths - 1 - depth)
+            # The backbone's last norm is as deep as the heads.
+            multiplied = self.backbone_lr_mult != 1 and name.startswith('backbone.')
+            if multiplied:
+                scale *= self.backbone_lr_mult
             group = groups.setdefault(
-                (depth, decays),
+                (depth, not multiplied, decays),
                 dict(
                     params=[],
                     lr=lr * scale,
@@ -87,7 +95,7 @@ class TokenViTLayerDecayConstructor:
             group['params'].append(parameter)
             group['param_names'].append(name)
         ordered = sorted(groups.items())
-        for (depth, _), group in ordered:
+        for (depth, *_), group in ordered:
             print_log(
                 f'depth {depth}: lr {group["lr"]:.3g}, weight decay {group["weight_decay"]:.3g}, '
                 f'{len(group["params"])} tensors',

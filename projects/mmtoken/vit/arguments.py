@@ -25,6 +25,7 @@ ARCHS = {
     for name in names
 }
 OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap', 'raw')
+INTERPOLATE_MODES = ('bicubic', 'tile')
 
 
 def resolve_arch(arch: str | dict) -> dict[str, int]:
@@ -152,6 +153,19 @@ def check_out_type(out_type: str, aux_layout: dict[str, int]) -> None:
             "out_type 'cls_token' needs a class token; "
             f"use num_aux_tokens >= {sum(aux_layout.values()) + 1} or 'avg_featmap'"
         )
+
+
+def check_interpolate_mode(mode: str) -> None:
+    """Refuse a way to bring position embeddings to another grid that is unknown.
+
+    Args:
+        mode: One of `INTERPOLATE_MODES`.
+
+    Raises:
+        UserError: If it is none of them.
+    """
+    if mode not in INTERPOLATE_MODES:
+        raise UserError(f'interpolate_mode {mode!r} is unknown; use one of {INTERPOLATE_MODES}')
 
 
 def check_image(img_size: int | Sequence[int], patch_size: int, in_channels: int) -> None:

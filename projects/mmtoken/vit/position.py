@@ -1,4 +1,4 @@
-"""Absolute position embeddings at another grid than they were learned on."""
+"""Absolute position embeddings at another grid than they were learned on, resized or tiled."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from .known import known
 
 
 def resize_position(
-    pos_embed: Tensor, source: tuple[int, int], grid: tuple[int, int], num_aux: int
+    pos_embed: Tensor,
+    source: tuple[int, int],
+    grid: tuple[int, int],
+    num_aux: int,
+    mode: str = 'bicubic',
 ) -> Tensor:
-    """Resize the grid of position embeddings bicubically, unless it is of that size already.
+    """Bring position embeddings to another grid, unless they are of that size already.
 
     Args:
         pos_embed: (1, A + H′·W′, C).
@@ -25,15 +29,24 @@ def resize_position(
         grid: (H, W); of an image of any size where a graph is exported, so that it is resized even
             to the size that it has, which leaves it as it is.
         num_aux: A.
+        mode: 'bicubic' stretches the grid; 'tile' repeats it from the top left and cuts the rest.
 
     Returns:
         (1, A + H·W, C).
     """
     if all(known(a == b) for a, b in zip(source, grid, strict=True)):
         return pos_embed
-    # (1, H′·W′, C) → (1, C, H′, W′) → (1, C, H, W); bicubic knows float32 alone
+    # (1, H′·W′, C) → (1, C, H′, W′) → (1, C, H, W)
     maps = pos_embed[:, num_aux:].transpose(1, 2).unflatten(2, source)
-    maps = F.interpolate(maps.float(), size=grid, mode='bicubic').to(pos_embed.dtype)
+    if mode == 'tile':
+        rows, columns = (
+            torch.arange(side, device=maps.device) % period
+            for side, period in zip(grid, source, strict=True)
+        )
+        maps = maps[:, :, rows[:, None], columns]
+    else:
+        # Bicubic knows float32 alone.
+        maps = F.interpolate(maps.float(), size=grid, mode='bicubic').to(pos_embed.dtype)
     return torch.cat([pos_embed[:, :num_aux], maps.flatten(2).transpose(1, 2)], dim=1)
 
 
@@ -43,8 +56,9 @@ def adapt_position(
     own: Tensor,
     layout: dict[str, int],
     grid: tuple[int, int],
+    mode: str = 'bicubic',
 ) -> Tensor:
-    """Make position embeddings of another model fit: resize the grid bicubically, and give each
+    """Make position embeddings of another model fit: resize or tile the grid, and give each
     auxiliary token its own row.
 
     Where the other model has registers, they may have no position (as in DINOv2), or no auxiliary
@@ -62,6 +76,7 @@ def adapt_position(
         own: The position embedding that is to be replaced, (1, A + H·W, C).
         layout: The auxiliary tokens here, A of them.
         grid: (H, W) to resize to.
+        mode: 'bicubic' or 'tile', as in `resize_position`.
 
     Returns:
         (1, A + H·W, C).
@@ -78,7 +93,7 @@ def adapt_position(
         if source.get(name) == layout[name]:
             row = given.get(name, torch.zeros_like(row))
         rows.append(row)
-    patches = resize_position(pos_embed[:, count:], source_grid, grid, num_aux=0)
+    patches = resize_position(pos_embed[:, count:], source_grid, grid, 0, mode)
     return torch.cat([*rows, patches], dim=1)
 
 
@@ -115,4 +130,5 @@ def adapt_position_on_load(module, state_dict: dict, prefix: str = '', *_) -> No
     source, layout = found_layout(state_dict, prefix), module.aux_layout
     if state_dict[key].shape != own.shape or not source.items() <= layout.items():
         grid = module.patch_resolution
-        state_dict[key] = adapt_position(state_dict[key], source, own, layout, grid)
+        mode = module.interpolate_mode
+        state_dict[key] = adapt_position(state_dict[key], source, own, layout, grid, mode)

@@ -117,8 +117,10 @@ class TokenBackbone(BaseModule):
     def _frozen_modules(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
             return []
-        embedding = (self.patch_embed, self.drop_after_pos)
-        return [*embedding, *self._layers_and_pools(0, self.frozen_stages)]
+        ends = [self.patch_embed, self.drop_after_pos]
+        if self.frozen_stages == self.num_layers:
+            ends.append(self.ln1)
+        return [*ends, *self._layers_and_pools(0, self.frozen_stages)]
 
     def _layers_and_pools(self, start: int, stop: int) -> list[nn.Module]:
         pools = [pool for index, pool in self.pools.items() if start <= int(index) < stop]

@@ -17,6 +17,7 @@ from mmtoken.tokens import Tokens
 from .arguments import (
     check_counts,
     check_image,
+    check_interpolate_mode,
     check_out_type,
     check_rates,
     resolve_arch,
@@ -46,7 +47,7 @@ class TokenViT(TokenBackbone):
         arch: A key of `ARCHS`, such as 'deit-tiny' or 'large', or a dict with `embed_dims`,
             `num_layers`, `num_heads` and `feedforward_channels`.
         img_size: Image size in pixels, side or (height, width), of the learned position embedding.
-            Other sizes work: the embedding is resized bicubically.
+            Other sizes work: the embedding is brought to them as `interpolate_mode` says.
         patch_size: Patch side in pixels. Images that it does not divide are zero-padded at the
             bottom and right.
         in_channels: Image channels.
@@ -75,8 +76,11 @@ class TokenViT(TokenBackbone):
             with each, so `SimpleFeaturePyramid` behind them wants twice the `patch_size`.
         pool: Config of the pooling layer, a `BasePool`, `dict(type='TokenPool')` by default, built
             with `embed_dims`, `num_aux_tokens` and `norm_cfg` added.
-        frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers:
-            no gradient, in evaluation mode.
+        frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers,
+            with the last of them the final norm too: no gradient, in evaluation mode.
+        interpolate_mode: How position embeddings come to another grid, of an image or of weights
+            that are loaded: 'bicubic' stretches them, 'tile' repeats them, so that windows of the
+            grid they were learned on see what they saw then (Bolya et al., arXiv 2311.05613).
         with_cp: Whether to recompute each layer in the backward pass to save memory (activation
             checkpointing).
         norm_cfg: Config of the norms, `dict(type='LN', eps=1e-6)` by default.
@@ -109,6 +113,7 @@ class TokenViT(TokenBackbone):
         pool_before: Sequence[int] = (),
         pool: dict | None = None,
         frozen_stages: int = -1,
+        interpolate_mode: str = 'bicubic',
         with_cp: bool = False,
         norm_cfg: dict = NORM,
         init_cfg: dict | list | None = None,
@@ -127,6 +132,8 @@ class TokenViT(TokenBackbone):
         check_counts(num_aux_tokens, window_size, frozen_stages, self.num_layers)
         self.aux_layout = aux_layout(num_aux_tokens, num_registers)
         check_out_type(out_type, self.aux_layout)
+        check_interpolate_mode(interpolate_mode)
+        self.interpolate_mode = interpolate_mode
         self.out_type = out_type
         self.out_indices = resolve_layers('out_indices', out_indices, self.num_layers, minimum=1)
         global_layers = resolve_layers('global_attn_indexes', global_attn_indexes, self.num_layers)
@@ -215,7 +222,9 @@ class TokenViT(TokenBackbone):
             aux = torch.cat([getattr(self, name) for name in self.aux_layout], dim=1)
             x = torch.cat([aux.expand(x.shape[0], -1, -1), x], dim=1)
         num_aux = self.num_aux_tokens
-        position = resize_position(self.pos_embed, self.patch_resolution, grid, num_aux)
+        position = resize_position(
+            self.pos_embed, self.patch_resolution, grid, num_aux, self.interpolate_mode
+        )
         return Tokens(self.drop_after_pos(x + position), tuple(grid), num_aux)
 
     def _output(self, tokens: Tokens):
