@@ -217,3 +217,33 @@ def test_a_registry_of_a_projects_own_is_no_library_to_look_in():
     neck = dict(type='LinearNeck', in_channels=1, out_channels=1)
 
     assert found('mmpretrain', model=dict(type=Registered, inner=neck, steps=[])) == []
+
+
+DIAGNOSED = dict(
+    type='mmpretrain.DiagnosedCocoMetric',
+    ann_file='truth.json',
+    metric=['bbox', 'segm'],
+    classwise=True,
+    format_only=False,
+    tide=False,
+)
+
+
+def test_our_metric_is_known_in_configs_of_mmdet():
+    assert found('mmdet', val_evaluator=DIAGNOSED, test_evaluator=[DIAGNOSED]) == []
+
+
+@pytest.mark.parametrize(
+    ('slip', 'said'),
+    [
+        (dict(type='mmpretrain.DiagnosedCocoMetrics'), "'mmpretrain.DiagnosedCocoMetric'"),
+        (dict(type='DiagnosedCocoMetric'), "'mmpretrain.DiagnosedCocoMetric'"),
+        (dict(class_wise=True), "does not take 'class_wise'"),
+        # It reports the recall at 100 and no other.
+        (dict(proposal_nums=(1, 10, 100)), "does not take 'proposal_nums'"),
+    ],
+)
+def test_a_slip_in_our_metric_is_seen_in_configs_of_mmdet(slip, said):
+    (text,) = found('mmdet', val_evaluator=DIAGNOSED | slip)
+
+    assert said in text
