@@ -6,13 +6,9 @@ import pytest
 from study_files import STUDY, start_from_another_study, write_study
 
 from mmtoken.errors import UserError
-from mmtoken.experiments.study_runs import (
-    Run,
-    check_budget,
-    load_study,
-    run_config,
-    subset_indices,
-)
+from mmtoken.experiments.study_draws import subset_indices
+from mmtoken.experiments.study_file import load_study
+from mmtoken.experiments.study_runs import Run, check_budget, run_config
 
 
 @pytest.fixture
@@ -51,6 +47,6 @@ def test_unknown_name_in_a_study_is_refused(workplace):
 
 def test_weights_of_another_study_are_inputs(workplace):
     weights = start_from_another_study()
-    cfg, files = run_config(load_study(Path('depth.py')), Run('Deep', 2, 0), Path('work/depth'))
+    cfg, files, _ = run_config(load_study(Path('depth.py')), Run('Deep', 2, 0), Path('work/depth'))
     assert files == [weights]
     assert cfg.model.backbone.init_cfg.checkpoint == str(weights)

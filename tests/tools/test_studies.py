@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from mmtoken.config_check.check import check_config
-from mmtoken.experiments.study_runs import Run, load_study, run_config
+from mmtoken.experiments.study_file import load_study
+from mmtoken.experiments.study_runs import Run, run_config
 
 REPO = Path(__file__).parents[2]
 STUDIES = sorted((REPO / 'tools/analysis_tools/studies').glob('*.py'))

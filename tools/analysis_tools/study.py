@@ -4,31 +4,31 @@ A study is a config (see ``tools/analysis_tools/studies``)::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/classification.py --workers 2
 
-Each run trains with ``tools/train.py`` and tests its last checkpoint with ``tools/test.py``.
+Each run trains with ``tools/train.py`` and tests its last checkpoint with ``tools/test.py``. A
+study with a sweep first trains every arm with every candidate, measures them on held-out data, and
+runs each arm with the best of its own.
+
 Finished runs are kept, so the same command goes on after an interruption; a run whose config has
-changed since is repeated.
+changed since is repeated. Those that the report's results.json holds count as finished too, so that
+a study can go on on another machine, or in parts::
+
+    python tools/analysis_tools/study.py STUDY --arms 'from scratch' --x 100 --seeds 3 4
 """
 
 import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mmtoken.config_check.mode import hand_on
 from mmtoken.errors import UserError, exit_on_user_error
+from mmtoken.experiments.study_file import find_arm, find_point, load_study
 from mmtoken.experiments.study_report import write_report
-from mmtoken.experiments.study_runs import check_budget, check_inputs, load_study
-from mmtoken.experiments.study_tasks import (
-    collect,
-    make_grid,
-    make_report,
-    make_task,
-    remove_checkpoints,
-)
+from mmtoken.experiments.study_results import make_report
+from mmtoken.experiments.study_runs import check_sweep, make_grid, sweep_grid
+from mmtoken.experiments.study_sweep import check_seeds, choose, tuned_x
+from mmtoken.experiments.study_tasks import Place, committed_entries, finish_runs
 from mmtoken.runtime.cli import add_check_argument
-from mmtoken.tasks.launch import run_from_command_line
-from mmtoken.tasks.task import Task
 
 TOOLS = Path(__file__).resolve().parents[1]
 
@@ -40,6 +40,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('study', type=Path, help='study file')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='one run for each')
+    parser.add_argument('--arms', nargs='+', metavar='NAME', help='run only these arms')
+    parser.add_argument('--x', nargs='+', metavar='VALUE', help='run only at these values of x')
     parser.add_argument(
         '--workers', type=int, default=1, help='runs side by side; they share the CPU cores'
     )
@@ -67,37 +69,39 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     hand_on(args.check)
     study = load_study(args.study)
-    grid = make_grid(study, args.seeds)
-    if args.report_only and not any((args.work_dir / run.name).exists() for run in grid):
-        results_file = args.out / 'results.json'
-        if not results_file.exists():
+    place = Place(args.work_dir, TOOLS, args.out / 'results.json', args.workers)
+    seeds = {run['seed'] for run in committed_entries(place.results) if not run.get('tuning')}
+    seeds = sorted(seeds.union(args.seeds))
+    check_seeds(study, seeds)
+    if args.report_only and not any(args.work_dir.rglob('finished.json')):
+        if not place.results.exists():
             raise UserError(
-                f'neither {args.work_dir} nor {results_file} holds a finished run; '
+                f'neither {args.work_dir} nor {place.results} holds a finished run; '
                 'run the study without --report-only first'
             )
-        return write_report(json.loads(results_file.read_text()), args.out)
-    tasks = [make_task(study, run, args.work_dir, TOOLS) for run in grid]
-    runs, results = {run.name: run for run in grid}, {}
-
-    def settle(task: Task, result: dict[str, Any]) -> None:
-        results[task.name] = result
-        check_budget(collect(study, runs, results))
-        remove_checkpoints(task)
-
-    if args.report_only:
-        # What a run started from is needed no more, and may have been removed.
-        results |= {task.name: found for task in tasks if (found := task.result(inputs_gone=True))}
-        if not results:
-            raise UserError(
-                f'no run of {args.study} in {args.work_dir} is finished yet; let one finish first'
-            )
-    else:
-        for task in tasks:
-            check_inputs(task)
-        run_from_command_line(tasks, args.workers, settle)
-    command = ['python', 'tools/analysis_tools/study.py', args.study, '--seeds', *args.seeds]
-    command = ' '.join(map(str, [*command, '--workers', args.workers]))
-    write_report(make_report(study, collect(study, runs, results), command, args.workers), args.out)
+        return write_report(json.loads(place.results.read_text()), args.out)
+    arms = {find_arm(study, name).name for name in args.arms or [arm.name for arm in study.arms]}
+    points = [find_point(study, x).value for x in args.x or [p.value for p in study.x['values']]]
+    tuning, choices = [], {}
+    if study.sweep:
+        if not args.report_only:
+            check_sweep(study, args.work_dir)
+        tuned = {tuned_x(study, x) for x in points}
+        runs = sweep_grid(study)
+        wanted = {run for run in runs if run.arm in arms and run.x in tuned}
+        tuning = finish_runs(study, runs, set() if args.report_only else wanted, place)
+        choices = choose(study, tuning)
+        for (arm, x), candidate in choices.items():
+            print(f'the sweep chose {candidate!r} for {arm} at {find_point(study, x).label}')
+    runs = make_grid(study, seeds, choices)
+    wanted = {run for run in runs if run.arm in arms and run.x in points and run.seed in args.seeds}
+    entries = finish_runs(study, runs, set() if args.report_only else wanted, place)
+    if not entries:
+        raise UserError(
+            f'no run of {args.study} in {args.work_dir} is finished yet; let one finish first'
+        )
+    command = ['python', 'tools/analysis_tools/study.py', args.study]
+    write_report(make_report(study, entries, command, args.workers, tuning, choices), args.out)
 
 
 if __name__ == '__main__':

@@ -1,90 +1,110 @@
-"""What a study file says: its runs, and the config of each."""
+"""The runs of a study, and the config of each."""
 
-import random
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.cli import load_config
-from mmtoken.tasks.task import Task
+from mmtoken.experiments.study_draws import drawn_indices, subset_indices
+from mmtoken.experiments.study_file import find_arm, find_point
+from mmtoken.experiments.study_sweep import check_held_out, tuned_x
+from mmtoken.runtime.cli import load_config, merge_options
+from mmtoken.tasks.task import Task, text_digest
 
-REQUIRED = ('title', 'question', 'metrics', 'x', 'arms', 'control')
-OPTIONAL = ('options', 'subset')
+Choices = dict[tuple[str, Any], str]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a study."""
+    """One training of a study.
+
+    Args:
+        arm: Name of its arm.
+        x: Value of its point.
+        seed: Its seed.
+        candidate: Name of the candidate whose options it uses; empty in a study without a sweep.
+        tuning: Whether it belongs to the sweep.
+    """
 
     arm: str
-    x: float
+    x: float | str
     seed: int
+    candidate: str = ''
+    tuning: bool = False
 
     @property
     def name(self) -> str:
         """Folder name and label."""
-        return f'{self.arm}_{self.x}_seed{self.seed}'.replace(' ', '-').lower()
+        folder, middle = ('sweep/', f'_{self.candidate}') if self.tuning else ('', '')
+        text = f'{self.arm}_{self.x}{middle}_seed{self.seed}'.lower()
+        return folder + re.sub(r'[^\w.+-]+', '-', text)
 
 
-def load_study(path: Path) -> Config:
-    """Read a study file and fill in what it may leave out.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The study, with every name in ``REQUIRED`` and ``OPTIONAL``.
-
-    Raises:
-        UserError: If something is missing or contradicts itself.
-    """
-    study = load_config(str(path))
-    missing = [name for name in REQUIRED if name not in study]
-    if missing:
-        raise UserError(f'study {path} does not set {", ".join(missing)}; add it')
-    unknown = study.keys() - {*REQUIRED, *OPTIONAL}
-    unknown = sorted(name for name in unknown if not name.startswith('_'))
-    if unknown:
-        raise UserError(
-            f'study {path} sets {", ".join(unknown)}, which no study has; '
-            'names of your own start with an underscore'
-        )
-    names = [arm.name for arm in study.arms]
-    if len(set(names)) < len(names) or study.control not in names:
-        raise UserError(
-            f'study {path} has the arms {names} and the control {study.control!r}; '
-            'arms need different names, and the control must be one of them'
-        )
-    study.setdefault('options', {})
-    study.setdefault('subset', None)
-    return study
-
-
-def find_arm(study: Config, name: str) -> ConfigDict:
-    """The arm of a name."""
-    return next(arm for arm in study.arms if arm.name == name)
-
-
-def subset_indices(size: int, total: int, seed: int) -> list[int]:
-    """Draw training samples; of one seed, a smaller draw is part of a larger one.
+class Plan(NamedTuple):
+    """What a run does.
 
     Args:
-        size: Number of samples.
-        total: Samples in the data set.
-        seed: The run's seed, so that the interval covers the choice of samples too.
+        config: Its merged config.
+        files: The files of other studies that it reads.
+        digest: Of the config, whatever folder those files are in, so that it is the same on
+            another machine.
+    """
+
+    config: Config
+    files: list[Path]
+    digest: str
+
+
+def sweep_grid(study: Config) -> list[Run]:
+    """Every run of a study's sweep.
+
+    Args:
+        study: A study with a sweep.
 
     Returns:
-        Sorted indices.
+        The runs, seeds outermost.
     """
-    return sorted(random.Random(seed).sample(range(total), total)[:size])
+    return [
+        Run(arm.name, x, seed, candidate.name, tuning=True)
+        for seed in study.sweep.seeds
+        for x in study.sweep.x
+        for candidate in study.sweep.candidates
+        for arm in study.arms
+    ]
 
 
-def run_config(study: Config, run: Run, work_dir: Path) -> tuple[Config, list[Path]]:
+def make_grid(study: Config, seeds: Sequence[int], choices: Choices) -> list[Run]:
+    """Every final run of a study.
+
+    Args:
+        study: The study.
+        seeds: One run for each.
+        choices: The candidate by arm and tuned x, in a study with a sweep.
+
+    Returns:
+        The runs, seeds outermost: an interrupted study has every arm of its first seeds. Those of
+        which the sweep has not chosen yet are left out.
+    """
+    runs = []
+    for seed in seeds:
+        for point in study.x['values']:
+            for arm in study.arms:
+                if study.sweep is None:
+                    runs.append(Run(arm.name, point.value, seed))
+                elif candidate := choices.get((arm.name, tuned_x(study, point.value))):
+                    runs.append(Run(arm.name, point.value, seed, candidate))
+    return runs
+
+
+def run_config(study: Config, run: Run, work_dir: Path) -> Plan:
     """Merge everything that makes one run into its config.
+
+    What is more particular is merged later: the schedule of the number of iterations, then the
+    options of the study, the point, the arm, the candidate, and those that evaluate a sweep.
 
     Args:
         study: The study.
@@ -92,22 +112,85 @@ def run_config(study: Config, run: Run, work_dir: Path) -> tuple[Config, list[Pa
         work_dir: The study's folder; its siblings are the other studies' (``{studies}``).
 
     Returns:
-        The config, and the files of other studies that it reads.
+        The config and the files of other studies that it reads.
 
     Raises:
         UserError: If an option does not fit.
     """
-    arm = find_arm(study, run.arm)
-    point = next(point for point in study.x['values'] if point.value == run.x)
-    options = {**study.options, **point.get('options', {}), **arm.get('options', {})}
-    files: list[Path] = []
-    options = {key: _resolve(value, run, work_dir, files) for key, value in options.items()}
-    options['randomness.seed'] = run.seed
-    cfg = load_config(arm.config, options)
+    arm, point = find_arm(study, run.arm), find_point(study, run.x)
+    iterations = (study.sweep.iterations if run.tuning else None) or point.iterations
+    layers = [schedule(iterations) if iterations else {}]
+    layers += [part.get('options', {}) for part in (study, point, arm)]
+    if run.candidate:
+        candidates = {candidate.name: candidate for candidate in study.sweep.candidates}
+        layers.append(candidates[run.candidate].options)
+    if run.tuning:
+        layers.append(study.sweep.options)
+    cfg, files = load_config(arm.config), []
+    for layer in [*layers, {'randomness.seed': run.seed}]:
+        merge_options(cfg, {key: _resolve(layer[key], run, work_dir, files) for key in layer})
     if study.subset is not None:
-        indices = subset_indices(run.x, study.subset.total, run.seed)
-        cfg.merge_from_dict({study.subset.key: indices})
-    return cfg, files
+        indices = _subset(study, point.scenes, run.seed)
+        if indices is not None:
+            cfg.merge_from_dict({study.subset.key: indices})
+    text = str(cfg.to_dict())
+    for file in files:
+        text = text.replace(str(file), portable(file, work_dir))
+    return Plan(cfg, files, text_digest(text))
+
+
+def check_sweep(study: Config, work_dir: Path) -> None:
+    """Be sure that the sweep measures every arm on held-out data.
+
+    Args:
+        study: A study with a sweep.
+        work_dir: Its folder.
+
+    Raises:
+        UserError: If it does not.
+    """
+    for run in sweep_grid(study):
+        if (run.seed, run.candidate) == (study.sweep.seeds[0], study.sweep.candidates[0].name):
+            final = run_config(study, replace(run, tuning=False), work_dir)
+            check_held_out(run_config(study, run, work_dir).config, final.config, run.arm)
+
+
+def schedule(iterations: int) -> dict[str, Any]:
+    """Options that let any config train so long: a tenth of warm-up, then a cosine to zero.
+
+    Args:
+        iterations: Optimizer iterations.
+
+    Returns:
+        Dotted keys and values, those of the schedule whole, whether or not it counted epochs.
+    """
+    warmup = iterations // 10
+    cosine = dict(begin=warmup, end=iterations, eta_min_ratio=0.0, by_epoch=False)
+    return {
+        'train_cfg': dict(
+            _delete_=True, type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations
+        ),
+        'param_scheduler': [
+            dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
+            dict(type='CosineAnnealingLR', **cosine),
+        ],
+        'log_processor': dict(by_epoch=False),
+        'default_hooks.checkpoint.by_epoch': False,
+        'default_hooks.checkpoint.interval': max(1, iterations // 2),
+    }
+
+
+def portable(file: Path, work_dir: Path) -> str:
+    """Name a file of another study independently of the folder of all studies.
+
+    Args:
+        file: The file.
+        work_dir: This study's folder.
+
+    Returns:
+        The path from ``{studies}``.
+    """
+    return f'{{studies}}/{file.relative_to(work_dir.parent).as_posix()}'
 
 
 def check_inputs(task: Task) -> None:
@@ -127,16 +210,36 @@ def check_inputs(task: Task) -> None:
             )
 
 
+def check_plans(plans: dict[Run, Plan]) -> None:
+    """Refuse a study that would compare unequal trainings, before any of them starts.
+
+    Args:
+        plans: What its runs do, either those of the sweep or the final ones.
+
+    Raises:
+        UserError: If two runs at one x have different lengths or batches.
+    """
+    first: dict[float | str, Run] = {}
+    for run, plan in plans.items():
+        other = first.setdefault(run.x, run)
+        lengths = [_length(plan.config), _length(plans[other].config)]
+        if lengths[0] != lengths[1]:
+            raise UserError(
+                f'{run.name} would train {lengths[0]}, and {other.name} {lengths[1]}; '
+                'give every arm and candidate the same budget'
+            )
+
+
 def check_budget(runs: Sequence[dict[str, Any]]) -> None:
     """Compare only what was trained equally long.
 
     Args:
-        runs: Finished runs.
+        runs: Finished runs, either those of the sweep or the final ones.
 
     Raises:
         UserError: If two runs at one x had different numbers of iterations.
     """
-    first: dict[float, dict[str, Any]] = {}
+    first: dict[float | str, dict[str, Any]] = {}
     for run in runs:
         other = first.setdefault(run['x'], run)
         if run['iterations'] != other['iterations']:
@@ -144,6 +247,21 @@ def check_budget(runs: Sequence[dict[str, Any]]) -> None:
                 f'{run["arm"]} trained {run["iterations"]} iterations at {run["x"]}, '
                 f'and {other["arm"]} trained {other["iterations"]}; give every arm the same budget'
             )
+
+
+def _length(cfg: Config) -> str:
+    loop = cfg.train_cfg
+    unit = 'iterations' if 'max_iters' in loop else 'epochs'
+    return (
+        f'{loop.get("max_iters") or loop.get("max_epochs")} {unit} '
+        f'of batches of {cfg.train_dataloader.get("batch_size")}'
+    )
+
+
+def _subset(study: Config, scenes: int, seed: int) -> list[int] | None:
+    if 'draws' in study.subset:
+        return drawn_indices(Path(study.subset.draws), scenes, seed)
+    return subset_indices(scenes, study.subset.total, seed)
 
 
 def _resolve(value: Any, run: Run, work_dir: Path, files: list[Path]) -> Any:

@@ -1,15 +1,26 @@
-"""The runs of a study as tasks, and what the finished ones found."""
+"""The runs of a study as tasks, run where neither the work dir nor ``results.json`` has them."""
 
+import json
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from mmtoken.errors import UserError
-from mmtoken.experiments.study_runs import Run, check_budget, find_arm, run_config
-from mmtoken.tasks.task import Task, text_digest
+from mmtoken.experiments.study_file import find_arm
+from mmtoken.experiments.study_runs import (
+    Plan,
+    Run,
+    check_budget,
+    check_inputs,
+    check_plans,
+    portable,
+    run_config,
+)
+from mmtoken.tasks.launch import run_from_command_line
+from mmtoken.tasks.task import Task, file_digest
 from mmtoken.tasks.tool_steps import (
     environment,
     export_weights,
@@ -20,56 +31,104 @@ from mmtoken.tasks.tool_steps import (
     trained_iterations,
 )
 
+# A test and the starts of the two tools take about as long as so many iterations.
+TEST_ITERATIONS = 100
+KEPT = ('iterations', 'seconds', 'versions', 'processor', 'commit')
 
-def make_grid(study: Config, seeds: Sequence[int]) -> list[Run]:
-    """Every run of a study.
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study's runs are and go.
+
+    Args:
+        work_dir: Their folder.
+        tools: Folder of ``train.py`` and ``test.py``.
+        results: The ``results.json`` of earlier runs, here or on another machine; may be missing.
+        workers: Runs side by side.
+    """
+
+    work_dir: Path
+    tools: Path
+    results: Path
+    workers: int = 1
+
+
+def finish_runs(
+    study: Config, runs: Sequence[Run], wanted: set[Run], place: Place
+) -> list[dict[str, Any]]:
+    """Run those that are wanted and not finished, here or in ``results.json``.
 
     Args:
         study: The study.
-        seeds: One run for each.
+        runs: All its final runs, or all those of its sweep.
+        wanted: Those to run; of the others, the finished ones are read.
+        place: Where they are and go.
 
     Returns:
-        The runs, seeds outermost: an interrupted study has every arm of its first seeds.
+        One entry for each finished run, in the order of ``runs``.
+
+    Raises:
+        UserError: If a file that a run starts from is not there, or if budgets are unequal.
     """
-    return [
-        Run(arm.name, point.value, seed)
-        for seed in seeds
-        for point in study.x['values']
-        for arm in study.arms
-    ]
+    plans = {run: run_config(study, run, place.work_dir) for run in runs}
+    check_plans(plans)
+    named = {run.name: run for run in runs}
+    earlier = {entry_key(entry): entry for entry in committed_entries(place.results)}
+    entries: dict[Run, dict[str, Any]] = {}
+    tasks = []
+    for run in runs:
+        task = make_task(study, run, plans[run], place)
+        stamp, known = task.result(inputs_gone=run not in wanted), earlier.get(run_key(run))
+        if stamp is not None and run not in wanted:
+            # What a run started from is needed no more, and may have been removed.
+            entries[run] = make_entry(study, run, stamp, place)
+            continue
+        # Where the run is wanted, so may be the weights that another study starts from.
+        complete = run not in wanted or all(file.exists() for file in task.outputs)
+        if stamp is None and known and complete and answers(known, study, task, place):
+            entries[run] = known
+        elif run in wanted:
+            check_inputs(task)
+            tasks.append(task)
+
+    def settle(task: Task, result: dict[str, Any]) -> None:
+        run = named[task.name]
+        entries[run] = make_entry(study, run, result, place)
+        check_budget(list(entries.values()))
+        remove_checkpoints(task)
+
+    taken = sum(run in wanted for run in entries)
+    if taken:
+        print(f'{taken} finished runs are read from {place.results}; --out FOLDER repeats them')
+    check_budget(list(entries.values()))
+    if tasks:
+        run_from_command_line(tasks, place.workers, settle)
+    return [entries[run] for run in runs if run in entries]
 
 
-def make_task(study: Config, run: Run, work_dir: Path, tools: Path) -> Task:
+def make_task(study: Config, run: Run, plan: Plan, place: Place) -> Task:
     """The training and test of one run.
 
     Args:
         study: The study.
         run: The run.
-        work_dir: The study's folder.
-        tools: Folder of ``train.py`` and ``test.py``.
+        plan: What it does.
+        place: Where it is and goes.
 
     Returns:
         The task; its identity is the merged config, so that any change of it counts.
     """
-    cfg, files = run_config(study, run, work_dir)
-    folder = work_dir / run.name
-    arm = find_arm(study, run.arm)
+    folder, tools = place.work_dir / run.name, place.tools
+    arm, cfg = find_arm(study, run.arm), plan.config
     config, final = str(folder / 'config.py'), folder / 'final.pth'
-    keep = arm.get('keep_checkpoint', False)
+    keep = arm.get('keep_checkpoint', False) and not run.tuning
 
     def finish() -> dict[str, Any]:
         checkpoint = last_checkpoint(folder)
         if keep:
             export_weights(checkpoint, final)
-        found, metrics = test_metrics(folder), {}
-        for metric in study.metrics:
-            if metric.key not in found:
-                raise UserError(
-                    f'the study asks for the metric {metric.key!r}, '
-                    f'and {run.name} measured {", ".join(found)}; correct the study'
-                )
-            metrics[metric.key] = found[metric.key] * metric.get('scale', 1)
-        return {'metrics': metrics, 'iterations': trained_iterations(checkpoint)} | environment()
+        measured = {'measured': test_metrics(folder), 'iterations': trained_iterations(checkpoint)}
+        return measured | environment()
 
     return Task(
         name=run.name,
@@ -83,35 +142,95 @@ def make_task(study: Config, run: Run, work_dir: Path, tools: Path) -> Task:
                 cfg,
                 ['--no-validate'],
                 lambda: cfg.dump(config),
+                weight=cfg.train_cfg.get('max_iters', 10 * TEST_ITERATIONS),
             ),  # fmt: skip
-            test_step(tools, config, folder),
+            test_step(tools, config, folder, weight=TEST_ITERATIONS),
         ),
-        identity={'config': arm.config, 'merged': text_digest(str(cfg.to_dict()))},
-        inputs=files,
+        identity={'config': arm.config, 'merged': plan.digest},
+        inputs=plan.files,
         outputs=[final] if keep else [],
         finish=finish,
     )
 
 
-def collect(study: Config, runs: dict[str, Run], results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Bring finished runs into the form in which ``results.json`` holds them.
+def make_entry(study: Config, run: Run, stamp: dict[str, Any], place: Place) -> dict[str, Any]:
+    """Bring a finished run into the form in which ``results.json`` holds it.
 
     Args:
         study: The study.
-        runs: The runs by name.
-        results: The finished ones' stamps by name.
+        run: The run.
+        stamp: What its ``finished.json`` holds.
+        place: Where it is.
 
     Returns:
-        One entry for each finished run, in the order of ``runs``.
+        The entry.
+
+    Raises:
+        UserError: If it did not measure what the study reports.
     """
-    entries = []
-    for name, run in runs.items():
-        if name in results:
-            arm = find_arm(study, run.arm)
-            entry = {'arm': run.arm, 'x': run.x, 'seed': run.seed, 'config': arm.config}
-            kept = ('metrics', 'iterations', 'seconds', 'versions', 'processor', 'commit')
-            entries.append(entry | {key: results[name][key] for key in kept})
-    return entries
+    found, metrics, question = stamp['measured'], {}, stamp['question']
+    for metric in study.metrics:
+        if metric.key not in found:
+            raise UserError(
+                f'the study asks for the metric {metric.key!r}, '
+                f'and {run.name} measured {", ".join(found)}; correct the study'
+            )
+        metrics[metric.key] = found[metric.key] * metric.get('scale', 1)
+    entry = {'arm': run.arm, 'x': run.x, 'seed': run.seed, 'config': question['identity']['config']}
+    if run.candidate:
+        entry |= {'candidate': run.candidate, 'tuning': run.tuning}
+    entry |= {'metrics': metrics} | {key: stamp[key] for key in KEPT}
+    inputs = {portable(Path(file), place.work_dir): digest for file, digest in
+              question['inputs'].items()}  # fmt: skip
+    return entry | {'digest': question['identity']['merged'], 'inputs': inputs}
+
+
+def committed_entries(results: Path) -> list[dict[str, Any]]:
+    """Read the runs that an earlier report holds.
+
+    Args:
+        results: Its ``results.json``; may be missing.
+
+    Returns:
+        Entries of the sweep and of the final runs that say which config they are of.
+    """
+    if not results.exists():
+        return []
+    report = json.loads(results.read_text())
+    runs = [*report['runs'], *(report.get('sweep') or {}).get('runs', [])]
+    return [entry for entry in runs if 'digest' in entry]
+
+
+def answers(entry: dict[str, Any], study: Config, task: Task, place: Place) -> bool:
+    """Whether an entry of ``results.json`` is what a task would find.
+
+    Args:
+        entry: The entry.
+        study: The study.
+        task: The run's task.
+        place: Where it would run.
+
+    Returns:
+        False for another config, for other weights at its start, and where the study has come to
+        ask for a metric that it lacks.
+    """
+    digests = {portable(file, place.work_dir): file_digest(file) for file in task.inputs}
+    return (
+        entry['digest'] == task.identity['merged']
+        and all(metric.key in entry['metrics'] for metric in study.metrics)
+        and all(digest in (None, entry['inputs'].get(file)) for file, digest in digests.items())
+    )
+
+
+def run_key(run: Run) -> tuple[Any, ...]:
+    """What a run and its entry have in common."""
+    return run.tuning, run.arm, run.x, run.seed, run.candidate
+
+
+def entry_key(entry: dict[str, Any]) -> tuple[Any, ...]:
+    """What an entry and its run have in common."""
+    place = entry.get('tuning', False), entry['arm'], entry['x'], entry['seed']
+    return *place, entry.get('candidate', '')
 
 
 def remove_checkpoints(task: Task) -> None:
@@ -120,45 +239,3 @@ def remove_checkpoints(task: Task) -> None:
         if file.name != 'final.pth':
             file.unlink()
     (task.folder / 'last_checkpoint').unlink(missing_ok=True)
-
-
-def make_report(
-    study: Config, entries: list[dict[str, Any]], command: str, workers: int
-) -> dict[str, Any]:
-    """Put together what a study asked and found.
-
-    Args:
-        study: The study.
-        entries: Finished runs, at least one.
-        command: The command line that ran them.
-        workers: How many ran side by side.
-
-    Returns:
-        The content of ``results.json``.
-
-    Raises:
-        UserError: If two runs at one x had different numbers of iterations.
-    """
-    check_budget(entries)
-    points, newest = study.x['values'], entries[-1]
-    return {
-        'title': study.title,
-        'question': study.question,
-        'command': command,
-        'date': date.today().isoformat(),
-        'environment': {key: newest[key] for key in ('versions', 'processor', 'commit')},
-        'metrics': [dict(metric) for metric in study.metrics],
-        'x': {
-            'name': study.x.name,
-            'log': study.x.get('log', False),
-            'values': [point.value for point in points],
-        },
-        'arms': [arm.name for arm in study.arms],
-        'control': study.control,
-        'seeds': sorted({entry['seed'] for entry in entries}),
-        'workers': workers,
-        'options': study.options.to_dict(),
-        'points': [point.to_dict() for point in points],
-        'arm_options': {arm.name: arm.get('options', {}) for arm in study.arms},
-        'runs': entries,
-    }

@@ -159,15 +159,29 @@ def load_config(path: str, options: dict | None = None, check: str | None = None
             f'config {path!r} cannot be read: {type(error).__name__}: {message}; {remedy}'
         ) from error
     if options:
-        check_options(cfg, options, check)
-        try:
-            cfg.merge_from_dict(options)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f'--cfg-options {" ".join(options)} does not fit the config: {error}; '
-                'see the config with tools/misc/print_config.py'
-            ) from error
+        merge_options(cfg, options, check)
     return cfg
+
+
+def merge_options(cfg: Config, options: dict, check: str | None = None) -> None:
+    """Merge overrides into a config.
+
+    Args:
+        cfg: The config, changed in place.
+        options: Dotted keys and values.
+        check: What is done about options that name no place, as ``--check`` says it.
+
+    Raises:
+        UserError: If an option names a place that the config does not have.
+    """
+    check_options(cfg, options, check)
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f'--cfg-options {" ".join(options)} does not fit the config: {error}; '
+            'see the config with tools/misc/print_config.py'
+        ) from error
 
 
 def resolve_work_dir(cfg: Config, work_dir: str | None) -> None:

@@ -1,0 +1,183 @@
+"""A study file: what it may say, and what it means where it says nothing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from mmtoken.errors import UserError
+from mmtoken.experiments.study_sweep import check_candidates
+from mmtoken.runtime.cli import load_config
+
+# What each dict of a study must say, and what it may say.
+STUDY = (
+    ('title', 'question', 'metrics', 'x', 'arms', 'control'),
+    ('options', 'subset', 'iterations', 'sweep'),
+)
+PARTS = {
+    'x': (('name', 'values'), ('log',)),
+    'subset': (('key',), ('total', 'draws')),
+    'sweep': (('candidates', 'seeds', 'metric', 'options'), ('x', 'iterations')),
+}
+ENTRIES = {
+    'metrics': (('key', 'name', 'unit'), ('scale', 'report')),
+    'arms': (('name', 'config'), ('options', 'keep_checkpoint')),
+    'x.values': (('value',), ('label', 'scenes', 'iterations', 'options')),
+    'sweep.candidates': (('name', 'options'), ()),
+}
+REPORTS = ('table', 'detail')
+
+
+def load_study(path: Path) -> Config:
+    """Read a study file and fill in what it may leave out.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The study, with every name in ``STUDY``, and every point with its label, iterations and
+        number of scenes (None where the study or its configs decide).
+
+    Raises:
+        UserError: If something is missing or contradicts itself.
+    """
+    study = load_config(str(path))
+    own = {name: value for name, value in study.items() if not name.startswith('_')}
+    _check_names(f'study {path}', own, *STUDY)
+    for name in STUDY[1]:
+        study.setdefault(name, {} if name == 'options' else None)
+    for name, names in PARTS.items():
+        if study[name] is not None:
+            _check_names(f'{name} of study {path}', study[name], *names)
+    for name, names in ENTRIES.items():
+        part, _, key = name.partition('.')
+        for entry in (study[part] or {}).get(key, []) if key else study[part]:
+            _check_names(f'an entry of {name} of study {path}', entry, *names)
+    _check_arms(study, path)
+    _fill_metrics(study, path)
+    _fill_points(study, path)
+    _fill_sweep(study, path)
+    return study
+
+
+def find_arm(study: Config, name: str) -> ConfigDict:
+    """The arm of a name.
+
+    Args:
+        study: The study.
+        name: The arm's name.
+
+    Returns:
+        Its dict in the study file.
+
+    Raises:
+        UserError: If the study has no such arm.
+    """
+    return _find(study.arms, 'name', name, '--arms')
+
+
+def find_point(study: Config, x: float | str) -> ConfigDict:
+    """The point of a value of the x axis.
+
+    Args:
+        study: The study.
+        x: The value, or its text.
+
+    Returns:
+        Its dict in the study file.
+
+    Raises:
+        UserError: If the study has no such value.
+    """
+    return _find(study.x['values'], 'value', x, '--x')
+
+
+def _find(entries: list[ConfigDict], key: str, wanted: Any, flag: str) -> ConfigDict:
+    for entry in entries:
+        if str(entry[key]) == str(wanted):
+            return entry
+    known = ', '.join(repr(str(entry[key])) for entry in entries)
+    raise UserError(f'{flag} {wanted}: the study has no such {key}; choose among {known}')
+
+
+def _check_names(
+    place: str, given: Mapping[str, Any], required: tuple[str, ...], optional: tuple[str, ...]
+) -> None:
+    """Refuse names that are missing, and names that nothing reads."""
+    missing = [name for name in required if name not in given]
+    if missing:
+        raise UserError(f'{place} does not set {", ".join(missing)}; add it')
+    unknown = sorted(given.keys() - {*required, *optional})
+    if unknown:
+        raise UserError(
+            f'{place} sets {", ".join(unknown)}, which no study has; it knows '
+            f'{", ".join((*required, *optional))}, '
+            'and names of your own at the top of the file start with an underscore'
+        )
+
+
+def _check_arms(study: Config, path: Path) -> None:
+    names = [arm.name for arm in study.arms]
+    if len(set(names)) < len(names) or study.control not in names:
+        raise UserError(
+            f'study {path} has the arms {names} and the control {study.control!r}; '
+            'arms need different names, and the control must be one of them'
+        )
+
+
+def _fill_metrics(study: Config, path: Path) -> None:
+    for metric in study.metrics:
+        metric.setdefault('report', REPORTS[0])
+        if metric.report not in REPORTS:
+            raise UserError(
+                f'the metric {metric.key} of study {path} has report={metric.report!r}; '
+                f'choose among {", ".join(REPORTS)}'
+            )
+    if all(metric.report != REPORTS[0] for metric in study.metrics):
+        raise UserError(
+            f"study {path} has no metric with report='table'; let one to three of them have it"
+        )
+
+
+def _fill_points(study: Config, path: Path) -> None:
+    for point in study.x['values']:
+        number = not isinstance(point.value, str)
+        point.setdefault('label', f'{point.value:,}' if number else point.value)
+        point.setdefault('iterations', study.iterations)
+        if study.subset is None:
+            continue
+        if ('total' in study.subset) == ('draws' in study.subset):
+            raise UserError(
+                f'subset of study {path} needs one of total, the size of the training set from '
+                'which every seed draws anew, and draws, a file of draws; give one'
+            )
+        if not number and 'scenes' not in point:
+            raise UserError(
+                f'the point {point.value!r} of study {path} names no number of scenes; add scenes='
+            )
+        point.setdefault('scenes', point.value)
+    if study.subset is not None and 'draws' in study.subset:
+        study.subset.draws = str(path.parent / study.subset.draws)
+
+
+def _fill_sweep(study: Config, path: Path) -> None:
+    sweep = study.sweep
+    if sweep is None:
+        return
+    sweep.setdefault('x', [point.value for point in study.x['values']])
+    sweep.setdefault('iterations', None)
+    unknown = [x for x in sweep.x if x not in [point.value for point in study.x['values']]]
+    keys = [metric.key for metric in study.metrics]
+    if unknown or not sweep.x:
+        raise UserError(
+            f'sweep.x of study {path} is {list(sweep.x)}; choose among the values of its x axis'
+        )
+    if sweep.metric not in keys:
+        raise UserError(
+            f'sweep.metric of study {path} is {sweep.metric!r}; '
+            f'choose among its metrics {", ".join(keys)}'
+        )
+    if not sweep.seeds:
+        raise UserError(f'sweep.seeds of study {path} is empty; give one seed or more, like [100]')
+    check_candidates(study, path)
