@@ -5,7 +5,9 @@ import math
 import pytest
 
 from mmtoken.experiments.estimate import estimate
-from mmtoken.experiments.study_report import markdown, paired_difference, plot
+from mmtoken.experiments.study_plot import plot
+from mmtoken.experiments.study_report import markdown
+from mmtoken.experiments.study_values import paired_difference
 
 
 def entry(arm: str, x: int, seed: int, top1: float, iterations: int = 10) -> dict:

@@ -1,4 +1,8 @@
-"""What the roll-out tool makes of a small model of each kind, for the tests of tool and page."""
+"""What tests of one tool share: roll-outs of a small model of each kind, and a study's runs."""
+
+import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +11,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 from rollout_pages import config_of
+from study_files import write_study, write_tools
+
+from mmtoken.experiments import study_tasks
+from mmtoken.tasks import launch
 
 OPTIONS = ['--cfg-options', 'model.backbone.init_cfg=None']
 
@@ -54,3 +62,24 @@ def save_random_weights(config, path):
             torch.nn.init.normal_(parameter, std=0.2)
     torch.save({'state_dict': model.state_dict()}, path)
     return path
+
+
+@pytest.fixture
+def run_study(load_tool, tmp_path, monkeypatch):
+    """A function that runs the study in a folder of its own, through stand-ins for tools/train.py
+    and tools/test.py, and returns its merged results.
+    """
+    study = load_tool('analysis_tools/study.py')
+    monkeypatch.chdir(tmp_path)
+    write_study()
+    write_tools()
+    monkeypatch.setattr(study, 'TOOLS', tmp_path)
+    monkeypatch.setattr(study_tasks, 'export_weights', shutil.copyfile)
+    monkeypatch.setattr(study_tasks, 'trained_iterations', lambda path: int(path.read_text()))
+    monkeypatch.setattr(launch, 'POLL_SECONDS', 0.01)
+
+    def run(*flags: str) -> dict:
+        study.main(['depth.py', '--out', 'out', '--work-dir', 'work/depth', *flags])
+        return json.loads(Path('out/results.json').read_text())
+
+    return run

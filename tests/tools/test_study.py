@@ -1,72 +1,10 @@
 """tools/analysis_tools/study.py: its runs, through stand-ins for the tools, and its report."""
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
-from study_files import STUDY, start_from_another_study, write_study
-
-from mmtoken.experiments import study_tasks
-from mmtoken.tasks import launch
-
-# Writes what mmengine's runner and hooks leave in a work dir; accuracy = depth / 10 + seed / 100.
-READ = """
-import argparse, json, pathlib, runpy
-parser = argparse.ArgumentParser()
-for name in {names}:
-    parser.add_argument(name)
-args, _ = parser.parse_known_args()
-cfg = runpy.run_path(args.config)
-"""
-TRAIN = (
-    READ.format(names=('config', '--work-dir', '--resume'))
-    + """
-folder = pathlib.Path(args.work_dir)
-iterations = len(cfg['train_dataloader']['dataset']['indices']) * cfg['train_cfg']['max_epochs']
-(folder / 'epoch_2.pth').write_text(str(iterations))
-(folder / 'last_checkpoint').write_text(str(folder / 'epoch_2.pth'))
-with open('trained.txt', 'a') as file:
-    print(folder.name, file=file)
-"""
-)
-TEST = (
-    READ.format(names=('config', 'checkpoint', '--work-dir'))
-    + """
-assert pathlib.Path(args.checkpoint).exists()
-folder = pathlib.Path(args.work_dir) / '20260101_000000'
-folder.mkdir(parents=True)
-value = cfg['model']['backbone']['depth'] / 10 + cfg['randomness']['seed'] / 100
-(folder / '20260101_000000.json').write_text(json.dumps({'accuracy/top1': value}))
-"""
-)
-
-
-@pytest.fixture
-def run_study(load_tool, tmp_path, monkeypatch):
-    """A function that runs the study in a folder of its own, through stand-ins for tools/train.py
-    and tools/test.py, and returns its merged results.
-    """
-    study = load_tool('analysis_tools/study.py')
-    monkeypatch.chdir(tmp_path)
-    write_study()
-    Path('train.py').write_text(TRAIN)
-    Path('test.py').write_text(TEST)
-    monkeypatch.setattr(study, 'TOOLS', tmp_path)
-    monkeypatch.setattr(study_tasks, 'export_weights', shutil.copyfile)
-    monkeypatch.setattr(study_tasks, 'trained_iterations', lambda path: int(path.read_text()))
-    monkeypatch.setattr(launch, 'POLL_SECONDS', 0.01)
-
-    def run(*flags: str) -> dict:
-        study.main(['depth.py', '--out', 'out', '--work-dir', 'work/depth', *flags])
-        return json.loads(Path('out/results.json').read_text())
-
-    return run
-
-
-def trained() -> list[str]:
-    """Names of the runs that were trained, in order."""
-    return Path('trained.txt').read_text().split()
+from study_files import STUDY, start_from_another_study, trained
 
 
 def test_missing_weights_of_another_study_are_named(run_study, capsys):

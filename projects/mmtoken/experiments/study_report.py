@@ -1,44 +1,16 @@
-"""What a study found, from its runs to the table and the plot."""
+"""What a study found, from its runs to the tables."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 from mmtoken.experiments.estimate import Estimate, estimate
+from mmtoken.experiments.study_plot import plot
+from mmtoken.experiments.study_values import labels, main_metrics, paired_difference, select
 from mmtoken.tasks.task import write_json
 
-
-def select(runs: Sequence[dict[str, Any]], arm: str, x: float, key: str) -> dict[int, float]:
-    """One arm's values of a metric at one x.
-
-    Args:
-        runs: Entries of ``results.json``.
-        arm: Name of the arm.
-        x: Value on the x axis.
-        key: Name of the metric.
-
-    Returns:
-        The value of each seed.
-    """
-    return {r['seed']: r['metrics'][key] for r in runs if r['arm'] == arm and r['x'] == x}
-
-
-def paired_difference(arm: dict[int, float], control: dict[int, float]) -> Estimate | None:
-    """Difference of two arms over the seeds that both have.
-
-    Pairing by seed takes out what the seeds' draws of data have in common.
-
-    Args:
-        arm: Value of each seed.
-        control: The same of the control arm.
-
-    Returns:
-        The mean difference, or None where no seed is common.
-    """
-    seeds = sorted(arm.keys() & control.keys())
-    return estimate([arm[seed] - control[seed] for seed in seeds]) if seeds else None
+# Beside the control; more would make a table wider than a page.
+WIDE_ARMS = 3
 
 
 def write_report(report: dict[str, Any], folder: Path) -> None:
@@ -57,7 +29,10 @@ def write_report(report: dict[str, Any], folder: Path) -> None:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The report as Markdown: question, command, one table for each metric, environment.
+    """The report as Markdown.
+
+    Question, command, a table for each main metric, one of all metrics for each x, how the arms
+    were tuned, environment.
 
     Args:
         report: The content of ``results.json``.
@@ -65,121 +40,162 @@ def markdown(report: dict[str, Any]) -> str:
     Returns:
         The text of ``docs/study/NAME/README.md``.
     """
-    env = report['environment']
-    versions = ', '.join(f'{name} {version}' for name, version in env['versions'].items())
-    seconds = sum(run['seconds'] for run in report['runs'])
-    lines = [
-        f'# {report["title"]}',
-        '',
-        report['question'],
-        '',
-        '```',
-        report['command'],
-        '```',
-        '',
-    ]
+    lines = [f'# {report["title"]}', '', report['question'], '']
+    lines += ['```', report['command'], '```', '']
     lines += [f'![{report["title"]}](plot.png)', '']
-    for metric in report['metrics']:
+    for metric in main_metrics(report):
         lines += _table(report, metric)
-    lines += [
-        f'Mean ± standard deviation over the seeds {_list(report["seeds"])}, measured on the '
-        'validation set with the last checkpoint of each run. In brackets the 95 % interval of '
-        "the mean paired difference (same seed, Student's t).",
-        '',
-        f'{len(report["runs"])} runs, {seconds / 60:.0f} minutes of training and testing in all, '
-        f'{report["workers"]} at a time, on {env["processor"]} ({versions}; commit '
-        f'{env["commit"]}, {report["date"]}). Every run is in [results.json](results.json).',
-    ]
-    return '\n'.join(lines) + '\n'
-
-
-def plot(report: dict[str, Any], path: Path) -> None:
-    """Draw each metric over x: one curve for each arm, error bars of one standard deviation; where
-    x has one value, the arms side by side.
-
-    Args:
-        report: The content of ``results.json``.
-        path: The picture to write.
-    """
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    metrics, axis, arms = report['metrics'], report['x'], report['arms']
-    alone = len(axis['values']) == 1
-    figure, axes = pyplot.subplots(
-        1, len(metrics), figsize=(4.8 * len(metrics), 3.8), squeeze=False, layout='constrained'
-    )
-    for axes_of_metric, metric in zip(axes[0], metrics, strict=True):
-        for index, arm in enumerate(arms):
-            points = [
-                (x, estimate(list(found.values())))
-                for x in axis['values']
-                if (found := select(report['runs'], arm, x, metric['key']))
-            ]
-            axes_of_metric.errorbar(
-                [index if alone else x for x, _ in points],
-                [point.mean for _, point in points],
-                yerr=[0 if math.isnan(point.std) else point.std for _, point in points],
-                label=arm, marker='os^Dv'[index % 5], capsize=3,
-            )  # fmt: skip
-        ticks = [f'{x:,}' for x in axis['values']]
-        if alone:
-            axes_of_metric.set_xticks(range(len(arms)), arms)
-            axes_of_metric.set_xlim(-0.5, len(arms) - 0.5)
-            axes_of_metric.set_xlabel(f'{ticks[0]} {axis["name"]}')
-        else:
-            axes_of_metric.set_xscale('log' if axis['log'] else 'linear')
-            axes_of_metric.set_xticks(axis['values'], ticks)
-            axes_of_metric.set_xlabel(axis['name'])
-        axes_of_metric.minorticks_off()
-        axes_of_metric.set_ylabel(f'{metric["name"]} ({metric["unit"]})')
-        axes_of_metric.grid(alpha=0.3)
-    if not alone:
-        axes[0][0].legend(frameon=False)
-    # Titles are longer than one panel is wide, and would be cut.
-    figure.suptitle(fill(report['title'], 45 * len(report['metrics'])))
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    lines += [_legend(report), '']
+    if len(main_metrics(report)) < len(report['metrics']):
+        lines += _all_metrics(report)
+    if report.get('sweep'):
+        lines += _tuning(report)
+    return '\n'.join([*lines, _footer(report)]) + '\n'
 
 
 def _table(report: dict[str, Any], metric: dict[str, str]) -> list[str]:
-    runs, control, key = report['runs'], report['control'], metric['key']
+    """One row for each x and the arms across; with many arms, one row for each arm."""
+    axis, control = report['x'], report['control']
     others = [arm for arm in report['arms'] if arm != control]
-    columns = [report['x']['name'], 'iterations', control]
-    columns += [title for arm in others for title in (arm, f'{arm} − {control}')]
-    lines = [
-        f'## {metric["name"]} ({metric["unit"]})',
-        '',
-        _row(columns),
-        _row(['---:'] * len(columns)),
-    ]
-    for x in report['x']['values']:
-        iterations = {run['iterations'] for run in runs if run['x'] == x}
-        base = select(runs, control, x, key)
-        cells = [f'{x:,}', _list(sorted(iterations)), _mean(base)]
-        for arm in others:
-            values = select(runs, arm, x, key)
-            cells += [_mean(values), _difference(paired_difference(values, base))]
-        lines.append(_row(cells))
+    wide = len(others) <= WIDE_ARMS
+    columns = [axis['name'], 'iterations']
+    if wide:
+        columns += [control, *(title for arm in others for title in (arm, f'{arm} − {control}'))]
+    else:
+        columns += ['arm', metric['name'], f'− {control}']
+    lines = [f'## {_title(metric)}', '', *_head(columns, () if wide else (0, 2))]
+    for x, label in zip(axis['values'], labels(report), strict=True):
+        iterations = sorted({run['iterations'] for run in report['runs'] if run['x'] == x})
+        cells = {arm: _cells(report, arm, x, metric['key']) for arm in [control, *others]}
+        start = [label, _list(iterations)]
+        if wide:
+            lines.append(_row([*start, cells[control][0], *(c for a in others for c in cells[a])]))
+        else:
+            cells[control] = cells[control][0], ''
+            for arm, row in cells.items():
+                lines.append(_row([*(start if arm == control else ['', '']), arm, *row]))
     return [*lines, '']
 
 
-def _mean(values: dict[int, float]) -> str:
+def _cells(report: dict[str, Any], arm: str, x: float | str, key: str) -> tuple[str, str]:
+    """An arm's mean, and its difference from the control."""
+    values = select(report['runs'], arm, x, key)
+    base = select(report['runs'], report['control'], x, key)
+    return _mean(values), _difference(paired_difference(values, base))
+
+
+def _legend(report: dict[str, Any]) -> str:
+    runs = report['runs']
+    expected = len(report['arms']) * len(report['x']['values']) * len(report['seeds'])
+    text = (
+        f'Mean ± standard deviation over the seeds {_list(report["seeds"])}, measured on the '
+        'validation set with the last checkpoint of each run. In brackets the 95 % interval of '
+        "the mean paired difference (same seed, Student's t)."
+    )
+    if len(runs) < expected:
+        text += f' So far {len(runs)} of {expected} runs are finished, and some means are of fewer.'
+    return text
+
+
+def _all_metrics(report: dict[str, Any]) -> list[str]:
+    """One table for each x: metrics down, arms across, so that fifteen metrics stay readable."""
+    runs, control = report['runs'], report['control']
+    others = [arm for arm in report['arms'] if arm != control]
+    lines = ['## All metrics', '']
+    lines += [
+        f'Mean, and difference from *{control}* with its 95 % interval as above; bold where the '
+        'interval leaves zero out, as about one in twenty does where nothing differs.',
+        '',
+    ]
+    for x, label in zip(report['x']['values'], labels(report), strict=True):
+        lines += [f'### {report["x"]["name"]}: {label}', '']
+        lines += _head(['metric', control, *others], text=[0])
+        for metric in report['metrics']:
+            base = select(runs, control, x, metric['key'])
+            cells = [_title(metric), _mean(base, spread=False)]
+            for arm in others:
+                values = select(runs, arm, x, metric['key'])
+                found = paired_difference(values, base)
+                difference = f', {_difference(found, bold=True)}' if found else ''
+                cells.append(_mean(values, spread=False) + difference)
+            lines.append(_row(cells))
+        lines.append('')
+    return lines
+
+
+def _tuning(report: dict[str, Any]) -> list[str]:
+    """Which candidate each arm uses, and what all of them reached on held-out data."""
+    sweep, names = report['sweep'], dict(zip(report['x']['values'], labels(report), strict=True))
+    metric = next(metric for metric in report['metrics'] if metric['key'] == sweep['metric'])
+    chosen = {(choice['arm'], choice['x'], choice['candidate']) for choice in sweep['choices']}
+    plural = 's' if len(sweep['seeds']) > 1 else ''
+    lines = ['## How each arm was tuned', '']
+    lines += [
+        f'Every arm first trained with the same {len(sweep["candidates"])} candidates, so at the '
+        f'same cost (seed{plural} {_list(sweep["seeds"])}, of no run above). The tables show '
+        f'{_title(metric)} on a part of the training set that none of them trained with; the best '
+        'mean, bold, is what the runs above use.',
+        '',
+    ]
+    for x in sweep['x']:
+        runs = [run for run in sweep['runs'] if run['x'] == x]
+        iterations = _list(sorted({run['iterations'] for run in runs}))
+        lines += [f'### {report["x"]["name"]}: {names[x]} ({iterations} iterations)', '']
+        also = [names[p['x']] for p in sweep['points'] if p['as'] == x and p['x'] != x]
+        if also:
+            lines += [f'Used also at {"; ".join(also)}.', '']
+        lines += _head(['candidate', *report['arms']], text=[0])
+        for candidate in sweep['candidates']:
+            own = [run for run in runs if run['candidate'] == candidate['name']]
+            cells = [candidate['name']]
+            for arm in report['arms']:
+                text = _mean(select(own, arm, x, metric['key']))
+                bold = (arm, x, candidate['name']) in chosen
+                cells.append(f'**{text}**' if bold else text)
+            lines.append(_row(cells))
+        lines.append('')
+    return lines
+
+
+def _footer(report: dict[str, Any]) -> str:
+    env, runs = report['environment'], report['runs']
+    tuning = (report.get('sweep') or {}).get('runs', [])
+    versions = ', '.join(f'{name} {version}' for name, version in env['versions'].items())
+    seconds = sum(run['seconds'] for run in [*runs, *tuning])
+    processors = dict.fromkeys(run.get('processor', env['processor']) for run in [*tuning, *runs])
+    number = f'{len(runs)} runs' + (f' and {len(tuning)} to tune them' if tuning else '')
+    return (
+        f'{number}, {seconds / 60:.0f} minutes of training and testing in all, '
+        f'{report["workers"]} at a time, on {" and ".join(processors)} ({versions}; commit '
+        f'{env["commit"]}, {report["date"]}). Every run is in [results.json](results.json).'
+    )
+
+
+def _title(metric: dict[str, str]) -> str:
+    return f'{metric["name"]} ({metric["unit"]})'
+
+
+def _mean(values: dict[int, float], spread: bool = True) -> str:
     if not values:
         return '–'
     found = estimate(list(values.values()))
-    return f'{found.mean:.1f}' + ('' if found.count == 1 else f' ± {found.std:.1f}')
+    return f'{found.mean:.1f}' + (f' ± {found.std:.1f}' if spread and found.count > 1 else '')
 
 
-def _difference(found: Estimate | None) -> str:
+def _difference(found: Estimate | None, bold: bool = False) -> str:
     if found is None:
         return '–'
     text = f'{found.mean:+.1f}'
+    if bold and abs(found.mean) > found.margin:
+        text = f'**{text}**'
     if found.count > 1:
         text += f' [{found.mean - found.margin:+.1f}, {found.mean + found.margin:+.1f}]'
     return text
+
+
+def _head(columns: Sequence[str], text: Sequence[int] = ()) -> list[str]:
+    """Head of a table whose columns are numbers but for those that are text."""
+    return [_row(columns), _row([':---' if i in text else '---:' for i in range(len(columns))])]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,0 +1,130 @@
+"""What a study file may say, and what it means where it says nothing."""
+
+from pathlib import Path
+
+import pytest
+from study_files import STUDY, SWEEP, write_study
+
+from mmtoken.errors import UserError
+from mmtoken.experiments.study_file import find_arm, find_point, load_study
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    """A folder with a config and a study."""
+    monkeypatch.chdir(tmp_path)
+    write_study()
+
+
+def load(text: str):
+    """Read a study from its text."""
+    Path('depth.py').write_text(text)
+    return load_study(Path('depth.py'))
+
+
+def test_study_without_control_is_refused():
+    with pytest.raises(UserError, match="the control 'Wide'"):
+        load(STUDY.replace("control = 'Flat'", "control = 'Wide'"))
+
+
+def test_unknown_name_in_a_study_is_refused():
+    with pytest.raises(UserError, match='sets seeds, which no study has'):
+        load(STUDY + 'seeds = 3\n')
+
+
+def test_missing_name_in_a_study_is_refused():
+    with pytest.raises(UserError, match='does not set control'):
+        load(STUDY.replace("control = 'Flat'", ''))
+
+
+@pytest.mark.parametrize(
+    ('place', 'old', 'new'),
+    [
+        ('metrics', 'scale=100', 'scales=100'),
+        ('arms', 'keep_checkpoint', 'keep_checkpoints'),
+        ('x.values', 'dict(value=4)', 'dict(value=4, iters=5)'),
+        ('x', 'log=True', 'logs=True'),
+        ('subset', 'total=10', 'total=10, totals=10'),
+    ],
+)
+def test_unknown_name_in_a_part_of_a_study_is_refused(place, old, new):
+    with pytest.raises(UserError, match=f'{place} of study depth.py sets'):
+        load(STUDY.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ('place', 'old', 'new'),
+    [
+        ('sweep', 'seeds=[100]', 'seeds=[100], seed=1'),
+        ('sweep.candidates', "dict(name='rate 1'", "dict(lr=1, name='rate 1'"),
+    ],
+)
+def test_unknown_name_in_a_sweep_is_refused(place, old, new):
+    with pytest.raises(UserError, match=f'{place} of study depth.py sets'):
+        load(SWEEP.replace(old, new))
+
+
+def test_point_says_what_it_leaves_out():
+    point = load(STUDY.replace('value=2', 'value=2000') + 'iterations = 30\n').x['values'][0]
+    assert (point.label, point.scenes, point.iterations) == ('2,000', 2000, 30)
+
+
+def test_point_keeps_what_it_says():
+    named = "dict(value='few, long', scenes=2, iterations=60)"
+    study = load(STUDY.replace('dict(value=2)', named) + 'iterations = 30\n')
+    point = study.x['values'][0]
+    assert (point.label, point.scenes, point.iterations) == ('few, long', 2, 60)
+
+
+def test_point_that_is_no_number_must_name_its_scenes():
+    with pytest.raises(UserError, match="'few' of study depth.py names no number of scenes"):
+        load(STUDY.replace('value=2', "value='few'"))
+
+
+def test_subset_needs_one_of_its_two_sources():
+    with pytest.raises(UserError, match='needs one of total'):
+        load(STUDY.replace('total=10', "total=10, draws='draws.json'"))
+
+
+def test_draws_are_found_beside_the_study():
+    Path('studies').mkdir()
+    Path('studies/depth.py').write_text(SWEEP)
+    study = load_study(Path('studies/depth.py'))
+    assert Path(study.subset.draws) == Path('studies/draws.json')
+
+
+def test_some_metric_has_a_table():
+    with pytest.raises(UserError, match="no metric with report='table'"):
+        load(STUDY.replace('scale=100', "report='detail'"))
+
+
+def test_unknown_report_of_a_metric_is_named():
+    with pytest.raises(UserError, match="report='plot'; choose among table, detail"):
+        load(STUDY.replace('scale=100', "report='plot'"))
+
+
+def test_sweep_tunes_at_every_x_unless_it_says_where():
+    assert load(SWEEP.replace('x=[4],', '')).sweep.x == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ('x=[4]', 'x=[3]', r'sweep.x of study depth.py is \[3\]'),
+        ("metric='accuracy/top1'", "metric='mIoU'", 'choose among its metrics accuracy/top1'),
+        ('seeds=[100]', 'seeds=[]', 'sweep.seeds of study depth.py is empty'),
+    ],
+)
+def test_sweep_that_contradicts_its_study_is_refused(old, new, message):
+    with pytest.raises(UserError, match=message):
+        load(SWEEP.replace(old, new))
+
+
+def test_arm_and_point_are_found_by_what_a_command_line_says():
+    study = load(STUDY)
+    assert find_arm(study, 'Deep').keep_checkpoint and find_point(study, '4').value == 4
+
+
+def test_unknown_arm_is_named():
+    with pytest.raises(UserError, match="--arms Wide.*choose among 'Flat', 'Deep'"):
+        find_arm(load(STUDY), 'Wide')
