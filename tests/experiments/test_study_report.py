@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from matplotlib import pyplot
 
 from mmtoken.experiments.estimate import estimate
 from mmtoken.experiments.study_plot import plot
@@ -28,6 +29,18 @@ def make_report(runs: list[dict]) -> dict:
         'control': 'Flat', 'seeds': [0, 1, 2], 'workers': 2,
         'environment': {'versions': {'torch': '2'}, 'processor': 'CPU', 'commit': 'abc'},
     }  # fmt: skip
+
+
+def test_plot_has_a_panel_for_each_main_metric(detailed, tmp_path, monkeypatch):
+    shapes = []
+    subplots = pyplot.subplots
+    monkeypatch.setattr(
+        pyplot,
+        'subplots',
+        lambda *shape, **rest: (shapes.append(shape), subplots(*shape, **rest))[1],
+    )
+    plot(detailed, tmp_path / 'plot.png')
+    assert shapes == [(1, 1)]
 
 
 def test_estimate_equals_hand_computation():
@@ -68,7 +81,93 @@ def test_report_names_command_and_environment():
     assert 'python study.py' in text and 'torch 2' in text and 'commit abc' in text
 
 
-@pytest.mark.parametrize('values', [(100, 1500), (100,)])
+def test_incomplete_study_says_so():
+    runs = [entry('Flat', 100, 0, 50.0)]
+    report = make_report(runs)
+    assert 'So far 1 of 12 runs are finished' in markdown(report)
+    complete = report | {'arms': ['Flat'], 'seeds': [0], 'x': {**report['x'], 'values': [100]}}
+    assert 'So far' not in markdown(complete)
+
+
+def test_many_arms_have_a_row_each():
+    arms = ['Flat', 'Deep', 'Wide', 'High', 'Long']
+    runs = [entry(arm, 100, 0, 50.0 + index) for index, arm in enumerate(arms)]
+    text = markdown(make_report(runs) | {'arms': arms})
+    assert '| scenes | iterations | arm | top-1 | − Flat |' in text
+    assert '| 100 | 10 | Flat | 50.0 |  |' in text
+    assert '|  |  | Long | 54.0 | +4.0 |' in text
+
+
+@pytest.fixture
+def detailed():
+    """A report with a second metric, which is left to the table of all metrics."""
+    flat = [entry('Flat', 100, seed, 50.0 + seed) for seed in range(3)]
+    deep = [entry('Deep', 100, seed, 52.0 + seed) for seed in range(3)]
+    for run in flat + deep:
+        # Differences -1, 0, 1 of seeds 0, 1, 2: an interval around zero.
+        run['metrics']['loss'] = run['seed'] - 1.0 if run['arm'] == 'Deep' else 0.0
+    report = make_report(flat + deep)
+    report['metrics'] += [{'key': 'loss', 'name': 'loss', 'unit': 'nats', 'report': 'detail'}]
+    report['x'] = {'name': 'cell', 'log': False, 'values': ['few'], 'labels': ['few scenes']}
+    for run in report['runs']:
+        run['x'] = 'few'
+    return report
+
+
+def test_detail_has_no_table_of_its_own(detailed):
+    text = markdown(detailed)
+    assert '## top-1 (%)' in text and '## loss' not in text
+
+
+def test_all_metrics_of_an_x_are_in_one_table_with_clear_differences_bold(detailed):
+    text = markdown(detailed)
+    assert '### cell: few scenes' in text
+    assert '| top-1 (%) | 51.0 | 53.0, **+2.0** [+2.0, +2.0] |' in text
+    assert '| loss (nats) | 0.0 | 0.0, +0.0 [-2.5, +2.5] |' in text
+
+
+def test_study_without_details_has_no_table_of_all_metrics():
+    assert '## All metrics' not in markdown(make_report([entry('Flat', 100, 0, 50.0)]))
+
+
+@pytest.fixture
+def tuned():
+    """A report of a study whose arms were tuned at 100, with two candidates."""
+    runs = [entry('Flat', x, 0, 50.0) | {'candidate': 'fast'} for x in (100, 1500)]
+    report = make_report(runs)
+    report['sweep'] = {
+        'candidates': [{'name': 'slow', 'options': {}}, {'name': 'fast', 'options': {}}],
+        'seeds': [7], 'x': [100], 'metric': 'top1', 'options': {}, 'iterations': None,
+        'choices': [{'arm': 'Flat', 'x': 100, 'candidate': 'fast'}],
+        'points': [{'x': 100, 'as': 100}, {'x': 1500, 'as': 100}],
+        'runs': [
+            entry('Flat', 100, 7, 41.0) | {'candidate': 'slow'},
+            entry('Flat', 100, 7, 42.0) | {'candidate': 'fast'},
+        ],
+    }  # fmt: skip
+    return report
+
+
+def test_page_shows_what_every_arm_reached_with_every_candidate(tuned):
+    text = markdown(tuned)
+    assert '| candidate | Flat | Deep |' in text
+    assert '| slow | 41.0 | – |' in text and '| fast | **42.0** | – |' in text
+
+
+def test_page_says_where_a_choice_is_used(tuned):
+    assert 'Used also at 1,500.' in markdown(tuned)
+
+
+def test_page_counts_what_tuning_cost(tuned):
+    assert '2 runs and 2 to tune them, 4 minutes' in markdown(tuned)
+
+
+def test_page_names_every_machine():
+    runs = [entry('Flat', 100, seed, 50.0) | {'processor': name} for seed, name in enumerate('AB')]
+    assert 'on A and B (' in markdown(make_report(runs))
+
+
+@pytest.mark.parametrize('values', [(100, 1500), (100,), ('few, long', 'many'), ('few',)])
 def test_plot_is_a_picture(tmp_path, values):
     runs = [entry(arm, x, seed, 50.0 + seed) for arm in ('Flat', 'Deep') for x in values
             for seed in range(2)]  # fmt: skip

@@ -6,7 +6,14 @@ import pytest
 
 from mmtoken.config_check.check import check_config
 from mmtoken.experiments.study_file import load_study
-from mmtoken.experiments.study_runs import Run, run_config
+from mmtoken.experiments.study_runs import (
+    Run,
+    check_plans,
+    check_sweep,
+    make_grid,
+    run_config,
+    sweep_grid,
+)
 
 REPO = Path(__file__).parents[2]
 STUDIES = sorted((REPO / 'tools/analysis_tools/studies').glob('*.py'))
@@ -21,26 +28,29 @@ def study(request, monkeypatch):
 
 
 @pytest.fixture
-def configs(study, tmp_path, monkeypatch):
-    """The merged config of each arm at each x, as if the runs it starts from were there."""
-
+def plans(study, tmp_path, monkeypatch):
+    """What the runs of a seed do, and those of the sweep, as if what they start from were there."""
     monkeypatch.setattr(Path, 'exists', lambda self: True)
-    runs = [Run(arm.name, point.value, 1) for arm in study.arms for point in study.x['values']]
-    return {run: run_config(study, run, tmp_path / 'study')[0] for run in runs}
+    tuning = sweep_grid(study) if study.sweep else []
+    tuning = [run for run in tuning if run.seed == study.sweep.seeds[0]]
+    choices = {(run.arm, run.x): run.candidate for run in tuning}
+    runs = [*tuning, *make_grid(study, [1], choices)]
+    return {run: run_config(study, run, tmp_path / 'study') for run in runs}
 
 
-def test_every_run_passes_the_check(configs):
-    for config in configs.values():
-        check_config(config)
+def test_every_run_passes_the_check(plans):
+    for plan in plans.values():
+        check_config(plan.config)
 
 
-def test_arms_train_equally_long_on_equal_batches(configs):
-    budgets = {
-        (str(config.train_cfg.to_dict()), config.train_dataloader.batch_size)
-        for config in configs.values()
-    }
+def test_arms_and_candidates_train_equally_long_on_equal_batches(plans):
+    check_plans({run: plan for run, plan in plans.items() if run.tuning})
+    check_plans({run: plan for run, plan in plans.items() if not run.tuning})
 
-    assert len(budgets) == 1
+
+def test_sweep_chooses_on_held_out_data(study, tmp_path):
+    if study.sweep:
+        check_sweep(study, tmp_path / 'study')
 
 
 def test_runs_it_starts_from_are_kept_by_their_study(study, tmp_path, monkeypatch):

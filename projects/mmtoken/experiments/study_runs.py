@@ -164,7 +164,7 @@ def schedule(iterations: int) -> dict[str, Any]:
     Returns:
         Dotted keys and values, those of the schedule whole, whether or not it counted epochs.
     """
-    warmup = iterations // 10
+    warmup = max(1, iterations // 10)  # mmengine refuses one of nothing
     cosine = dict(begin=warmup, end=iterations, eta_min_ratio=0.0, by_epoch=False)
     return {
         'train_cfg': dict(

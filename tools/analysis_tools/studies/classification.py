@@ -6,13 +6,12 @@ Command::
     python tools/analysis_tools/study.py tools/analysis_tools/studies/classification.py --workers 2
 """
 
-_iterations = 500  # the budget of every run, whatever its number of scenes; batch 32
-_warmup = _iterations // 10
+iterations = 500  # the budget of every run, whatever its number of scenes; batch 32
 
 title = 'LIFE and DeiT, by the number of training scenes'
 question = (
     'Does local information in the projection help a small ViT, and does it help more where data '
-    f'is scarce? Both models train {_iterations} iterations of 32 images at every number of scenes.'
+    f'is scarce? Both models train {iterations} iterations of 32 images at every number of scenes.'
 )
 metrics = [dict(key='accuracy/top1', name='top-1 accuracy', unit='%')]
 x = dict(
@@ -27,21 +26,3 @@ arms = [
     dict(name='LIFE', config='configs/digits/life-d6w96_digits-cls.py', keep_checkpoint=True),
 ]
 control = 'DeiT'
-options = {
-    'train_cfg': dict(
-        _delete_=True, type='IterBasedTrainLoop', max_iters=_iterations, val_interval=_iterations
-    ),
-    'param_scheduler': [
-        dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=_warmup),
-        dict(
-            type='CosineAnnealingLR',
-            eta_min_ratio=0.0,
-            by_epoch=False,
-            begin=_warmup,
-            end=_iterations,
-        ),
-    ],
-    'log_processor': dict(by_epoch=False),
-    'default_hooks.checkpoint.by_epoch': False,
-    'default_hooks.checkpoint.interval': _iterations // 2,
-}

@@ -8,7 +8,7 @@ Command::
 """
 
 _config = 'configs/digits/mask-rcnn_life-d6w96_digits-det.py'
-_iterations = 300  # the budget of every run, whatever its number of scenes; batch 4
+iterations = 300  # the budget of every run, whatever its number of scenes; batch 4
 # What the pre-trained weights themselves started from.
 _init = [
     dict(type='Xavier', layer='Linear'),
@@ -18,7 +18,7 @@ _init = [
 title = 'Mask R-CNN over LIFE-ViT from scratch and pre-trained, by the number of training scenes'
 question = (
     'Where does pre-training on single digits pay? Both arms train the detector for '
-    f'{_iterations} iterations of 4 scenes at every number of scenes; the pre-trained arm starts '
+    f'{iterations} iterations of 4 scenes at every number of scenes; the pre-trained arm starts '
     'from the LIFE-ViT that the classification study trained with the same seed on all images.'
 )
 metrics = [
@@ -43,10 +43,3 @@ arms = [
     ),
 ]
 control = 'from scratch'
-options = {
-    'train_cfg.max_iters': _iterations,
-    'train_cfg.val_interval': _iterations,
-    'param_scheduler.0.end': _iterations // 10,
-    'param_scheduler.1.begin': _iterations // 10,
-    'param_scheduler.1.end': _iterations,
-}

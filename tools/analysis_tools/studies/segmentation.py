@@ -10,20 +10,13 @@ Command::
 _base_ = './detection.py'  # the numbers of scenes and what both arms start from
 
 _config = 'configs/digits/upernet_life-d6w96_digits-seg.py'
-_iterations = 400  # the budget of every run, whatever its number of scenes; batch 4
+iterations = 400  # the budget of every run, whatever its number of scenes; batch 4
 
 title = 'UPerNet over LIFE-ViT from scratch and pre-trained, by the number of training scenes'
 question = (
     'Where does pre-training on single digits pay? Both arms train the segmentor for '
-    f'{_iterations} iterations of 4 scenes at every number of scenes; the pre-trained arm starts '
+    f'{iterations} iterations of 4 scenes at every number of scenes; the pre-trained arm starts '
     'from the LIFE-ViT that the classification study trained with the same seed on all images.'
 )
 metrics = [dict(key='mIoU', name='mean IoU', unit='%')]
 arms = [dict(arm, config=_config) for arm in _base_.arms]
-options = {
-    'train_cfg.max_iters': _iterations,
-    'train_cfg.val_interval': _iterations,
-    'param_scheduler.0.end': _iterations // 10,
-    'param_scheduler.1.begin': _iterations // 10,
-    'param_scheduler.1.end': _iterations,
-}

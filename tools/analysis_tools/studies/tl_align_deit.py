@@ -12,7 +12,7 @@ title = 'Labels of mixed images with DeiT'
 question = (
     'Does a label that follows its tokens train a small ViT better than one by area (CutMix) or by '
     'the last attention (TransMix), and what does mixing itself do? All arms train '
-    f'{_base_._iterations} iterations of 32 images; the mixing ones draw boxes of whole patches.'
+    f'{_base_.iterations} iterations of 32 images; the mixing ones draw boxes of whole patches.'
 )
 x = dict(values=[dict(value=6000)])
 arms = [

@@ -20,7 +20,7 @@ def _arm(name, run):
 title = 'UPerNet over LIFE-ViT from CutMix and from TL-Align'
 question = (
     'Is a backbone trained with aligned labels a better start for a segmentor? Both arms train it '
-    f'for {_base_._iterations} iterations of 4 scenes; each starts from the LIFE-ViT that the '
+    f'for {_base_.iterations} iterations of 4 scenes; each starts from the LIFE-ViT that the '
     'study tl_align_life trained with the same seed on all images.'
 )
 x = dict(values=[dict(value=1500)])
