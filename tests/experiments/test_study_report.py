@@ -172,6 +172,6 @@ def test_plot_is_a_picture(tmp_path, values):
     runs = [entry(arm, x, seed, 50.0 + seed) for arm in ('Flat', 'Deep') for x in values
             for seed in range(2)]  # fmt: skip
     report = make_report(runs)
-    report['x']['values'] = list(values)
+    report['x'] |= {'values': list(values), 'labels': [str(value) for value in values]}
     plot(report, tmp_path / 'plot.png')
     assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')
