@@ -22,8 +22,8 @@ from mmtoken.weights import is_pretrained
 
 # What writes the data that this project brings along.
 _WRITERS = {
-    'digit_scenes': 'write it with: python tools/dataset_converters/digit_scenes.py '
-    '--out data/digit_scenes'
+    name: f'write it with: python tools/dataset_converters/{name}.py --out data/{name}'
+    for name in ('digit_scenes', 'glyph_scenes')
 }
 
 

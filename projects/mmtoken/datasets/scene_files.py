@@ -1,6 +1,6 @@
-"""The files of digit scenes: ImageNet-style folders, a COCO set and an ADE20K-style set.
+"""The files of digit and glyph scenes: ImageNet-style folders, a COCO set and an ADE20K-style set.
 
-classification/{train,val}/<digit>/<index>.png    meta/{train,val}.txt, lines `name label`
+classification/{train,val}/<class>/<index>.png    meta/{train,val}.txt, lines `name label`
 detection/{train,val}/<index>.png                 annotations/instances_{train,val}.json
 segmentation/{images,annotations}/{training,validation}/<index>.png
 """
@@ -10,41 +10,31 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from mmtoken.datasets.digit_scenes import SceneOptions, render_scene
-from mmtoken.datasets.digit_sources import SPLITS
+from mmtoken.datasets.data_options import SceneDataOptions
+from mmtoken.datasets.palette import scene_palette
+from mmtoken.datasets.scene_options import SceneOptions
+from mmtoken.datasets.scenes import render_scene
+from mmtoken.datasets.source import SPLITS
 
-DIGITS = tuple('0123456789')
 ADE_SPLITS = {'train': 'training', 'val': 'validation'}
-PALETTE = (
-    (0, 0, 0),
-    (230, 25, 75),
-    (60, 180, 75),
-    (255, 225, 25),
-    (0, 130, 200),
-    (245, 130, 48),
-    (145, 30, 180),
-    (70, 240, 240),
-    (240, 50, 230),
-    (210, 245, 60),
-    (0, 128, 128),
-)
-"""Colors of background, '0', …, '9' in the segmentation maps."""
 
 
-def make_folders(root: Path) -> None:
+def make_folders(root: Path, classes: Sequence[str]) -> None:
     """Make every folder of a data set.
 
     Args:
         root: Folder of the data set.
+        classes: Names of the classes.
     """
     for split in SPLITS:
-        for digit in DIGITS:
-            (root / 'classification' / split / digit).mkdir(parents=True)
+        for name in classes:
+            (root / 'classification' / split / name).mkdir(parents=True)
         (root / 'detection' / split).mkdir(parents=True)
         for kind in ('images', 'annotations'):
             (root / 'segmentation' / kind / ADE_SPLITS[split]).mkdir(parents=True)
@@ -52,30 +42,37 @@ def make_folders(root: Path) -> None:
     (root / 'detection' / 'annotations').mkdir()
 
 
-def write_singles(root: Path, options: SceneOptions, split: str, indices: range) -> None:
-    """Draw classification images; the classes take turns, so that any first n are balanced.
+def write_singles(
+    root: Path, options: SceneOptions, split: str, indices: range, labels: Sequence[int]
+) -> None:
+    """Draw classification images.
 
     Args:
         root: Folder of the data set.
         options: What the images have in common.
         split: 'train' or 'val'.
         indices: Which images.
+        labels: Their classes.
     """
-    for index in indices:
-        scene = render_scene(options, 'classification', split, index, label=index % 10)
-        path = root / 'classification' / split / _single_name(index)
+    for index, label in zip(indices, labels, strict=True):
+        scene = render_scene(options, 'classification', split, index, label)
+        name = _single_name(options.source.classes[label], index)
+        path = root / 'classification' / split / name
         Image.fromarray(scene.image).save(path, compress_level=1)
 
 
-def write_single_list(root: Path, split: str, count: int) -> None:
+def write_single_list(
+    root: Path, classes: Sequence[str], split: str, labels: Sequence[int]
+) -> None:
     """List the classification images, in the order in which their classes take turns.
 
     Args:
         root: Folder of the data set.
+        classes: Names of the classes.
         split: 'train' or 'val'.
-        count: Number of images.
+        labels: Classes of all images.
     """
-    lines = [f'{_single_name(index)} {index % 10}\n' for index in range(count)]
+    lines = [f'{_single_name(classes[k], index)} {k}\n' for index, k in enumerate(labels)]
     (root / 'classification' / 'meta' / f'{split}.txt').write_text(''.join(lines))
 
 
@@ -89,8 +86,9 @@ def write_scenes(root: Path, options: SceneOptions, split: str, indices: range) 
         indices: Which scenes.
 
     Returns:
-        list: Of each scene the COCO annotations of its digits, without ids.
+        list: Of each scene the COCO annotations of its objects, without ids.
     """
+    palette = [value for color in scene_palette(len(options.source.classes)) for value in color]
     annotations = []
     for index in indices:
         scene = render_scene(options, 'detection', split, index)
@@ -99,7 +97,7 @@ def write_scenes(root: Path, options: SceneOptions, split: str, indices: range) 
         Image.fromarray(scene.image).save(image, compress_level=1)  # noise packs badly
         _link(image, root / 'segmentation' / 'images' / ADE_SPLITS[split] / name)
         classes = Image.fromarray(scene.semantic)
-        classes.putpalette([value for color in PALETTE for value in color])
+        classes.putpalette(palette)
         classes.save(root / 'segmentation' / 'annotations' / ADE_SPLITS[split] / name)
         annotations.append(
             [
@@ -109,7 +107,7 @@ def write_scenes(root: Path, options: SceneOptions, split: str, indices: range) 
                     'area': int(instance.mask.sum()),
                     'iscrowd': 0,
                     'segmentation': _encode(instance.mask),
-                    'digit_id': instance.digit_id,
+                    f'{options.source.noun}_id': instance.source_id,
                 }
                 for instance in scene.instances
             ]
@@ -117,15 +115,18 @@ def write_scenes(root: Path, options: SceneOptions, split: str, indices: range) 
     return annotations
 
 
-def write_coco(root: Path, split: str, size: int, annotations: list[list[dict]]) -> None:
+def write_coco(
+    root: Path, options: SceneDataOptions, split: str, annotations: list[list[dict]]
+) -> None:
     """Write the COCO file of a split.
 
     Args:
         root: Folder of the data set.
+        options: What the data set consists of.
         split: 'train' or 'val'.
-        size: Height and width of the scenes in pixels.
         annotations: What `write_scenes` returned, of all scenes.
     """
+    size, source = options.size, options.source
     images, instances = [], []
     # Ids start at 1: pycocotools reads an annotation id of 0 as "matched to nothing".
     for image_id, scene in enumerate(annotations, start=1):
@@ -134,21 +135,21 @@ def write_coco(root: Path, split: str, size: int, annotations: list[list[dict]])
         for annotation in scene:
             instances.append({'id': len(instances) + 1, 'image_id': image_id, **annotation})
     coco = {
-        'info': {'description': f'digit scenes, {split}'},
+        'info': {'description': f'{options.name}, {split}'},
         'licenses': [],
         'images': images,
         'annotations': instances,
         'categories': [
-            {'id': 1 + label, 'name': name, 'supercategory': 'digit'}
-            for label, name in enumerate(DIGITS)
+            {'id': 1 + label, 'name': name, 'supercategory': source.noun}
+            for label, name in enumerate(source.classes)
         ],
     }
     path = root / 'detection' / 'annotations' / f'instances_{split}.json'
     path.write_text(json.dumps(coco))
 
 
-def _single_name(index: int) -> str:
-    return f'{index % 10}/{index:06d}.png'
+def _single_name(class_name: str, index: int) -> str:
+    return f'{class_name}/{index:06d}.png'
 
 
 def _encode(mask: np.ndarray) -> dict:
