@@ -39,10 +39,20 @@ def run_log() -> Iterator[list[tuple[str, str]]]:
 @pytest.fixture(scope='session')
 def digit_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a tiny digit data set: classification, detection and segmentation."""
-    from mmtoken.datasets.digit_data import DigitDataOptions, write_digit_scenes
+    from mmtoken.datasets import DigitDataOptions, write_scene_data
 
     root = tmp_path_factory.mktemp('data') / 'digit_scenes'
-    write_digit_scenes(root, DigitDataOptions(cls_train=40, cls_val=20, train=8, val=4))
+    write_scene_data(root, DigitDataOptions(cls_train=40, cls_val=20, train=8, val=4))
+    return root
+
+
+@pytest.fixture(scope='session')
+def glyph_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a tiny glyph data set: classification, detection and segmentation."""
+    from mmtoken.datasets import GlyphDataOptions, write_scene_data
+
+    root = tmp_path_factory.mktemp('data') / 'glyph_scenes'
+    write_scene_data(root, GlyphDataOptions(cls_train=96, cls_val=96, train=8, val=4))
     return root
 
 

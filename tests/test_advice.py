@@ -9,8 +9,8 @@ import torch
 from mmpretrain.registry import MODELS
 
 from mmtoken.convert import SOURCES, convert_state_dict
-from mmtoken.datasets.digit_data import DigitDataOptions
-from mmtoken.datasets.digit_scenes import DIFFICULTIES, SceneOptions
+from mmtoken.datasets import DigitDataOptions, GlyphDataOptions
+from mmtoken.datasets.scene_options import DIFFICULTIES
 from mmtoken.dense import SimpleFeaturePyramid, TokenViTLayerDecayConstructor
 from mmtoken.errors import UserError
 from mmtoken.life import LIFEProjection
@@ -203,22 +203,27 @@ CASES = {
         (dict(interval=0), 'is not 1 or more', dict(interval=1)),
         *((dict(weights='firm'), f"use .*'{name}'", dict(weights=name)) for name in WEIGHTS),
     ],
-    DigitDataOptions: [(dict(train=0), 'choose 1 or more', dict(train=1))],
-    SceneOptions: [
+    GlyphDataOptions: [
+        (dict(classes=9), 'choose 10 to 109', dict(classes=10)),
+        (dict(classes=110), 'choose 10 to 109', dict(classes=109)),
+        (dict(imbalance=0.5), 'choose 1 .balanced. to 1000', dict(imbalance=1)),
+    ],
+    DigitDataOptions: [
+        (dict(train=0), 'choose 1 or more', dict(train=1)),
         *(
             (dict(difficulty='x'), f'choose .*{name}', dict(difficulty=name))
             for name in DIFFICULTIES
         ),
-        (dict(min_digits=7), '1 <= min-digits <= max-digits', dict(max_digits=7)),
+        (dict(min_objects=7), '1 <= min-digits <= max-digits', dict(max_objects=7)),
         (dict(occlusion=1.0), '0 <= occlusion < 1', dict(occlusion=0)),
         (dict(seed=-1), 'choose 0 or more', dict(seed=0)),
         (dict(size=32), 'a size of 56 or more, or max-digits 1$', dict(size=56)),
-        (dict(size=32), 'a size of 56 or more, or max-digits 1$', dict(max_digits=1)),
-        (dict(size=100, max_digits=40), 'a size of 139 or', dict(size=139)),
-        (dict(size=100, max_digits=40), 'max-digits 20$', dict(max_digits=20)),
+        (dict(size=32), 'a size of 56 or more, or max-digits 1$', dict(max_objects=1)),
+        (dict(size=100, max_objects=40), 'a size of 139 or', dict(size=139)),
+        (dict(size=100, max_objects=40), 'max-digits 20$', dict(max_objects=20)),
         # Where fewer digits are too small, too, or fewer than asked for.
-        (dict(size=8, max_digits=1), 'a size of 27 or more$', dict(size=27)),
-        (dict(size=32, min_digits=6), 'a size of 56 or more$', dict(size=56)),
+        (dict(size=8, max_objects=1), 'a size of 27 or more$', dict(size=27)),
+        (dict(size=32, min_objects=6), 'a size of 56 or more$', dict(size=56)),
     ],
 }
 

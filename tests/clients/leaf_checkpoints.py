@@ -46,7 +46,7 @@ def write_trained(leaf: Path, folder: Path) -> Trained:
     names a file which is not there.
     """
     config = Config.fromfile(leaf)
-    if leaf.parent.name != 'digits':
+    if leaf.parent.name not in ('digits', 'glyphs'):
         init_cfg = config.model.backbone.get('init_cfg')
         shrink_model(config)
         config.model.backbone.init_cfg = init_cfg

@@ -18,7 +18,7 @@ COMMAND = re.compile(r'(?:python|bash) tools/(?:dist_)?train\.(?:py|sh) (configs
 def provide_weights(config: str) -> None:
     """Save random weights where a config takes those of another one from."""
     init = Config.fromfile(config).model.backbone.get('init_cfg') or {}
-    # Those of digits are lists, and draw weights.
+    # Those of small classifiers are lists, and draw weights.
     checkpoint = init.get('checkpoint') if isinstance(init, dict) else None
     if checkpoint and not Path(checkpoint).exists():
         (source,) = Path('configs').rglob(f'{Path(checkpoint).parent.name}.py')
@@ -30,9 +30,12 @@ def provide_weights(config: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize('leaf', LEAVES, ids=lambda path: path.stem)
-def test_the_command_of_a_leaf_config_trains(leaf, workplace, digit_scenes, load_tool):
-    if not Path('data/digit_scenes').exists():
-        Path('data/digit_scenes').symlink_to(digit_scenes)
+def test_the_command_of_a_leaf_config_trains(
+    leaf, workplace, digit_scenes, glyph_scenes, load_tool
+):
+    for scenes in (digit_scenes, glyph_scenes):
+        if not Path('data', scenes.name).exists():
+            Path('data', scenes.name).symlink_to(scenes)
     (config,) = COMMAND.findall(ast.get_docstring(ast.parse(leaf.read_text())))
     provide_weights(config)
 

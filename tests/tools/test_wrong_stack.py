@@ -13,6 +13,7 @@ REPO = Path(__file__).parents[2]
 TOOLS = ['train', 'test', 'analysis_tools/get_flops', 'analysis_tools/study']
 TOOLS += ['analysis_tools/benchmark', 'misc/demo', 'misc/print_config']
 TOOLS += ['visualization/browse_dataset', 'dataset_converters/digit_scenes']
+TOOLS += ['dataset_converters/glyph_scenes']
 
 
 def answer(tool: str, packages: Path, *arguments: str) -> str:

@@ -137,7 +137,7 @@ def glyph_image(glyph_id: int) -> np.ndarray:
     rng = np.random.default_rng(warp)
     pen = CELL * rng.uniform(*PEN)
     ink = retrace(bend(face_distances(label, face), rng), pen)
-    return fit(crop(ink), SIDE, SIDE)
+    return fit(crop(ink), SIDE, SIDE).clip(0, 1)
 
 
 @cache

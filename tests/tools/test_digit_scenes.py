@@ -1,10 +1,19 @@
 """tools/dataset_converters/digit_scenes.py: its options, and what it answers to bad ones."""
 
 import json
+from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 
 COUNTS = ('--cls-train', 2, '--cls-val', 1, '--train', 1, '--val', 1, '--workers', 1)
+
+
+@pytest.fixture
+def convert(load_tool: Callable[[str], ModuleType]) -> Callable[..., None]:
+    """`main` of tools/dataset_converters/digit_scenes.py, taking the command line's words."""
+    main = load_tool('dataset_converters/digit_scenes.py').main
+    return lambda *words: main([str(word) for word in words])
 
 
 def test_every_option_is_written_down(convert, tmp_path):

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmtoken.datasets import digit_scenes
-from mmtoken.datasets.digit_scenes import DIFFICULTIES, SceneOptions, render_scene
-from mmtoken.datasets.digit_sources import digit_ids, digit_images
+from mmtoken.datasets import Digits, SceneOptions, render_scene
+from mmtoken.datasets import scenes as rendering
+from mmtoken.datasets.digits import digit_ids, digit_images
+from mmtoken.datasets.scene_options import DIFFICULTIES
 from mmtoken.errors import UserError
 
-CROWDED = SceneOptions(min_digits=6, max_digits=6, occlusion=0.4)
+DIGITS = Digits()
+CROWDED = SceneOptions(DIGITS, min_objects=6, max_objects=6, occlusion=0.4)
 
 
 @pytest.fixture(scope='module')
@@ -67,15 +69,15 @@ def test_class_map_is_the_union_of_the_masks(scenes):
 
 @pytest.mark.parametrize('occlusion', [0.0, 0.2, 0.6])
 def test_no_digit_is_hidden_by_more_than_the_occlusion(monkeypatch, occlusion):
-    place, whole_areas = digit_scenes._place, []
+    place, whole_areas = rendering._place, []
 
     def record(*args):
         coverage = place(*args)
         whole_areas.append((coverage >= 0.5).sum())
         return coverage
 
-    monkeypatch.setattr(digit_scenes, '_place', record)
-    options = SceneOptions(min_digits=6, max_digits=6, occlusion=occlusion)
+    monkeypatch.setattr(rendering, '_place', record)
+    options = SceneOptions(DIGITS, min_objects=6, max_objects=6, occlusion=occlusion)
 
     scenes = [render_scene(options, 'detection', 'train', index) for index in range(10)]
 
@@ -89,12 +91,12 @@ def test_no_digit_is_hidden_by_more_than_the_occlusion(monkeypatch, occlusion):
 def test_digits_come_from_the_split(split):
     for index in range(10):
         for instance in render_scene(CROWDED, 'detection', split, index).instances:
-            assert instance.digit_id in digit_ids(split, instance.label)
-            assert digit_images()[1][instance.digit_id] == instance.label
+            assert instance.source_id in digit_ids(split, instance.label)
+            assert digit_images()[1][instance.source_id] == instance.label
 
 
 def test_number_of_digits_spans_the_range():
-    options = SceneOptions(min_digits=2, max_digits=4)
+    options = SceneOptions(DIGITS, min_objects=2, max_objects=4)
 
     counts = {
         len(render_scene(options, 'detection', 'train', index).instances) for index in range(40)
@@ -104,14 +106,14 @@ def test_number_of_digits_spans_the_range():
 
 
 def test_label_fixes_the_class():
-    scene = render_scene(SceneOptions(64, 1, 1), 'classification', 'val', 0, label=7)
+    scene = render_scene(SceneOptions(DIGITS, 64, 1, 1), 'classification', 'val', 0, label=7)
 
     assert [instance.label for instance in scene.instances] == [7]
 
 
 @pytest.mark.parametrize('size', [48, 64, 200])
 def test_size_is_that_of_image_and_masks(size):
-    scene = render_scene(SceneOptions(size, 1, 2), 'detection', 'train', 0)
+    scene = render_scene(SceneOptions(DIGITS, size, 1, 2), 'detection', 'train', 0)
 
     assert scene.image.shape == (size, size, 3)
     assert scene.image.dtype == np.uint8
@@ -119,21 +121,21 @@ def test_size_is_that_of_image_and_masks(size):
 
 
 def test_digits_grow_with_the_image():
-    small, large = (SceneOptions(size).digit_pixels() for size in (96, 192))
+    small, large = (SceneOptions(DIGITS, size).object_pixels() for size in (96, 192))
 
     assert large == pytest.approx([2 * pixels for pixels in small])
 
 
 @pytest.mark.parametrize('difficulty', DIFFICULTIES)
 def test_every_difficulty_draws(difficulty):
-    scene = render_scene(SceneOptions(difficulty=difficulty), 'detection', 'train', 0)
+    scene = render_scene(SceneOptions(DIGITS, difficulty=difficulty), 'detection', 'train', 0)
 
     assert scene.instances
 
 
 def test_easy_digits_stand_out_more_than_hard_ones():
     def contrast(difficulty):
-        options = SceneOptions(64, 1, 1, difficulty=difficulty)
+        options = SceneOptions(DIGITS, 64, 1, 1, difficulty=difficulty)
         gaps = []
         for index in range(30):
             scene = render_scene(options, 'classification', 'train', index)
@@ -149,8 +151,8 @@ def test_easy_digits_stand_out_more_than_hard_ones():
     ('values', 'message'),
     [
         (dict(difficulty='brutal'), "difficulty 'brutal' is unknown; choose easy, medium, hard"),
-        (dict(min_digits=0), 'min-digits 0 and max-digits 6 do not fit'),
-        (dict(min_digits=5, max_digits=4), 'min-digits 5 and max-digits 4 do not fit'),
+        (dict(min_objects=0), 'min-digits 0 and max-digits 6 do not fit'),
+        (dict(min_objects=5, max_objects=4), 'min-digits 5 and max-digits 4 do not fit'),
         (dict(occlusion=1.0), 'occlusion 1.0 is no share'),
         (dict(seed=-1), 'seed -1 is negative'),
         (dict(size=32), 'image size 32 leaves digits of 7 pixels .* a size of 56 or more'),
@@ -158,11 +160,11 @@ def test_easy_digits_stand_out_more_than_hard_ones():
 )
 def test_options_that_make_no_scene_are_refused(values, message):
     with pytest.raises(UserError, match=message):
-        SceneOptions(**values)
+        SceneOptions(DIGITS, **values)
 
 
 def test_digits_that_find_no_place_are_refused(monkeypatch):
-    monkeypatch.setattr(digit_scenes, 'PLACEMENTS', 0)
+    monkeypatch.setattr(rendering, 'PLACEMENTS', 0)
 
     with pytest.raises(
         UserError, match='scene 3 of val has room for only 0 digits, min-digits is 6'
@@ -171,7 +173,7 @@ def test_digits_that_find_no_place_are_refused(monkeypatch):
 
 
 def test_digits_are_shrunk_where_the_scene_is_full():
-    options = SceneOptions(size=170, min_digits=60, max_digits=60, occlusion=0.0)
+    options = SceneOptions(DIGITS, size=170, min_objects=60, max_objects=60, occlusion=0.0)
 
     scene = render_scene(options, 'detection', 'train', 0)
 

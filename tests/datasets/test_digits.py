@@ -1,15 +1,9 @@
-"""The sources of digit scenes do not leak from training into validation."""
+"""The digits of training and validation are not the same."""
 
 import numpy as np
 import pytest
 
-from mmtoken.datasets.digit_sources import (
-    TEXTURES,
-    digit_ids,
-    digit_images,
-    texture,
-    texture_columns,
-)
+from mmtoken.datasets.digits import digit_ids, digit_images
 
 
 @pytest.mark.parametrize('label', range(10))
@@ -46,20 +40,3 @@ def test_digits_are_scaled_to_one():
     assert images.shape == (1797, 8, 8)
     assert labels.shape == (1797,)
     assert (images.min(), images.max()) == (0, 1)
-
-
-def test_texture_columns_of_the_splits_keep_a_gap():
-    train_start, train_stop = texture_columns('train', 512)
-    val_start, val_stop = texture_columns('val', 512)
-
-    assert (train_start, val_stop) == (0, 512)
-    assert val_start - train_stop == 32
-
-
-@pytest.mark.parametrize('name', TEXTURES)
-@pytest.mark.parametrize('split', ['train', 'val'])
-def test_texture_is_wider_than_the_largest_crop_of_a_default_scene(name, split):
-    part = texture(name, split)
-
-    assert min(part.shape) >= 1.25 * 128
-    assert 0 <= part.min() < part.max() <= 1
