@@ -1,0 +1,50 @@
+# What the transfer studies have in common: their cells, arms and candidates.
+_init = [
+    # What the pre-trained weights themselves started from.
+    dict(type='Xavier', layer='Linear'),
+    dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='linear'),
+]
+
+x = dict(
+    name='training scenes and iterations of 4',
+    values=[
+        dict(value=f'{scenes:,} scenes, {iterations:,} its', scenes=scenes, iterations=iterations)
+        for scenes, iterations in ((100, 300), (100, 1200), (100, 2400), (30, 1200), (1500, 1200))
+    ],
+)
+subset = dict(key='train_dataloader.dataset.indices', draws='scenes/first_1200_of_1500.json')
+arms = [
+    dict(name='from scratch', options={'model.backbone.init_cfg': _init}),
+    dict(
+        name='from glyphs',
+        options={
+            'model.backbone.init_cfg.checkpoint': '{studies}/pretraining/glyphs_3000_seed0/'
+            'final.pth',
+            # Each window has the positions that the classifier's images had.
+            'model.backbone.interpolate_mode': 'tile',
+        },
+    ),
+]
+control = 'from scratch'
+sweep = dict(
+    candidates=[
+        dict(
+            name=f'lr {lr:g}, decay {decay:g}, backbone x{mult:g}',
+            options={
+                'optim_wrapper.optimizer.lr': lr,
+                'optim_wrapper.optimizer.weight_decay': decay,
+                'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=mult),
+            },
+        )
+        for lr, decay, mult in (
+            (1.5e-3, 0.05, 1.0),
+            (3e-3, 0.05, 1.0),
+            (7.5e-4, 0.05, 1.0),
+            (1.5e-3, 0.2, 1.0),
+            (1.5e-3, 0.05, 0.3),
+            (3e-3, 0.05, 0.3),
+        )
+    ],
+    seeds=[100],
+    x=['100 scenes, 300 its', '100 scenes, 1,200 its'],
+)
