@@ -75,11 +75,13 @@ def test_committed_runs_of_another_config_are_repeated_and_replaced(run_study):
     assert len(report['runs']) == 2 and not before & {run['digest'] for run in report['runs']}
 
 
-def test_committed_runs_of_another_config_that_are_not_repeated_leave_the_report(run_study):
+def test_committed_runs_of_another_config_that_are_not_repeated_leave_the_report(run_study, capsys):
     run_study('--seeds', '0')
     move_away()
     Path('depth.py').write_text(STUDY + "options = {'optim_wrapper.optimizer.lr': 3}\n")
-    assert {run['arm'] for run in run_study('--seeds', '0', '--arms', 'Flat')['runs']} == {'Flat'}
+    report = run_study('--seeds', '0', '--arms', 'Flat')
+    assert {run['arm'] for run in report['runs']} == {'Flat'}
+    assert '2 runs in out/results.json are of another version' in capsys.readouterr().out
 
 
 def test_committed_runs_that_another_study_starts_from_are_repeated_for_their_weights(run_study):

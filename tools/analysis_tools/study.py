@@ -70,8 +70,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     hand_on(args.check)
     study = load_study(args.study)
     place = Place(args.work_dir, TOOLS, args.out / 'results.json', args.workers)
-    seeds = {run['seed'] for run in committed_entries(place.results) if not run.get('tuning')}
-    seeds = sorted(seeds.union(args.seeds))
+    # Runs of other seeds stay in the report; old reports do not say which config theirs are of.
+    earlier = [run for run in committed_entries(place.results) if 'digest' in run]
+    seeds = sorted({run['seed'] for run in earlier if not run.get('tuning')}.union(args.seeds))
     check_seeds(study, seeds)
     if args.report_only and not any(args.work_dir.rglob('finished.json')):
         if not place.results.exists():

@@ -1,4 +1,43 @@
-"""A study file: what it may say, and what it means where it says nothing."""
+"""A study file: what it may say, and what it means where it says nothing.
+
+A study file is a Python config. All it may say::
+
+    title = 'From scratch or pre-trained'
+    question = 'Where does pre-training pay?'
+    iterations = 300            # of every run; sets loop, warm-up of a tenth and cosine to zero
+    metrics = [
+        dict(key='coco/bbox_mAP', name='box AP', unit='%', scale=100),
+        # No table and panel of its own, but a row in the table of all metrics.
+        dict(key='coco/bbox_mAP_50', name='box AP50', unit='%', scale=100, report='detail'),
+    ]
+    x = dict(
+        name='scenes, iterations',
+        values=[
+            dict(value='100, 300', scenes=100),
+            dict(value='100, 1,200', scenes=100, iterations=1200, options={...}),
+        ],
+        # Or numbers, which are the numbers of scenes too: values=[dict(value=100)], log=True
+    )
+    subset = dict(key='train_dataloader.dataset.indices', draws='scenes/first_1200_of_1500.json')
+    arms = [
+        dict(name='from scratch', config='configs/….py', options={...}),
+        # Another study may start from {studies}/NAME/pre-trained_…_seed{seed}/final.pth.
+        dict(name='pre-trained', config='configs/….py', options={...}, keep_checkpoint=True),
+    ]
+    control = 'from scratch'
+    options = {...}             # of every run: dotted keys, as --cfg-options takes them
+    sweep = dict(
+        candidates=[dict(name='lr 1e-3', options={...}), dict(name='lr 5e-4', options={...})],
+        seeds=[100],            # of no final run
+        x=['100, 300'],         # where to tune; elsewhere, as at the nearest in the order of values
+        metric='coco/bbox_mAP', # of the metrics above, and more is better
+        iterations=300,         # if not those of the point
+        options={...},          # point test_dataloader at a held-out part of the training set
+    )
+
+Later options win: those of the study, the point, the arm, the candidate, and the sweep's own. A
+candidate must not set what an arm sets. The format is our design.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,8 +1,11 @@
 """The runs of a study, and the config of each."""
 
+import os
 import re
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,7 +129,8 @@ def run_config(study: Config, run: Run, work_dir: Path) -> Plan:
         layers.append(candidates[run.candidate].options)
     if run.tuning:
         layers.append(study.sweep.options)
-    cfg, files = load_config(arm.config), []
+    # Reading a config takes some tenths of a second, and a study has a hundred runs of a few.
+    cfg, files = deepcopy(_read_config(os.path.abspath(arm.config))), []
     for layer in [*layers, {'randomness.seed': run.seed}]:
         merge_options(cfg, {key: _resolve(layer[key], run, work_dir, files) for key in layer})
     if study.subset is not None:
@@ -247,6 +251,11 @@ def check_budget(runs: Sequence[dict[str, Any]]) -> None:
                 f'{run["arm"]} trained {run["iterations"]} iterations at {run["x"]}, '
                 f'and {other["arm"]} trained {other["iterations"]}; give every arm the same budget'
             )
+
+
+@cache
+def _read_config(path: str) -> Config:
+    return load_config(path)
 
 
 def _length(cfg: Config) -> str:

@@ -1,11 +1,12 @@
 """The runs of a study as tasks, run where neither the work dir nor ``results.json`` has them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 from mmtoken.errors import UserError
@@ -102,7 +103,10 @@ def finish_runs(
         print(f'{taken} finished runs are read from {place.results}; --out FOLDER repeats them')
     check_budget(list(entries.values()))
     if tasks:
+        # Each has a display and an estimate of its own: what the second does, the first decides.
+        print(f'{len(tasks)} {"sweep" if runs[0].tuning else "final"} runs')
         run_from_command_line(tasks, place.workers, settle)
+    _tell_left_out(runs, entries, earlier, place)
     return [entries[run] for run in runs if run in entries]
 
 
@@ -127,8 +131,11 @@ def make_task(study: Config, run: Run, plan: Plan, place: Place) -> Task:
         checkpoint = last_checkpoint(folder)
         if keep:
             export_weights(checkpoint, final)
-        measured = {'measured': test_metrics(folder), 'iterations': trained_iterations(checkpoint)}
-        return measured | environment()
+        found = {'measured': test_metrics(folder), 'iterations': trained_iterations(checkpoint)}
+        found |= environment()
+        if torch.cuda.is_available():  # on which mmengine trains then
+            found['processor'] = torch.cuda.get_device_name()
+        return found
 
     return Task(
         name=run.name,
@@ -192,13 +199,13 @@ def committed_entries(results: Path) -> list[dict[str, Any]]:
         results: Its ``results.json``; may be missing.
 
     Returns:
-        Entries of the sweep and of the final runs that say which config they are of.
+        Entries of the final runs and of the sweep; those of old reports do not say which config
+        they are of.
     """
     if not results.exists():
         return []
     report = json.loads(results.read_text())
-    runs = [*report['runs'], *(report.get('sweep') or {}).get('runs', [])]
-    return [entry for entry in runs if 'digest' in entry]
+    return [*report['runs'], *(report.get('sweep') or {}).get('runs', [])]
 
 
 def answers(entry: dict[str, Any], study: Config, task: Task, place: Place) -> bool:
@@ -216,7 +223,7 @@ def answers(entry: dict[str, Any], study: Config, task: Task, place: Place) -> b
     """
     digests = {portable(file, place.work_dir): file_digest(file) for file in task.inputs}
     return (
-        entry['digest'] == task.identity['merged']
+        entry.get('digest') == task.identity['merged']
         and all(metric.key in entry['metrics'] for metric in study.metrics)
         and all(digest in (None, entry['inputs'].get(file)) for file, digest in digests.items())
     )
@@ -231,6 +238,24 @@ def entry_key(entry: dict[str, Any]) -> tuple[Any, ...]:
     """What an entry and its run have in common."""
     place = entry.get('tuning', False), entry['arm'], entry['x'], entry['seed']
     return *place, entry.get('candidate', '')
+
+
+def _tell_left_out(
+    runs: Sequence[Run],
+    entries: Mapping[Run, Any],
+    earlier: Mapping[tuple[Any, ...], Any],
+    place: Place,
+) -> None:
+    """Say how many runs of the last report the next one will not have."""
+    phases = {run.tuning for run in runs}
+    # Whatever their candidates: a final run with another choice has taken the place of the first.
+    cells = {run_key(run)[:-1] for run in entries}
+    gone = sum(key[0] in phases and key[:-1] not in cells for key in earlier)
+    if gone:
+        print(
+            f'{gone} runs in {place.results} are of another version of this study and leave the '
+            'report; name their arms, values of x and seeds to repeat them'
+        )
 
 
 def remove_checkpoints(task: Task) -> None:
