@@ -71,7 +71,8 @@ depth, rate = cfg['model']['backbone']['depth'], cfg['optim_wrapper']['optimizer
 value = depth / 10 + cfg['randomness']['seed'] / 100
 if cfg['test_dataloader']['dataset']['split'] == 'train':
     value = 1 - abs(rate - depth) / 10
-(folder / '20260101_000000.json').write_text(json.dumps({'accuracy/top1': value}))
+metrics = {'accuracy/top1': value, 'accuracy/top5': 1.0}
+(folder / '20260101_000000.json').write_text(json.dumps(metrics))
 """
 )
 

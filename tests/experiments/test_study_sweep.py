@@ -54,14 +54,15 @@ def test_candidate_without_a_value_is_not_chosen(sweep_study):
 def test_nearest_tuned_x_counts_in_the_order_of_the_study(sweep_study):
     points = ', '.join(f'dict(value={x})' for x in (1, 4, 5, 6, 8))
     study = sweep_study('dict(value=2), dict(value=4)', points)
-    study.sweep.x = [8, 4]
-    assert [tuned_x(study, x) for x in (1, 4, 5, 6, 8)] == [4, 4, 4, 8, 8]
+    study.sweep.x = [6, 4]
+    assert [tuned_x(study, x) for x in (1, 4, 5, 6, 8)] == [4, 4, 4, 6, 6]
 
 
 @pytest.mark.parametrize(
     'options',
     [
         "{'model.backbone.depth': 3}",
+        "{'model.backbone.depth.0': 3}",
         "{'model.backbone': dict(depth=3)}",
         "{'model': dict(_delete_=True, type='Other')}",
     ],

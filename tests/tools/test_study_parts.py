@@ -91,6 +91,28 @@ def test_committed_runs_that_another_study_starts_from_are_repeated_for_their_we
     assert trained() == ['deep_2_seed0', 'deep_4_seed0']
 
 
+def ask_for_another_metric() -> None:
+    """Let the study ask for what its runs measured, and did not report."""
+    top5 = "dict(key='accuracy/top5', name='top-5', unit='%', report='detail')"
+    Path('depth.py').write_text(STUDY.replace('scale=100)]', f'scale=100), {top5}]'))
+
+
+def test_another_metric_is_read_from_finished_runs(run_study):
+    run_study('--seeds', '0')
+    ask_for_another_metric()
+    report = run_study('--seeds', '0')
+    assert len(trained()) == 4
+    assert {run['metrics']['accuracy/top5'] for run in report['runs']} == {1.0}
+
+
+def test_committed_runs_that_lack_a_metric_are_repeated(run_study):
+    run_study('--seeds', '0', '--arms', 'Flat')
+    move_away()
+    ask_for_another_metric()
+    run_study('--seeds', '0', '--arms', 'Flat')
+    assert trained() == ['flat_2_seed0', 'flat_4_seed0']
+
+
 def test_committed_runs_do_not_depend_on_the_folder_of_the_studies(run_study):
     start_from_another_study()
     run_study('--seeds', '0', '--arms', 'Flat')

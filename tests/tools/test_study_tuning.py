@@ -100,6 +100,7 @@ def test_budget_that_was_not_kept_stops_the_sweep(run_sweep, capsys):
         run_sweep('--seeds', '0')
     assert exit.value.code == 2
     assert 'give every arm the same budget' in capsys.readouterr().err
+    assert trained()[-1] == 'flat_4_rate-2_seed100'
 
 
 def test_sweep_on_the_reported_data_is_refused(run_sweep, capsys):
