@@ -28,6 +28,7 @@ def test_report_only_needs_no_weights_of_another_study(run_study):
     weights = start_from_another_study()
     run_study('--seeds', '0')
     weights.unlink()
+    shutil.rmtree('out')
     assert len(run_study('--seeds', '0', '--report-only')['runs']) == 4
 
 
