@@ -60,7 +60,8 @@ def build_frozen_backbone(
     # have a norm for one output alone.
     if hasattr(backbone, 'out_type'):
         backbone.out_type = 'featmap'
-    return backbone.to(device).eval().requires_grad_(False)
+    backbone.eval()  # what it returns is nothing where the library overrides `train`
+    return backbone.to(device).requires_grad_(False)
 
 
 @contextmanager

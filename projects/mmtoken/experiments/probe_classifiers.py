@@ -82,14 +82,13 @@ def fit(pipeline: Pipeline, patches: Patches) -> Pipeline:
 
 
 def choose(
-    reader: Reader, kept: Patches, held_out: Patches, classes: int
+    reader: Reader, folds: Sequence[tuple[Patches, Patches]], classes: int
 ) -> tuple[float, list[dict[str, float]]]:
     """Choose a reader's value by the mean IoU of patches that it has not seen.
 
     Args:
         reader: The reader.
-        kept: What every value is fitted to.
-        held_out: What they are compared on, of other scenes.
+        folds: What every value is fitted to, and what is held out of it; counted together.
         classes: K.
 
     Returns:
@@ -98,9 +97,10 @@ def choose(
     tried = []
     for value in reader.values:
         # There are not more neighbors than patches.
-        if reader.option != 'k' or value <= len(kept):
-            pipeline = fit(reader.make(value), kept)
-            counts = count(pipeline, held_out, classes)
+        if reader.option != 'k' or value <= min(len(kept) for kept, _ in folds):
+            counts = sum(
+                count(fit(reader.make(value), kept), held_out, classes) for kept, held_out in folds
+            )
             tried.append({reader.option: value, 'mIoU': scores(counts)['mIoU']})
     return max(tried, key=lambda row: row['mIoU'])[reader.option], tried
 

@@ -52,14 +52,12 @@ class PatchReader:
         preprocess: The segmentor's data preprocessor.
         backbone: The frozen backbone.
         level: Which of its feature maps.
-        device: Where it is.
     """
 
     dataset: BaseDataset
     preprocess: nn.Module
     backbone: nn.Module
     level: int = -1
-    device: str = 'cpu'
 
     def read(self, scene: int) -> Patches:
         """The patches of one scene that have a class.
@@ -70,7 +68,7 @@ class PatchReader:
             scene: Its position in the data set.
 
         Raises:
-            UserError: If the scene has no class map, or the backbone no feature map.
+            UserError: If the scene has no class map, or the backbone no feature map of numbers.
         """
         packed = self.dataset[scene]
         sample = packed['data_samples']
@@ -80,7 +78,7 @@ class PatchReader:
                 'its PackSegInputs'
             )
         batch = {'inputs': [packed['inputs']], 'data_samples': [sample]}
-        images = self.preprocess(batch, training=False)['inputs'].to(self.device)
+        images = self.preprocess(batch, training=False)['inputs']
         maps = feature_map(self.backbone, images, self.level)
         grid = tuple(maps.shape[2:])
         labels = patch_labels(
@@ -93,6 +91,11 @@ class PatchReader:
         )
         # (1, C, H, W) → (H·W, C)
         features = maps[0].flatten(1).T.float().cpu().numpy()
+        if not np.isfinite(features).all():
+            raise UserError(
+                'the backbone gives features that are not finite; use weights of a training that '
+                'has not diverged'
+            )
         scenes = np.full(len(labels), scene)
         every = Patches(features, labels, scenes, seen=int((labels >= 0).sum()), grid=grid)
         return every.select(labels >= 0)

@@ -21,7 +21,7 @@ def tables(report: dict[str, Any]) -> Iterator[Table]:
         title=f'{report["backbone"]}, {rows}x{columns} patches of {report["channels"]} channels: '
         f'{len(train["scenes"])} training and {test["scenes"]} test scenes',
     )
-    for column in ('mIoU', 'accuracy', 'chosen', 'mIoU of the held-out tenth'):
+    for column in ('mIoU', 'accuracy', 'chosen', 'held-out mIoU'):
         summary.add_column(column, justify='right')
     for name, title in TITLES.items():
         found = report[name]
