@@ -6,6 +6,6 @@ Command: python tools/train.py configs/digits/life-d6w96_digits-cls.py
 """
 
 _base_ = './deit-d6w96_digits-cls.py'
-# 6,000 images / 32 = 188 iterations an epoch; x 8 epochs = 1,504.
+# 6,000 images / 32 = 188 iterations an epoch; x 5 epochs = 940.
 
 model = dict(backbone=dict(type='LIFEViT'))

@@ -7,9 +7,11 @@ model = dict(
         img_size=128,
         patch_size=8,
         drop_path_rate=0.0,
-        # 64 px, all that the classifier ever saw. Attention over the whole scene mixed its digits:
-        # of the classifier's patch features, 29 % named their digit, with windows 49 %.
+        # 64 px, all that the classifier ever saw, each at the positions that it saw. Attention over
+        # the whole scene mixed its digits: of the classifier's patch features, 29 % named their
+        # digit, with windows 49 %.
         window_size=8,
+        interpolate_mode='tile',
     ),
     neck=dict(in_channels=96, out_channels=64, patch_size=8),
     rpn_head=dict(
@@ -18,9 +20,11 @@ model = dict(
         anchor_generator=dict(scales=[4]),
     ),
     roi_head=dict(
-        bbox_roi_extractor=dict(out_channels=64),
+        # One sample a bin: adaptive sampling takes four and gains next to nothing here (box AP 65.9
+        # and 65.0 after 500 iterations from scratch, one run each).
+        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=1), out_channels=64),
         bbox_head=dict(in_channels=64, fc_out_channels=512, num_classes=10),
-        mask_roi_extractor=dict(out_channels=64),
+        mask_roi_extractor=dict(roi_layer=dict(sampling_ratio=1), out_channels=64),
         mask_head=dict(num_convs=1, in_channels=64, conv_out_channels=64, num_classes=10),
     ),
     train_cfg=dict(

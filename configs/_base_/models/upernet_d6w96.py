@@ -14,9 +14,11 @@ model = dict(
         img_size=128,
         patch_size=8,
         drop_path_rate=0.0,
-        # 64 px, all that the classifier ever saw. Attention over the whole scene mixed its digits:
-        # of the classifier's patch features, 29 % named their digit, with windows 49 %.
+        # 64 px, all that the classifier ever saw, each at the positions that it saw. Attention over
+        # the whole scene mixed its digits: of the classifier's patch features, 29 % named their
+        # digit, with windows 49 %.
         window_size=8,
+        interpolate_mode='tile',
     ),
     neck=dict(in_channels=96, out_channels=64, patch_size=8),
     decode_head=dict(

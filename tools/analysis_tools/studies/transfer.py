@@ -20,8 +20,6 @@ arms = [
         options={
             'model.backbone.init_cfg.checkpoint': '{studies}/pretraining/glyphs_3000_seed0/'
             'final.pth',
-            # Each window has the positions that the classifier's images had.
-            'model.backbone.interpolate_mode': 'tile',
         },
     ),
 ]
