@@ -59,9 +59,11 @@ def test_runs_it_starts_from_are_kept_by_their_study(study, tmp_path, monkeypatc
         for file in run_config(study, Run(arm.name, study.x['values'][0].value, 1), tmp_path)[1]:
             other = load_study(STUDIES[0].parent / f'{file.parent.parent.name}.py')
             kept = {
-                Run(earlier.name, point.value, 1).name
+                Run(earlier.name, point.value, seed).name
                 for earlier in other.arms
                 for point in other.x['values']
+                # The run's own, or the one that all runs start from.
+                for seed in (0, 1)
                 if earlier.get('keep_checkpoint')
             }
             assert file.parent.name in kept

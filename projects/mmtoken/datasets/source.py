@@ -54,8 +54,8 @@ class Source(ABC):
     def weights(self, split: str) -> np.ndarray:
         """How often each class is drawn, in proportion.
 
-        Training follows the exponential long tail of CIFAR-100-LT (LDAM, arXiv 1906.07413), in which
-        each class is rarer than the one before by the same factor; validation is balanced, as there.
+        Training follows the exponential long tail of CIFAR-100-LT (LDAM, arXiv 1906.07413):
+        each class is rarer than the one before by the same factor. Validation is balanced.
 
         Args:
             split: 'train' or 'val'.

@@ -210,7 +210,7 @@ def check_inputs(task: Task) -> None:
         if not file.exists():
             raise UserError(
                 f'{file}, which {task.name} starts from, does not exist; '
-                f'run the study {file.parent.parent.name} with the same seed first'
+                f'run {file.parent.name} of the study {file.parent.parent.name} first'
             )
 
 

@@ -8,7 +8,7 @@ Command::
         --seeds 0 1 2 3 4 --workers 2
 """
 
-_base_ = './transfer.py'
+_base_ = './_base_/transfer.py'
 
 _config = 'configs/digits/mask-rcnn_life-d6w96_digits-det.py'
 _data = 'data/digit_scenes/detection/annotations/'
