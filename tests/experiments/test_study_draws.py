@@ -51,9 +51,10 @@ def test_all_scenes_need_no_list():
     assert drawn_indices(SCENES, 1500, 0) is None
 
 
-def test_draw_that_would_reach_the_held_out_scenes_is_refused():
-    with pytest.raises(UserError, match='no draw of 1400 scenes; choose 1 to 1200, or all 1500'):
-        drawn_indices(SCENES, 1400, 0)
+@pytest.mark.parametrize('size', [0, 1201])
+def test_draw_of_no_scene_or_of_held_out_ones_is_refused(size):
+    with pytest.raises(UserError, match=f'no draw of {size} scenes; choose 1 to 1200, or all 1500'):
+        drawn_indices(SCENES, size, 0)
 
 
 def test_missing_file_of_draws_is_named(tmp_path):

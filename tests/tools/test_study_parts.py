@@ -130,12 +130,22 @@ def test_committed_runs_from_other_weights_are_not_taken(run_study):
     assert {run['arm'] for run in run_study('--seeds', '0', '--arms', 'Flat')['runs']} == {'Flat'}
 
 
-def test_results_from_before_digests_are_reported_as_they_are(run_study):
+@pytest.fixture
+def old_results(run_study):
+    """Committed results from before they said which config a run is of."""
     report = run_study('--seeds', '0')
     for run in report['runs']:
         del run['digest'], run['inputs']
     del report['sweep'], report['x']['labels']
     move_away()
     RESULTS.write_text(json.dumps(report))
+
+
+def test_old_results_are_reported_as_they_are(run_study, old_results):
     run_study('--report-only')
     assert '+10.0' in Path('out/README.md').read_text()
+
+
+def test_runs_of_old_results_are_repeated(run_study, old_results):
+    run_study('--seeds', '0', '--arms', 'Flat')
+    assert trained() == ['flat_2_seed0', 'flat_4_seed0']

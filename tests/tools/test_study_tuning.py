@@ -47,6 +47,17 @@ def test_page_shows_the_chosen_in_bold(run_sweep):
     assert '| rate 1 | **100.0** | 90.0 |' in text and '| rate 2 | 90.0 | **100.0** |' in text
 
 
+def test_page_shows_where_a_choice_is_used(run_sweep):
+    run_sweep('--seeds', '0')
+    text = Path('out/README.md').read_text()
+    assert '### training scenes: 4 (8 iterations)\n\nUsed also at 2.' in text
+
+
+def test_runs_of_the_sweep_keep_no_checkpoints(run_sweep):
+    run_sweep('--seeds', '0')
+    assert not [*Path('work/depth/sweep').rglob('*.pth')]
+
+
 def test_more_seeds_do_not_repeat_the_sweep(run_sweep):
     run_sweep('--seeds', '0')
     run_sweep('--seeds', '0', '1')
