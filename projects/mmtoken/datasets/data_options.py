@@ -132,7 +132,7 @@ class GlyphDataOptions(SceneDataOptions):
     """
 
     name = 'glyph scenes'
-    version = 1
+    version = 2
 
     cls_train: int = 12000
     cls_val: int = 2400

@@ -48,8 +48,10 @@ CELL = 8
 """A glyph is warped at 8 times the resolution it is reduced to."""
 CANVAS = 2 * SIDE * CELL
 FONT_SIZE = 120
-PEN = (1.1, 1.4)
+PEN = (1.0, 1.3)
 """Range of the strokes' width in pixels of the reduced glyph."""
+NEAR = 0.75
+"""Distance in pixels that keeps a bent line of one pixel in one piece."""
 SLIM = 0.5
 """How much the strokes of bold faces lose, in pixels of the reduced glyph, lest they fill holes."""
 
@@ -135,7 +137,7 @@ def glyph_image(glyph_id: int) -> np.ndarray:
     """
     label, face, warp = split_id(glyph_id)
     rng = np.random.default_rng(warp)
-    pen = CELL * rng.uniform(*PEN)
+    pen = rng.uniform(*PEN)
     ink = retrace(bend(face_distances(label, face), rng), pen)
     return fit(crop(ink), SIDE, SIDE).clip(0, 1)
 
@@ -163,7 +165,9 @@ def face_distances(label: int, face: int) -> np.ndarray:
 
 def _distance(mask: np.ndarray) -> np.ndarray:
     """Pixels to the nearest one of a mask."""
-    return cv2.distanceTransform(1 - mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    found = cv2.distanceTransform(1 - mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # OpenCV's last bit differs from call to call; squares of distances are whole numbers.
+    return np.sqrt(np.rint(found * found))
 
 
 @cache
@@ -209,13 +213,18 @@ def retrace(distances: np.ndarray, pen: float) -> np.ndarray:
 
     Args:
         distances: (S, S, 2), what `bend` returned.
-        pen: Width in pixels.
+        pen: Width in pixels of the reduced glyph.
 
     Returns:
         np.ndarray: (S, S) in [0, 1].
     """
     middle, edge = np.moveaxis(distances, -1, 0)
-    return np.clip(0.5 + np.maximum(pen / 2 - middle, -edge - SLIM * CELL / 2), 0, 1)
+    # Reducing divides the longer side by this.
+    cell = max(crop(edge < 0).shape) / SIDE
+    # Measured again, since bending has changed distances: a stroke that is thinner than a pixel of
+    # the reduced glyph would have holes.
+    middle = _distance(middle < NEAR)
+    return np.clip(0.5 + np.maximum(pen * cell / 2 - middle, -edge - SLIM * CELL / 2), 0, 1)
 
 
 def crop(ink: np.ndarray) -> np.ndarray:
