@@ -49,6 +49,21 @@ def test_the_same_is_found_again(segmentor):
     assert reports[0] == reports[1]
 
 
+def test_no_scene_is_both_learned_from_and_held_out(segmentor, monkeypatch):
+    folds = []
+
+    def record(reader, given, classes):
+        folds.extend((set(kept.scenes), set(held_out.scenes)) for kept, held_out in given)
+        return 1, []
+
+    monkeypatch.setattr('mmtoken.experiments.probe.choose', record)
+    probe(segmentor, None)
+
+    assert all(not kept & held_out for kept, held_out in folds)
+    assert all(kept | held_out == set(range(12)) for kept, held_out in folds)
+    assert set.union(*(held_out for _, held_out in folds)) == set(range(12))
+
+
 def test_test_scenes_take_no_part_in_what_is_chosen(segmentor):
     first, second = (probe(segmentor, None, test_scenes=scenes) for scenes in ([0], [1, 2]))
 

@@ -84,21 +84,21 @@ def test_no_more_neighbors_are_tried_than_there_are_patches():
 def test_a_channel_counts_the_same_at_any_scale(name):
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 2, 80)
-    features = generator.normal(size=(80, 2)).astype(np.float32)
-    features[:, 0] += 3 * labels
-    features[:, 1] *= 1e4
+    features = generator.normal(size=(80, 3)).astype(np.float32)
+    features[:, 0] += 8 * labels
+    features[:, 1:] *= 1e4
     train, test = (patches_of(labels[half], features[half]) for half in (slice(40), slice(40, 80)))
 
     pipeline = fit(make_readers()[name].make(1), train)
 
-    assert scores(count(pipeline, test, classes=2))['accuracy'] > 75
+    assert scores(count(pipeline, test, classes=2))['accuracy'] > 85
 
 
 def test_neighbors_are_near_by_direction_and_not_by_distance():
-    features = np.array([[3, 0.3], [-3, -0.3], [0.3, 3], [-0.3, -3]], np.float32)
-    pipeline = fit(make_readers()['knn'].make(1), patches_of([0, 0, 1, 1], features))
+    features = np.array([[10, 0], [-10, 0], [0, 10], [0, -10], [1, 1], [-1, -1]], np.float32)
+    pipeline = fit(make_readers()['knn'].make(1), patches_of([0, 0, 1, 1, 1, 1], features))
 
-    assert pipeline.predict(np.array([[0.3, 0.0]], np.float32)).tolist() == [0]
+    assert pipeline.predict(np.array([[1.0, 0.0]], np.float32)).tolist() == [0]
 
 
 def test_a_missing_scikit_learn_is_told(monkeypatch):

@@ -41,10 +41,9 @@ def test_ignored_pixels_have_no_vote_and_patches_of_them_no_class():
     assert labels_of(rows) == [1, -1, 0, 2]
 
 
-def test_a_class_map_keeps_its_size_where_the_image_is_resized():
-    rows = np.kron([[0, 1], [2, 0]], np.ones((3, 3), int))
-
-    assert labels_of(rows, image=(4, 4)) == [0, 1, 2, 0]
+def test_pixels_of_a_resized_image_count_where_their_centers_lie():
+    # 4 pixels of the class map are 6 of the image, their centers 0.75, 2.25, 3.75 and 5.25.
+    assert labels_of([[1, 0, 0, 2]], image=(2, 6), grid=(1, 3)) == [1, 0, 2]
 
 
 def test_patches_beyond_the_image_have_no_class():
@@ -72,6 +71,17 @@ def test_features_stand_beside_the_labels_of_their_patches(reader):
     assert found.labels.tolist() == cells.flatten().tolist()
     assert found.features.dtype == np.float32
     np.testing.assert_allclose(found.features[2 * 4 + 3], expected, rtol=1e-5)
+
+
+def test_patches_without_a_class_are_left_out(reader):
+    every = reader.read(0)
+    reader.dataset.ignore_index = 0
+
+    found = reader.read(0)
+
+    assert found.labels.tolist() == [label for label in every.labels if label]
+    assert found.features.tolist() == every.features[every.labels > 0].tolist()
+    assert found.seen == len(found.scenes) == len(found)
 
 
 def test_a_pipeline_without_class_maps_is_refused(segmentor):
