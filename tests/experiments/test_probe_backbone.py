@@ -55,6 +55,14 @@ def test_a_backbone_without_maps_is_refused():
         feature_map(torch.nn.Identity(), torch.zeros(1, 24))
 
 
+def test_a_size_that_the_backbone_refuses_is_told(config_of):
+    mixer = "type='MlpMixer', arch='s', img_size=16, patch_size=16"
+    backbone = build_frozen_backbone(config_of(mixer), None)
+
+    with pytest.raises(UserError, match='MlpMixer refuses images of 32x32 pixels: The MLP-Mixer'):
+        feature_map(backbone, IMAGES)
+
+
 def test_a_config_without_a_backbone_is_refused():
     with pytest.raises(UserError, match='has no model.backbone'):
         build_frozen_backbone(Config(dict(model=dict(type='X'))), None)

@@ -98,12 +98,18 @@ def feature_map(backbone: nn.Module, images: Tensor, level: int = -1) -> Tensor:
         (B, C, H, W).
 
     Raises:
-        UserError: If it returns no such map.
+        UserError: If it refuses the images, or returns no such map.
     """
-    with torch.inference_mode():
-        outs = backbone(images)
-    outs = tuple(outs) if isinstance(outs, (list, tuple)) else (outs,)
     name = type(backbone).__name__
+    try:
+        with torch.inference_mode():
+            outs = backbone(images)
+    except AssertionError as error:  # The libraries assert what sizes they can do.
+        raise UserError(
+            f'backbone {name} refuses images of {"x".join(map(str, images.shape[2:]))} pixels: '
+            f'{error}; change its settings, or the size in the test pipeline of the data'
+        ) from error
+    outs = tuple(outs) if isinstance(outs, (list, tuple)) else (outs,)
     if not -len(outs) <= level < len(outs):
         raise UserError(
             f'level {level} is none of the {len(outs)} outputs of {name}; '
