@@ -70,10 +70,19 @@ def test_new_weights_make_the_task_that_reads_them_run_again(tmp_path):
     assert count.read_text() == 'xx'
 
 
-def test_task_alone_gets_all_cores(tmp_path, monkeypatch):
+def test_the_only_worker_gets_all_cores(tmp_path, monkeypatch):
     monkeypatch.setattr(launch, 'cpu_count', lambda: 6)
-    run_tasks([make_task(tmp_path, 'a', 'import os; print(os.environ["OMP_NUM_THREADS"])')], 3)
+    run_tasks([make_task(tmp_path, 'a', 'import os; print(os.environ["OMP_NUM_THREADS"])')])
     assert (tmp_path / 'a' / 'step.log').read_text().splitlines()[-1] == '6'
+
+
+@pytest.mark.parametrize(('given', 'used'), [(None, 'passive'), ('active', 'active')])
+def test_threads_wait_passively_unless_told_otherwise(tmp_path, monkeypatch, given, used):
+    monkeypatch.delenv('OMP_WAIT_POLICY', raising=False)
+    if given:
+        monkeypatch.setenv('OMP_WAIT_POLICY', given)
+    run_tasks([make_task(tmp_path, 'a', 'import os; print(os.environ["OMP_WAIT_POLICY"])')])
+    assert (tmp_path / 'a' / 'step.log').read_text().splitlines()[-1] == used
 
 
 def test_tasks_side_by_side_share_the_cores(tmp_path, monkeypatch):
