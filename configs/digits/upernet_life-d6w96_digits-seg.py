@@ -7,13 +7,13 @@ Command: python tools/train.py configs/digits/upernet_life-d6w96_digits-seg.py
 """
 
 _base_ = './upernet_deit-d6w96_digits-seg.py'
-# 1,500 scenes / 4 = 375 iterations an epoch; 2,200 iterations are 5.9 epochs.
+# 1,500 scenes / 4 = 375 iterations an epoch; 3,000 iterations are 8 epochs.
 
 model = dict(
     backbone=dict(
         type='mmpretrain.LIFEViT',
         # LIFE's convolutions see beyond a window.
         global_attn_indexes=(),
-        init_cfg=dict(checkpoint='work_dirs/life-d6w96_digits-cls/epoch_5.pth'),
+        init_cfg=dict(checkpoint='work_dirs/life-d6w96_digits-cls/epoch_6.pth'),
     )
 )

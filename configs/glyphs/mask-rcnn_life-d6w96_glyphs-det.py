@@ -12,7 +12,7 @@ _base_ = [
     '../_base_/schedules/digits_dense_adamw.py',
     '../_base_/default_runtime.py',
 ]
-# 1,500 scenes / 4 = 375 iterations an epoch; 1,600 iterations are 4.3 epochs.
+# 1,500 scenes / 4 = 375 iterations an epoch; 2,000 iterations are 5.3 epochs.
 
 model = dict(
     backbone=dict(

@@ -8,10 +8,10 @@ optim_wrapper = dict(
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
-    dict(type='CosineAnnealingLR', eta_min_ratio=0.0, by_epoch=False, begin=200, end=1600),
+    dict(type='CosineAnnealingLR', eta_min_ratio=0.0, by_epoch=False, begin=200, end=2000),
 ]
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1600, val_interval=800)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2000, val_interval=1000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 log_processor = dict(by_epoch=False)
