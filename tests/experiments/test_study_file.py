@@ -28,7 +28,7 @@ def test_study_without_control_is_refused():
 
 
 def test_unknown_name_in_a_study_is_refused():
-    with pytest.raises(UserError, match='sets seeds, which no study has'):
+    with pytest.raises(UserError, match='sets seeds, which nothing reads'):
         load(STUDY + 'seeds = 3\n')
 
 

@@ -49,7 +49,7 @@ def build_frozen_backbone(
         settings.init_cfg = own
     scope = MODELS.switch_scope_and_registry(cfg.get('default_scope'))
     # The caller's random numbers go on afterwards as if nothing had been drawn.
-    with scope as registry, torch.random.fork_rng(devices=[]), _hushed():
+    with scope as registry, torch.random.fork_rng(devices=[]), hushed():
         torch.manual_seed(seed)
         backbone = registry.build(settings)
         if weights is None:
@@ -65,8 +65,8 @@ def build_frozen_backbone(
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep from the log what mmengine says about every parameter that it initializes."""
+def hushed() -> Iterator[None]:
+    """Keep from the log what the libraries say about models that are built, and not run."""
     before = logging.root.manager.disable
     logging.disable(logging.INFO)
     try:

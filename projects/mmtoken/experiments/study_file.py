@@ -39,7 +39,7 @@ Later options win: those of the study, the point, the arm, the candidate, and th
 candidate must not set what an arm sets. The format is our design.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +81,33 @@ def load_study(path: Path) -> Config:
     Raises:
         UserError: If something is missing or contradicts itself.
     """
-    study = load_config(str(path))
+    return fill_study(load_config(str(path)), path)
+
+
+def fill_study(study: Config, path: Path) -> Config:
+    """Check what a study says, and fill in what it may leave out.
+
+    Args:
+        study: What a study file says, changed in place.
+        path: Where it stands; the file of draws is named from its folder.
+
+    Returns:
+        The study, as of :func:`load_study`.
+
+    Raises:
+        UserError: If something is missing or contradicts itself.
+    """
     own = {name: value for name, value in study.items() if not name.startswith('_')}
-    _check_names(f'study {path}', own, *STUDY)
+    check_names(f'study {path}', own, *STUDY)
     for name in STUDY[1]:
         study.setdefault(name, {} if name == 'options' else None)
     for name, names in PARTS.items():
         if study[name] is not None:
-            _check_names(f'{name} of study {path}', study[name], *names)
+            check_names(f'{name} of study {path}', study[name], *names)
     for name, names in ENTRIES.items():
         part, _, key = name.partition('.')
         for entry in (study[part] or {}).get(key, []) if key else study[part]:
-            _check_names(f'an entry of {name} of study {path}', entry, *names)
+            check_names(f'an entry of {name} of study {path}', entry, *names)
     _check_arms(study, path)
     _fill_metrics(study, path)
     _fill_points(study, path)
@@ -140,17 +155,27 @@ def _find(entries: list[ConfigDict], key: str, wanted: Any, flag: str) -> Config
     raise UserError(f'{flag} {wanted}: the study has no such {key}; choose among {known}')
 
 
-def _check_names(
-    place: str, given: Mapping[str, Any], required: tuple[str, ...], optional: tuple[str, ...]
+def check_names(
+    place: str, given: Mapping[str, Any], required: Sequence[str], optional: Sequence[str]
 ) -> None:
-    """Refuse names that are missing, and names that nothing reads."""
+    """Refuse names that are missing, and names that nothing reads.
+
+    Args:
+        place: Where they stand, for the error.
+        given: What stands there.
+        required: What must stand there.
+        optional: What may.
+
+    Raises:
+        UserError: If a name is missing or unknown.
+    """
     missing = [name for name in required if name not in given]
     if missing:
         raise UserError(f'{place} does not set {", ".join(missing)}; add it')
     unknown = sorted(given.keys() - {*required, *optional})
     if unknown:
         raise UserError(
-            f'{place} sets {", ".join(unknown)}, which no study has; it knows '
+            f'{place} sets {", ".join(unknown)}, which nothing reads; it knows '
             f'{", ".join((*required, *optional))}, '
             'and names of your own at the top of the file start with an underscore'
         )

@@ -1,0 +1,91 @@
+"""A scoreboard file: what it may say, and what it means where it says nothing.
+
+A scoreboard file is a Python config. All it may say::
+
+    title = 'Scoreboard'
+    question = 'What does each method bring?'
+    seeds = [0, 1, 2]
+    control = 'DeiT'                    # the training steps of all rows are compared with its
+    draws = '../studies/scenes/….json'  # the scenes of every seed
+    stages = dict(                      # metrics, iterations and options as in a study file
+        classification=dict(iterations=1000, metrics=[...], options={...}),
+        probe=dict(metrics=[...]),      # of the frozen backbone, as segmentation starts from it
+        detection=dict(config='configs/….py', iterations=300, scenes=100, metrics=[...]),
+        segmentation=dict(config='configs/….py', iterations=300, scenes=100, metrics=[...]),
+    )
+    rows = [
+        dict(name='DeiT', config='configs/….py'),
+        dict(
+            name='DeiT, pooled',
+            config='configs/….py',      # of the classifier
+            options={...},              # of the classifier; its backbone goes on as it then is
+            dense={...},                # of the detector and of the segmentor
+            against='DeiT',             # what its marks compare it with; the control by default
+        ),
+    ]
+    limits = ['What the figures do not say.']
+
+The format is our design.
+"""
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmtoken.errors import UserError
+from mmtoken.experiments.study_file import check_names
+from mmtoken.runtime.cli import load_config
+
+CLASSIFICATION, PROBE, DETECTION, SEGMENTATION = STAGES = (
+    'classification', 'probe', 'detection', 'segmentation',
+)  # fmt: skip
+BOARD = (('title', 'question', 'seeds', 'control', 'draws', 'stages', 'rows'), ('limits',))
+ROW = (('name', 'config'), ('options', 'dense', 'against'))
+_DENSE = (('config', 'iterations', 'scenes', 'metrics'), ('options',))
+STAGE = {
+    CLASSIFICATION: (('iterations', 'metrics'), ('options',)),
+    PROBE: (('metrics',), ()),
+    DETECTION: _DENSE,
+    SEGMENTATION: _DENSE,
+}
+
+
+def load_board(path: Path) -> Config:
+    """Read a scoreboard file and fill in what it may leave out.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The board: rows with all names of ``ROW``, stages with options, and ``limits``.
+
+    Raises:
+        UserError: If something is missing or contradicts itself.
+    """
+    board = load_config(str(path))
+    own = {name: value for name, value in board.items() if not name.startswith('_')}
+    check_names(f'scoreboard {path}', own, *BOARD)
+    board.setdefault('limits', [])
+    check_names(f'stages of scoreboard {path}', board.stages, STAGES, ())
+    for name, stage in board.stages.items():
+        check_names(f'the stage {name} of scoreboard {path}', stage, *STAGE[name])
+        stage.setdefault('options', {})
+    for row in board.rows:
+        check_names(f'a row of scoreboard {path}', row, *ROW)
+        row.setdefault('options', {})
+        row.setdefault('dense', {})
+        row.setdefault('against', board.control)
+    _check_rows(board, path)
+    return board
+
+
+def _check_rows(board: Config, path: Path) -> None:
+    names = [row.name for row in board.rows]
+    if len({*names}) < len(names):
+        raise UserError(f'scoreboard {path} has the rows {names}; give each a name of its own')
+    for place, name in [('control', board.control), *((r.name, r.against) for r in board.rows)]:
+        if name not in names:
+            raise UserError(
+                f'{place} of scoreboard {path} names {name!r}, which is no row; '
+                f'choose among {", ".join(names)}'
+            )
