@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mmtoken.config_check.mode import hand_on
 from mmtoken.errors import UserError, exit_on_user_error, near_miss
-from mmtoken.experiments.scoreboard_costs import time_rows
+from mmtoken.experiments.scoreboard_costs import time_classifiers
 from mmtoken.experiments.scoreboard_file import load_board
 from mmtoken.experiments.scoreboard_plot import plot
 from mmtoken.experiments.scoreboard_report import markdown
@@ -75,6 +75,21 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def command_line(args: argparse.Namespace, seeds: Sequence[int]) -> str:
+    """The command line that fills a whole board.
+
+    Args:
+        args: The command line that filled it, or a part.
+        seeds: Of all cells.
+
+    Returns:
+        The text.
+    """
+    words = ['python', 'tools/analysis_tools/scoreboard.py']
+    words += [args.board] * (args.board != BOARD)
+    return ' '.join(map(str, [*words, '--seeds', *seeds, '--workers', args.workers]))
+
+
 @exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> None:
     """Fill a scoreboard from the command line.
@@ -103,23 +118,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.report_only or args.speed:
         wanted = set()
     place = Place(args.work_dir, TOOLS, results, args.workers)
-    cells = finish_cells(studies, seeds, wanted, place)
+    cells = finish_cells(board, studies, seeds, wanted, place)
     speed = earlier.get('speed')
     if args.speed:
-        speed = time_rows(studies, board.control, args.rounds)
+        speed = time_classifiers(studies, board.control, args.rounds)
     if not cells and not speed:
         raise UserError(
             f'no cell of {args.board} is finished in {args.work_dir} or {results}; '
             'run it without --report-only first'
         )
-    command = [
-        'python',
-        'tools/analysis_tools/scoreboard.py',
-        args.board,
-        '--workers',
-        args.workers,
-    ]
-    found = make_results(board, studies, cells, speed, command)
+    # What ran nothing did not make the cells.
+    command = earlier.get('command') if not wanted else None
+    found = make_results(board, studies, cells, speed, command or command_line(args, seeds))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(results, found)
     picture = args.out.with_suffix('.png')

@@ -46,7 +46,7 @@ def model_digest(cfg: Config) -> str:
     return text_digest(str(cfg.model.to_dict()))
 
 
-def time_rows(studies: dict[str, Config], control: str, rounds: int) -> dict[str, Any]:
+def time_classifiers(studies: dict[str, Config], control: str, rounds: int) -> dict[str, Any]:
     """Time all rows' classifiers side by side, in one process and on this machine.
 
     Args:
@@ -82,7 +82,7 @@ def row_speed(speed: dict[str, Any] | None, row: str, digest: str) -> dict[str, 
     """What was timed of a row.
 
     Args:
-        speed: What :func:`time_rows` returned, if it ever did.
+        speed: What :func:`time_classifiers` returned, if it ever did.
         row: The row's name.
         digest: Of its model as it is now.
 

@@ -8,10 +8,11 @@ A scoreboard file is a Python config. All it may say::
     control = 'DeiT'                    # the training steps of all rows are compared with its
     draws = '../studies/scenes/….json'  # the scenes of every seed
     stages = dict(                      # metrics, iterations and options as in a study file
-        classification=dict(iterations=1000, metrics=[...], options={...}),
+        # What `data` holds changes with the data: cells of other data are run again.
+        classification=dict(iterations=1000, metrics=[...], data='data/…/meta.json', options={}),
         probe=dict(metrics=[...]),      # of the frozen backbone, as segmentation starts from it
-        detection=dict(config='configs/….py', iterations=300, scenes=100, metrics=[...]),
-        segmentation=dict(config='configs/….py', iterations=300, scenes=100, metrics=[...]),
+        detection=dict(config='configs/….py', iterations=300, scenes=100, metrics=[...], data=…),
+        segmentation=dict(config='configs/….py', iterations=300, scenes=100, …),
     )
     rows = [
         dict(name='DeiT', config='configs/….py'),
@@ -34,6 +35,7 @@ from mmengine.config import Config
 
 from mmtoken.errors import UserError
 from mmtoken.experiments.study_file import check_names
+from mmtoken.experiments.study_runs import Run
 from mmtoken.runtime.cli import load_config
 
 CLASSIFICATION, PROBE, DETECTION, SEGMENTATION = STAGES = (
@@ -41,9 +43,9 @@ CLASSIFICATION, PROBE, DETECTION, SEGMENTATION = STAGES = (
 )  # fmt: skip
 BOARD = (('title', 'question', 'seeds', 'control', 'draws', 'stages', 'rows'), ('limits',))
 ROW = (('name', 'config'), ('options', 'dense', 'against'))
-_DENSE = (('config', 'iterations', 'scenes', 'metrics'), ('options',))
+_DENSE = (('config', 'iterations', 'scenes', 'metrics', 'data'), ('options',))
 STAGE = {
-    CLASSIFICATION: (('iterations', 'metrics'), ('options',)),
+    CLASSIFICATION: (('iterations', 'metrics', 'data'), ('options',)),
     PROBE: (('metrics',), ()),
     DETECTION: _DENSE,
     SEGMENTATION: _DENSE,
@@ -81,8 +83,12 @@ def load_board(path: Path) -> Config:
 
 def _check_rows(board: Config, path: Path) -> None:
     names = [row.name for row in board.rows]
-    if len({*names}) < len(names):
-        raise UserError(f'scoreboard {path} has the rows {names}; give each a name of its own')
+    # Their folders have them with other signs made one.
+    if len({Run(name, '', 0).name for name in names}) < len(names):
+        raise UserError(
+            f'scoreboard {path} has the rows {names}; give each a name that differs from the '
+            'others in letters or digits'
+        )
     for place, name in [('control', board.control), *((r.name, r.against) for r in board.rows)]:
         if name not in names:
             raise UserError(

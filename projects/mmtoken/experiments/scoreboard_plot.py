@@ -7,12 +7,13 @@ from typing import Any
 from mmtoken.experiments.estimate import estimate
 from mmtoken.experiments.scoreboard_results import difference, measures, stands, values
 
-COLORS = {0: '0.45', 1: '#0a7d4b', -1: '#b5401f'}
-MEANINGS = {
-    1: 'better than the row it is compared with',
-    -1: 'worse',
-    0: 'the interval of the difference holds zero',
+# Better than the row that it is compared with, worse, neither for certain.
+STYLES = {
+    1: dict(color='#0a7d4b', marker='^', label='better than the row it is compared with'),
+    -1: dict(color='#b5401f', marker='v', label='worse'),
+    0: dict(color='0.45', marker='o', label='not told apart, or compared with none'),
 }
+BASE = dict(color='0.6', linewidth=0.8)
 
 
 def plot(results: dict[str, Any], path: Path) -> None:
@@ -43,7 +44,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
                 _draw(panel, place, list(found.values()), _verdict(results, row, measure))
         base = values(results, results['control'], measure)
         if base:
-            panel.axvline(estimate(list(base.values())).mean, color='0.6', linewidth=0.8, zorder=0)
+            panel.axvline(estimate(list(base.values())).mean, **BASE, zorder=0)
         panel.set_title(f'{measure[1]["name"]} ({measure[1]["unit"]})', fontsize=9)
         panel.grid(axis='x', alpha=0.3)
         panel.tick_params(labelsize=8)
@@ -51,20 +52,18 @@ def plot(results: dict[str, Any], path: Path) -> None:
     first = axes[0][0]
     first.set_yticks(range(len(rows)), [row['name'] for row in rows], fontsize=9)
     first.set_ylim(len(rows) - 0.5, -0.5)
-    handles = [
-        pyplot.Line2D([], [], color=COLORS[verdict], marker='o', label=text)
-        for verdict, text in MEANINGS.items()
-    ]
-    figure.legend(handles=handles, loc='outside lower center', ncols=3, frameon=False, fontsize=8)
+    handles = [pyplot.Line2D([], [], **style) for style in STYLES.values()]
+    handles.append(pyplot.Line2D([], [], **BASE, label=f'mean of {results["control"]}'))
+    figure.legend(handles=handles, loc='outside lower center', ncols=4, frameon=False, fontsize=8)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
 
 def _draw(panel: Any, place: int, found: list[float], verdict: int) -> None:
-    about, color = estimate(found), COLORS[verdict]
-    panel.plot(found, [place] * len(found), '|', color=color, alpha=0.6, markersize=6)
+    about, style = estimate(found), STYLES[verdict]
+    panel.plot(found, [place] * len(found), '|', color=style['color'], alpha=0.6, markersize=6)
     margin = 0 if isnan(about.margin) else about.margin
-    panel.errorbar(about.mean, place, xerr=margin, fmt='o', color=color, capsize=3, markersize=5)
+    panel.errorbar(about.mean, place, xerr=margin, capsize=3, **style)
 
 
 def _verdict(results: dict[str, Any], row: dict[str, Any], measure: tuple) -> int:

@@ -5,7 +5,13 @@ from typing import Any
 
 from mmtoken.experiments.estimate import Estimate, estimate
 from mmtoken.experiments.scoreboard_costs import row_speed
-from mmtoken.experiments.scoreboard_results import difference, measures, stands, values
+from mmtoken.experiments.scoreboard_results import (
+    MARKED_SEEDS,
+    difference,
+    measures,
+    stands,
+    values,
+)
 
 BETTER, WORSE = '▲', '▼'
 
@@ -77,37 +83,30 @@ def _speed(results: dict[str, Any], row: dict[str, Any]) -> list[str]:
 
 def _legend(results: dict[str, Any]) -> Iterator[str]:
     """What the table's figures are."""
-    rows, seeds = results['rows'], results['seeds']
+    rows, seeds = results['rows'], ', '.join(map(str, results['seeds']))
     yield (
-        f"**Mean ± half of its 95 % interval** (Student's t) over the seeds {_list(seeds)}, each "
+        f"**Mean ± half of its 95 % interval** (Student's t) over the seeds {seeds}, each "
         'measured once, on the validation images, with the last checkpoint. The interval is of '
         'what a seed decides: initial weights, order of the images, scenes drawn for '
         'fine-tuning. Of other validation images it says nothing.'
     )
-    against: dict[str, list[str]] = {}
-    for row in rows:
-        if row['against'] != row['name']:
-            against.setdefault(row['against'], []).append(row['name'])
-    compared = '; '.join(f'with *{name}*: {", ".join(own)}' for name, own in against.items())
     yield (
-        f'**{BETTER} and {WORSE}**: better or worse than the row it is compared with, where the '
-        '95 % interval of the paired difference leaves zero out. Compared are, '
-        f'{compared}. Paired are runs of one seed: they fine-tune on the same scenes. '
-        'Without any difference about one mark in twenty places would appear by chance; no other '
-        'order among rows is claimed.'
+        f'**{BETTER} and {WORSE}**: better or worse than the row that it is compared with '
+        f'[below](#paired-differences), where both have {MARKED_SEEDS} seeds or more in common and '
+        'the 95 % interval of the paired difference leaves zero out. Runs of one seed are paired: '
+        'they fine-tune on the same scenes. Where nothing differs, one place in twenty has a mark '
+        'by chance. No other order among the rows is claimed.'
     )
     yield (
         '**One seed of a row** trains one classifier. Its frozen patch tokens are probed with a '
-        'logistic regression, and a detector and a segmentor are fine-tuned from it.'
+        'logistic regression, whose strength a held-out tenth of the training scenes chooses; a '
+        'detector and a segmentor are fine-tuned from it. Nothing else was chosen.'
     )
-    strides: dict[int, list[str]] = {}
-    for row in rows:
-        strides.setdefault(row['stride'], []).append(row['name'])
-    if len(strides) > 1:
-        parts = [f'{stride} px in {", ".join(own)}' for stride, own in strides.items()]
+    usual = next(row['stride'] for row in rows if row['name'] == results['control'])
+    if unusual := [f'*{row["name"]}*' for row in rows if row['stride'] != usual]:
         yield (
-            f'**The probe** counts patches, which are of {"; of ".join(parts)}: compare its figure '
-            'among those of one size alone.'
+            f'**The probe** counts patches, which are larger than {usual} px in '
+            f'{" and ".join(unusual)}: compare its figures among patches of one size alone.'
         )
     yield from _timing(results)
 
@@ -205,7 +204,3 @@ def _head(columns: list[str], text: tuple[int, ...] = (0,)) -> list[str]:
 
 def _row(cells: list[str]) -> str:
     return '| ' + ' | '.join(cells) + ' |'
-
-
-def _list(items: list[object]) -> str:
-    return ', '.join(map(str, items))

@@ -1,6 +1,6 @@
 """What a scoreboard found, as its JSON holds it, and what table and picture read from it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def make_results(
     studies: dict[str, Config],
     cells: list[dict[str, Any]],
     speed: dict[str, Any] | None,
-    command: Sequence[object],
+    command: str,
 ) -> dict[str, Any]:
     """Put together what a scoreboard asked and found.
 
@@ -37,7 +37,7 @@ def make_results(
     Returns:
         The content of its JSON.
     """
-    plans = plan_chain(studies, board.control, board.seeds[0], Path())
+    plans = plan_chain(board, studies, board.control, board.seeds[0], Path())
     stages = {}
     for run, plan in plans.items():
         (point,) = studies[run.x].x['values']
@@ -52,7 +52,7 @@ def make_results(
     return {
         'title': board.title,
         'question': board.question,
-        'command': ' '.join(map(str, command)),
+        'command': command,
         'date': date.today().isoformat(),
         'control': board.control,
         'seeds': sorted({cell['seed'] for cell in cells}),

@@ -77,28 +77,34 @@ def classifier_config(studies: dict[str, Config], row: str) -> Config:
     return run_config(studies[CLASSIFICATION], Run(row, CLASSIFICATION, 0), Path()).config
 
 
-def plan_chain(studies: dict[str, Config], row: str, seed: int, folder: Path) -> dict[Run, Plan]:
+def plan_chain(
+    board: Config, studies: dict[str, Config], row: str, seed: int, folder: Path
+) -> dict[Run, Plan]:
     """What the runs of one row and seed do.
 
     Args:
-        studies: The studies of the stages.
+        board: The board.
+        studies: The studies of its stages.
         row: The row's name.
         seed: The seed.
         folder: Of all runs.
 
     Returns:
         By run its plan, the classifier's first. The digests of the others hold the classifier's, so
-        that they change with it, and no path.
+        that they change with it, and no path; their first file is its weights.
     """
     first = Run(row, CLASSIFICATION, seed)
     start = run_config(studies[CLASSIFICATION], first, folder)
-    plans, weights = {first: start}, folder / first.name / WEIGHTS
+    seen, weights = Path(board.stages.classification.data), folder / first.name / WEIGHTS
+    plans = {first: start._replace(files=[seen])}
     for stage in STAGES[1:]:
         run = Run(row, stage, seed)
         plan = run_config(studies[stage], run, folder)
         read = _probed_digest(plan.config) if stage == PROBE else plan.digest
         plan.config.model.backbone.init_cfg.checkpoint = str(weights)
-        plans[run] = Plan(plan.config, [weights], text_digest(f'{start.digest} {read}'))
+        data = board.stages[SEGMENTATION if stage == PROBE else stage].data
+        files = [weights, *dict.fromkeys([seen, Path(data)])]
+        plans[run] = Plan(plan.config, files, text_digest(f'{start.digest} {read}'))
     return plans
 
 

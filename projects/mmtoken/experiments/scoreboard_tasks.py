@@ -9,17 +9,17 @@ from typing import Any
 from mmengine.config import Config
 
 from mmtoken.experiments.scoreboard_file import PROBE
-from mmtoken.experiments.scoreboard_stages import plan_chain
+from mmtoken.experiments.scoreboard_stages import WEIGHTS, plan_chain
 from mmtoken.experiments.study_file import find_arm
 from mmtoken.experiments.study_runs import Plan, Run, check_budget, check_plans
 from mmtoken.experiments.study_tasks import (
     Place,
+    answers,
     entry_key,
     make_entry,
     make_task,
     remove_checkpoints,
     run_key,
-    same_question,
 )
 from mmtoken.tasks.launch import run_from_command_line
 from mmtoken.tasks.task import Step, Task
@@ -32,12 +32,17 @@ Chain = tuple[str, int]
 
 
 def finish_cells(
-    studies: dict[str, Config], seeds: Sequence[int], wanted: set[Chain], place: Place
+    board: Config,
+    studies: dict[str, Config],
+    seeds: Sequence[int],
+    wanted: set[Chain],
+    place: Place,
 ) -> list[dict[str, Any]]:
     """Run what is wanted and not finished, here or in the results.
 
     Args:
-        studies: The studies of the stages.
+        board: The board.
+        studies: The studies of its stages.
         seeds: Of the cells that are reported.
         wanted: Rows and seeds to run; of the others, the finished cells are read.
         place: Where they are and go.
@@ -49,9 +54,8 @@ def finish_cells(
     Raises:
         UserError: If two rows have unequal budgets.
     """
-    rows = [arm.name for arm in next(iter(studies.values())).arms]
-    chains = [(row, seed) for seed in seeds for row in rows]
-    plans = {chain: plan_chain(studies, *chain, place.work_dir) for chain in chains}
+    chains = [(row.name, seed) for seed in seeds for row in board.rows]
+    plans = {chain: plan_chain(board, studies, *chain, place.work_dir) for chain in chains}
     check_plans({run: plan for chain in plans.values() for run, plan in chain.items()})
     known = {entry_key(cell): cell for cell in committed_cells(place.results)}
     cells: dict[Run, dict[str, Any]] = {}
@@ -74,9 +78,13 @@ def finish_cells(
         cells[run] = make_entry(studies[run.x], run, result, place)
         remove_checkpoints(task)
 
-    taken = sum((run.arm, run.seed) in wanted for run in cells)
-    if taken:
+    if taken := sum((run.arm, run.seed) in wanted for run in cells):
         print(f'{taken} cells are finished')
+    if gone := known.keys() - {run_key(run) for run in cells}:
+        print(
+            f'{len(gone)} cells in {place.results} are of other configs or data than now, or of no '
+            'row any more, and leave the board unless they are run again'
+        )
     check_budget([*cells.values()])
     if tasks:
         run_from_command_line(tasks, place.workers, settle)
@@ -122,7 +130,9 @@ def _finished(
     stamp = replace(task, outputs=()).result(inputs_gone=True)
     if stamp is not None:
         return make_entry(study, run, stamp, place)
-    return known if known and same_question(known, study, task) else None
+    # Weights of another training of the same classifier are as good.
+    data = replace(task, inputs=[file for file in task.inputs if file.name != WEIGHTS])
+    return known if known and answers(known, study, data, place) else None
 
 
 def _probe_task(study: Config, run: Run, plan: Plan, place: Place) -> Task:
@@ -132,7 +142,7 @@ def _probe_task(study: Config, run: Run, plan: Plan, place: Place) -> Task:
     def argv() -> list[str]:
         plan.config.dump(config)
         tool = script(place.tools / 'analysis_tools' / 'probe.py')
-        return [*tool, str(config), *map(str, plan.files), '--out', str(report)]
+        return [*tool, str(config), str(plan.files[0]), '--out', str(report)]
 
     def finish() -> dict[str, Any]:
         found = json.loads(report.read_text())

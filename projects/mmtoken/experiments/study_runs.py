@@ -185,16 +185,19 @@ def schedule(iterations: int) -> dict[str, Any]:
 
 
 def portable(file: Path, work_dir: Path) -> str:
-    """Name a file of another study independently of the folder of all studies.
+    """Name a file that a run reads independently of the folder of all studies.
 
     Args:
         file: The file.
         work_dir: This study's folder.
 
     Returns:
-        The path from ``{studies}``.
+        The path from ``{studies}``; that of a file outside it, such as data, as it is.
     """
-    return f'{{studies}}/{file.relative_to(work_dir.parent).as_posix()}'
+    studies = work_dir.parent
+    if not file.is_relative_to(studies):
+        return file.as_posix()
+    return f'{{studies}}/{file.relative_to(studies).as_posix()}'
 
 
 def check_inputs(task: Task) -> None:

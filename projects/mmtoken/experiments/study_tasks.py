@@ -222,24 +222,10 @@ def answers(entry: dict[str, Any], study: Config, task: Task, place: Place) -> b
         ask for a metric that it lacks.
     """
     digests = {portable(file, place.work_dir): file_digest(file) for file in task.inputs}
-    return same_question(entry, study, task) and all(
-        digest in (None, entry['inputs'].get(file)) for file, digest in digests.items()
-    )
-
-
-def same_question(entry: dict[str, Any], study: Config, task: Task) -> bool:
-    """Whether an entry is of a task's config, and has the metrics that the study asks for.
-
-    Args:
-        entry: The entry.
-        study: The study.
-        task: The run's task.
-
-    Returns:
-        True whatever the weights are that the entry's run started from.
-    """
-    return entry.get('digest') == task.identity['merged'] and all(
-        metric.key in entry['metrics'] for metric in study.metrics
+    return (
+        entry.get('digest') == task.identity['merged']
+        and all(metric.key in entry['metrics'] for metric in study.metrics)
+        and all(digest in (None, entry['inputs'].get(file)) for file, digest in digests.items())
     )
 
 

@@ -19,10 +19,16 @@ control = 'DeiT'
 draws = '../studies/scenes/first_1200_of_1500.json'
 
 # Each window has the positions that the classifier's images had.
-_dense = dict(iterations=300, scenes=100, options={'model.backbone.interpolate_mode': 'tile'})
+_dense = dict(
+    iterations=300,
+    scenes=100,
+    data='data/digit_scenes/meta.json',
+    options={'model.backbone.interpolate_mode': 'tile'},
+)
 stages = dict(
     classification=dict(
         iterations=1000,
+        data='data/glyph_scenes/meta.json',
         metrics=[dict(key='accuracy/top1', name='glyphs: top-1', unit='%')],
     ),
     # Of the frozen backbone, as segmentation starts from it, on the same scenes.
@@ -82,6 +88,8 @@ limits = [
     'is meant for schedules in which a model sees every image many times.',
     'No row was tuned: all have the learning rate, weight decay and augmentation of the plain '
     "ViT's config.",
+    'In detectors and segmentors all rows attend within windows of 64 px, those of DeiT but for '
+    "their last layer, which sees the whole scene; LIFE's convolutions see beyond a window anyway.",
     'Above a pooling, a window of 8 tokens spans the whole scene of 128 px, which the pooled '
     'classifiers have not seen, and the others keep windows of the 64 px that they have.',
 ]
