@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 from rollout_pages import config_of
+from scoreboard_files import ran, write_board, write_scoreboard_tools
 from study_files import write_study, write_tools
 
 from mmtoken.experiments import study_tasks
@@ -64,6 +65,13 @@ def save_random_weights(config, path):
     return path
 
 
+def stand_in_for_checkpoints(monkeypatch):
+    """Take the texts that stand-ins for tools/train.py write for checkpoints."""
+    monkeypatch.setattr(study_tasks, 'export_weights', shutil.copyfile)
+    monkeypatch.setattr(study_tasks, 'trained_iterations', lambda path: int(path.read_text()))
+    monkeypatch.setattr(launch, 'POLL_SECONDS', 0.01)
+
+
 @pytest.fixture
 def run_study(load_tool, tmp_path, monkeypatch):
     """A function that runs the study in a folder of its own, through stand-ins for tools/train.py
@@ -74,12 +82,29 @@ def run_study(load_tool, tmp_path, monkeypatch):
     write_study()
     write_tools()
     monkeypatch.setattr(study, 'TOOLS', tmp_path)
-    monkeypatch.setattr(study_tasks, 'export_weights', shutil.copyfile)
-    monkeypatch.setattr(study_tasks, 'trained_iterations', lambda path: int(path.read_text()))
-    monkeypatch.setattr(launch, 'POLL_SECONDS', 0.01)
+    stand_in_for_checkpoints(monkeypatch)
 
     def run(*flags: str) -> dict:
         study.main(['depth.py', '--out', 'out', '--work-dir', 'work/depth', *flags])
         return json.loads(Path('out/results.json').read_text())
+
+    return run
+
+
+@pytest.fixture
+def run_board(load_tool, tmp_path, monkeypatch):
+    """A function that fills a scoreboard in a folder of its own, through stand-ins for the tools
+    that it runs, and returns what was run.
+    """
+    tool = load_tool('analysis_tools/scoreboard.py')
+    monkeypatch.chdir(tmp_path)
+    write_board()
+    write_scoreboard_tools()
+    monkeypatch.setattr(tool, 'TOOLS', tmp_path)
+    stand_in_for_checkpoints(monkeypatch)
+
+    def run(*flags: str) -> list[str]:
+        tool.main(['board.py', '--out', 'out/board', '--work-dir', 'work/board', *flags])
+        return ran()
 
     return run

@@ -12,7 +12,7 @@ predictions of all rows side by side, and wants a machine that does nothing else
 Finished cells are kept in ``docs/scoreboard.json``: the same command goes on after an interruption,
 on this machine or on another, and repeats the cells alone whose config has changed::
 
-    python tools/analysis_tools/scoreboard.py --rows 'LIFE, pooled' --seeds 3 4
+    python tools/analysis_tools/scoreboard.py --rows 'LIFE pooled' --seeds 3 4
 """
 
 import argparse

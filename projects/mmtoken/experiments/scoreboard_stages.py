@@ -21,6 +21,7 @@ from mmtoken.experiments.scoreboard_file import (
 )
 from mmtoken.experiments.study_file import fill_study
 from mmtoken.experiments.study_runs import Plan, Run, run_config
+from mmtoken.runtime.cli import load_config
 from mmtoken.tasks.task import text_digest
 
 # What a dense stage's own config says of its backbone; the rest is as the row's classifier has it.
@@ -144,7 +145,7 @@ def _study(
 
 def _dense_arm(stage: ConfigDict, row: ConfigDict, classifier: Config) -> dict[str, Any]:
     """A row's detector or segmentor: its classifier's backbone in the place of the config's own."""
-    own = Config.fromfile(stage.config)
+    own = load_config(stage.config)
     backbone = classifier.model.backbone.to_dict()
     strides = getattr(build_part(classifier, backbone, 'meta'), 'out_strides', None)
     backbone |= {key: own.model.backbone[key] for key in OF_TASK if key in own.model.backbone}
