@@ -34,7 +34,7 @@ def digests(row: str = 'Flat', **where) -> dict[str, str]:
 @pytest.mark.parametrize(
     ('old', 'new', 'message'),
     [
-        ("question = 'What", "questoin = 'What", 'does not set question'),
+        ("question = 'What", "query = 'What", 'does not set question'),
         ("name='Flat', ", "name='Flat', option={}, ", 'a row of .* sets option, which nothing'),
         ('iterations=4', 'scenes=4, iterations=4', 'the stage classification .* sets scenes'),
         ("control = 'Flat'", "control = 'Fat'", "control of .* 'Fat', which is no row"),
