@@ -1,4 +1,3 @@
-# The first 96 classes of glyph scenes and their colors: stated in mmtoken.datasets, which draws
-# them, and read here for classification, detection and segmentation alike.
+# The first 96 classes of glyph scenes: stated in mmtoken.datasets, which draws them, and read here
+# for classification, detection and segmentation alike.
 glyph_classes = __import__('mmtoken.datasets').datasets.glyph_names(96)
-glyph_palette = __import__('mmtoken.datasets').datasets.scene_palette(96)

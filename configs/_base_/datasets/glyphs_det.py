@@ -4,7 +4,9 @@
 _base_ = ['./digits_det.py', './glyphs_classes.py']
 
 data_root = 'data/glyph_scenes/detection/'
-metainfo = dict(classes=_base_.glyph_classes, palette=_base_.glyph_palette[1:])
+# Those that the class maps are painted in, background first.
+palette = __import__('mmtoken.datasets').datasets.scene_palette(len(_base_.glyph_classes))
+metainfo = dict(classes=_base_.glyph_classes, palette=palette[1:])
 
 train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
 val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))

@@ -4,7 +4,9 @@
 _base_ = ['./digits_seg.py', './glyphs_classes.py']
 
 data_root = 'data/glyph_scenes/segmentation/'
-metainfo = dict(classes=('background', *_base_.glyph_classes), palette=_base_.glyph_palette)
+# Those that the class maps are painted in, background first.
+palette = __import__('mmtoken.datasets').datasets.scene_palette(len(_base_.glyph_classes))
+metainfo = dict(classes=('background', *_base_.glyph_classes), palette=palette)
 
 train_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))
 val_dataloader = dict(dataset=dict(data_root=data_root, metainfo=metainfo))

@@ -9,7 +9,7 @@ x = dict(
     name='training scenes and iterations of 4',
     values=[
         dict(value=f'{scenes:,} scenes, {iterations:,} its', scenes=scenes, iterations=iterations)
-        for scenes, iterations in ((100, 300), (100, 1200), (100, 2400), (30, 1200), (1500, 1200))
+        for scenes, iterations in ((30, 600), (100, 300), (100, 1200), (100, 2400), (1500, 1200))
     ],
 )
 subset = dict(key='train_dataloader.dataset.indices', draws='scenes/first_1200_of_1500.json')
@@ -36,11 +36,9 @@ sweep = dict(
         )
         for lr, decay, mult in (
             (1.5e-3, 0.05, 1.0),
-            (3e-3, 0.05, 1.0),
             (7.5e-4, 0.05, 1.0),
             (1.5e-3, 0.2, 1.0),
             (1.5e-3, 0.05, 0.3),
-            (3e-3, 0.05, 0.3),
         )
     ],
     seeds=[100],
