@@ -98,10 +98,13 @@ def test_digests_do_not_depend_on_the_folder():
     assert digests(folder='work') == digests(folder='/elsewhere/runs')
 
 
-def test_digests_of_all_stages_depend_on_the_classifier_and_the_seed():
-    flat = digests()
-    for other in (digests('Deep'), digests(seed=1)):
-        assert not {*flat.values()} & {*other.values()}
+def test_digests_of_all_stages_depend_on_how_long_the_classifier_trains_and_on_the_seed():
+    before = digests()
+    others = [digests(seed=1)]
+    change_board('iterations=4', 'iterations=5')
+    others.append(digests())
+    for other in others:
+        assert not {*before.values()} & {*other.values()}
 
 
 @pytest.mark.parametrize(

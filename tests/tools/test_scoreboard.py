@@ -104,6 +104,29 @@ def test_classifier_runs_again_where_its_weights_are_gone_and_wanted(run_board):
     assert len(results()['cells']) == 4
 
 
+def test_weights_that_come_out_otherwise_do_not_repeat_committed_cells(run_board):
+    run_board('--rows', 'Flat')
+    move_away()
+    change_board('detection=dict(_dense, ', 'detection=dict(dict(_dense, iterations=5), ')
+    train = Path('train.py')
+    train.write_text(train.read_text().replace("['max_iters'])", "['max_iters'] ) + ' '"))
+    run_board('--rows', 'Flat')
+    assert run_board('--rows', 'Flat') == []
+
+
+def test_cells_whose_weights_are_gone_are_finished(run_board):
+    run_board('--rows', 'Flat')
+    Path('work/board/flat_classification_seed0/final.pth').unlink()
+    assert run_board('--rows', 'Flat', '--out', 'other/board') == []
+
+
+def test_checkpoints_are_removed_but_the_weights_of_the_classifier(run_board):
+    run_board('--rows', 'Flat')
+    assert [str(path) for path in Path('work').rglob('*.pth')] == [
+        'work/board/flat_classification_seed0/final.pth',
+    ]  # fmt: skip
+
+
 def test_cells_that_leave_the_board_are_counted(run_board, capsys):
     run_board('--rows', 'Flat', 'Deep')
     change_board("num_layers': 3})", "num_layers': 4})")
