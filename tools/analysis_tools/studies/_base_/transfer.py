@@ -42,5 +42,7 @@ sweep = dict(
         )
     ],
     seeds=[100],
-    x=['100 scenes, 300 its', '100 scenes, 1,200 its'],
+    # Every cell is at most a factor of four away from it.
+    x=['100 scenes, 1,200 its'],
+    iterations=600,
 )
