@@ -31,7 +31,7 @@ class SceneDataOptions(ABC):
         min_objects: Fewest objects in a scene; spelled min_digits, or min_glyphs, to the user.
         max_objects: Most objects in a scene; the more, the smaller each is drawn.
         occlusion: Largest share of an object that others may hide, in [0, 1).
-        difficulty: 'easy', 'medium' or 'hard'.
+        difficulty: 'easy', 'medium', 'demanding' or 'hard'.
         seed: Seed of every scene's random stream.
 
     Raises:
