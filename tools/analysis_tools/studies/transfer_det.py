@@ -1,7 +1,7 @@
 r"""Mask R-CNN over LIFE-ViT from scratch and from glyphs, each arm tuned at the same cost.
 
 Needs: the run `--arms glyphs --x 3000 --seeds 0` of the study pretraining.
-Costs: 8 runs of the sweep and 50 final ones; one of 300 iterations takes 1.6 minutes on one CPU
+Costs: 10 runs of the sweep and 50 final ones; one of 300 iterations takes 1.6 minutes on one CPU
 core, one of 1,200 five and a half.
 Command::
 
