@@ -1,8 +1,8 @@
 r"""Mask R-CNN over LIFE-ViT from scratch and from glyphs, each arm tuned at the same cost.
 
 Needs: the run `--arms glyphs --x 3000 --seeds 0` of the study pretraining.
-Costs: 10 runs of the sweep and 50 final ones; one of 300 iterations takes 1.6 minutes on one CPU
-core, one of 1,200 five and a half.
+Costs: 10 runs of the sweep and 50 final ones; one of 600 iterations takes four minutes
+on one CPU core beside another.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/transfer_det.py \
