@@ -150,7 +150,10 @@ def test_easy_digits_stand_out_more_than_hard_ones():
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
-        (dict(difficulty='brutal'), "difficulty 'brutal' is unknown; choose easy, medium, demanding, hard"),
+        (
+            dict(difficulty='brutal'),
+            "difficulty 'brutal' is unknown; choose easy, medium, demanding, hard",
+        ),
         (dict(min_objects=0), 'min-digits 0 and max-digits 6 do not fit'),
         (dict(min_objects=5, max_objects=4), 'min-digits 5 and max-digits 4 do not fit'),
         (dict(occlusion=1.0), 'occlusion 1.0 is no share'),
