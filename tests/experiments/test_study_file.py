@@ -6,7 +6,7 @@ import pytest
 from study_files import STUDY, SWEEP, write_study
 
 from mmtoken.errors import UserError
-from mmtoken.experiments.study_file import find_arm, find_point, load_study
+from mmtoken.experiments.study_file import curve_points, find_arm, find_point, load_study
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +128,27 @@ def test_arm_and_point_are_found_by_what_a_command_line_says():
 def test_unknown_arm_is_named():
     with pytest.raises(UserError, match="--arms Wide.*choose among 'Flat', 'Deep'"):
         find_arm(load(STUDY), 'Wide')
+
+
+CELLS = """x = dict(
+    name='cells',
+    values=[
+        dict(value='many', scenes=8, iterations=5),
+        dict(value='few', scenes=4, iterations=5),
+        dict(value='few, long', scenes=4, iterations=9),
+    ],
+    curves=[dict(name='scenes', key='scenes', where=dict(iterations=5))],
+)
+"""
+
+
+def test_a_curve_has_the_points_that_differ_in_one_number():
+    study = load(STUDY + CELLS)
+
+    assert curve_points(study, study.x.curves[0]) == [('few', 4), ('many', 8)]
+
+
+@pytest.mark.parametrize('where', ['scenes=4', 'iterations=7'])
+def test_a_curve_of_less_than_two_numbers_is_refused(where):
+    with pytest.raises(UserError, match=r"the curve 'scenes' .* has the scenes \[.*; let key"):
+        load(STUDY + CELLS.replace('iterations=5))]', f'{where}))]'))

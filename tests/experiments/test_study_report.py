@@ -175,3 +175,51 @@ def test_plot_is_a_picture(tmp_path, values):
     report['x'] |= {'values': list(values), 'labels': [str(value) for value in values]}
     plot(report, tmp_path / 'plot.png')
     assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_every_curve_has_a_panel_for_each_main_metric(tmp_path, monkeypatch):
+    figures = []
+    subplots = pyplot.subplots
+    monkeypatch.setattr(
+        pyplot,
+        'subplots',
+        lambda *shape, **rest: (figures.append(subplots(*shape, **rest)), figures[-1])[1],
+    )
+    names = ['few, short', 'few, long', 'many, long']
+    runs = [entry('Flat', x, 0, 50.0 + i) for i, x in enumerate(names)]
+    report = make_report(runs)
+    report['x'] |= {
+        'values': names,
+        'labels': names,
+        'curves': [
+            {'name': 'scenes', 'log': True, 'points': [[names[1], 30], [names[2], 1500]]},
+            {'name': 'iterations', 'log': False, 'points': [[names[0], 300], [names[1], 600]]},
+        ],
+    }
+
+    plot(report, tmp_path / 'plot.png')
+
+    ((_, panels),) = figures
+    (scenes, iterations) = panels[0]
+    assert [line.get_xydata().tolist() for line in scenes.lines[:1]] == [[[30, 51], [1500, 52]]]
+    assert [line.get_xydata().tolist() for line in iterations.lines[:1]] == [[[300, 50], [600, 51]]]
+    assert (scenes.get_xlabel(), scenes.get_xscale()) == ('scenes', 'log')
+    assert [text.get_text() for text in scenes.get_xticklabels()] == ['30', '1,500']
+
+
+def test_arms_at_one_x_stand_below_each_other(tmp_path, monkeypatch):
+    figures = []
+    subplots = pyplot.subplots
+    monkeypatch.setattr(
+        pyplot,
+        'subplots',
+        lambda *shape, **rest: (figures.append(subplots(*shape, **rest)), figures[-1])[1],
+    )
+    report = make_report([entry('Flat', 100, 0, 50.0), entry('Deep', 100, 0, 60.0)])
+    report['x']['values'] = [100]
+
+    plot(report, tmp_path / 'plot.png')
+
+    ((_, panels),) = figures
+    assert [text.get_text() for text in panels[0][0].get_yticklabels()] == ['Flat', 'Deep']
+    assert panels[0][0].get_xlabel() == 'top-1 (%), 100 scenes'

@@ -17,6 +17,8 @@ A study file is a Python config. All it may say::
             dict(value='100, 1,200', scenes=100, iterations=1200, options={...}),
         ],
         # Or numbers, which are the numbers of scenes too: values=[dict(value=100)], log=True
+        # What the picture shows of points with names: those that differ in one number.
+        curves=[dict(name='iterations', key='iterations', where=dict(scenes=100), log=True)],
     )
     subset = dict(key='train_dataloader.dataset.indices', draws='scenes/first_1200_of_1500.json')
     arms = [
@@ -55,13 +57,14 @@ STUDY = (
     ('options', 'subset', 'iterations', 'sweep'),
 )
 PARTS = {
-    'x': (('name', 'values'), ('log',)),
+    'x': (('name', 'values'), ('log', 'curves')),
     'subset': (('key',), ('total', 'draws')),
     'sweep': (('candidates', 'seeds', 'metric', 'options'), ('x', 'iterations')),
 }
 ENTRIES = {
     'metrics': (('key', 'name', 'unit'), ('scale', 'report')),
     'arms': (('name', 'config'), ('options', 'keep_checkpoint')),
+    'x.curves': (('name', 'key'), ('where', 'log')),
     'x.values': (('value',), ('label', 'scenes', 'iterations', 'options')),
     'sweep.candidates': (('name', 'options'), ()),
 }
@@ -111,6 +114,7 @@ def fill_study(study: Config, path: Path) -> Config:
     _check_arms(study, path)
     _fill_metrics(study, path)
     _fill_points(study, path)
+    _check_curves(study, path)
     _fill_sweep(study, path)
     return study
 
@@ -223,6 +227,36 @@ def _fill_points(study: Config, path: Path) -> None:
         point.setdefault('scenes', point.value)
     if study.subset is not None and 'draws' in study.subset:
         study.subset.draws = str(path.parent / study.subset.draws)
+
+
+def curve_points(study: Config, curve: ConfigDict) -> list[tuple[Any, float]]:
+    """The points of a curve.
+
+    Args:
+        study: The study.
+        curve: One of its `x.curves`.
+
+    Returns:
+        The value of each, and the number that the curve is over, from the smallest.
+    """
+    where = curve.get('where') or {}
+    found = [
+        (point.value, point[curve.key])
+        for point in study.x['values']
+        if point.get(curve.key) is not None
+        and all(point.get(key) == value for key, value in where.items())
+    ]
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def _check_curves(study: Config, path: Path) -> None:
+    for curve in study.x.get('curves', []):
+        numbers = [number for _, number in curve_points(study, curve)]
+        if len({*numbers}) < max(2, len(numbers)):
+            raise UserError(
+                f'the curve {curve.name!r} of study {path} has the {curve.key} {numbers}; let key '
+                'and where choose two points or more that differ in it'
+            )
 
 
 def _fill_sweep(study: Config, path: Path) -> None:

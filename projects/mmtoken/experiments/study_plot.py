@@ -1,6 +1,7 @@
 """The picture of a study."""
 
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -10,13 +11,35 @@ from mmtoken.experiments.study_values import labels, main_metrics, select
 
 # Between two arms at one x, in steps of the axis.
 DODGE = 0.12
+# Letters under a panel.
+LETTERS = 56
+
+
+@dataclass
+class Axis:
+    """The horizontal axis of a panel.
+
+    Args:
+        name: What it is called.
+        points: Values of x and where they are drawn.
+        ticks: Their texts.
+        line: Whether they are joined; otherwise arms stand side by side.
+        log: Whether distances are ratios.
+    """
+
+    name: str
+    points: list[tuple[Any, float]]
+    ticks: list[str] = field(default_factory=list)
+    line: bool = True
+    log: bool = False
 
 
 def plot(report: dict[str, Any], path: Path) -> None:
-    """Draw each main metric over x, with error bars of one standard deviation.
+    """Draw each main metric, with error bars of one standard deviation.
 
-    Where x is a number, one curve for each arm; where it is a name, points side by side; where x
-    has one value, the arms side by side.
+    Over numbers there is one curve for each arm, and one panel for each of the curves that the
+    study names; over names the arms stand side by side; and where x has one value, below each
+    other.
 
     Args:
         report: The content of ``results.json``.
@@ -27,44 +50,88 @@ def plot(report: dict[str, Any], path: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    metrics, axis, arms = main_metrics(report), report['x'], report['arms']
-    values, ticks = axis['values'], labels(report)
-    alone = len(values) == 1
-    named = any(isinstance(value, str) for value in values)
-    figure, axes = pyplot.subplots(
-        1, len(metrics), figsize=(4.8 * len(metrics), 3.8), squeeze=False, layout='constrained'
+    metrics, alone = main_metrics(report), len(report['x']['values']) == 1
+    axes = [] if alone else _axes(report)
+    # Metrics beside each other, or below where each has several panels.
+    rows, columns = (len(metrics), len(axes)) if len(axes) > 1 else (1, len(metrics))
+    height = 0.35 * len(report['arms']) + 1.4 if alone else 3.8 if rows == 1 else 3.0
+    figure, panels = pyplot.subplots(
+        rows, columns, figsize=(4.8 * columns, height * rows), squeeze=False, layout='constrained'
     )
-    for panel, metric in zip(axes[0], metrics, strict=True):
-        for index, arm in enumerate(arms):
-            shift = DODGE * (index - (len(arms) - 1) / 2)
-            points = [
-                (index if alone else place + shift if named else value, estimate([*found.values()]))
-                for place, value in enumerate(values)
-                if (found := select(report['runs'], arm, value, metric['key']))
-            ]
-            panel.errorbar(
-                [x for x, _ in points],
-                [point.mean for _, point in points],
-                yerr=[0 if math.isnan(point.std) else point.std for _, point in points],
-                label=arm, marker='os^Dv'[index % 5], capsize=3,
-                linestyle='none' if named else '-',
-            )  # fmt: skip
+    places = iter(panels.flat)
+    for metric in metrics:
+        for axis in axes:
+            _draw(next(places), report, metric, axis)
         if alone:
-            panel.set_xticks(range(len(arms)), [fill(arm, 14) for arm in arms])
-            panel.set_xlim(-0.5, len(arms) - 0.5)
-            panel.set_xlabel(ticks[0] if named else f'{ticks[0]} {axis["name"]}')
-        else:
-            panel.set_xscale('log' if axis['log'] and not named else 'linear')
-            wrapped = [fill(tick, 14) for tick in ticks]
-            panel.set_xticks(range(len(values)) if named else values, wrapped)
-            panel.set_xlabel(axis['name'])
-        panel.minorticks_off()
-        panel.set_ylabel(f'{metric["name"]} ({metric["unit"]})')
-        panel.grid(alpha=0.3)
+            _draw_alone(next(places), report, metric)
     if not alone:
-        handles, names = axes[0][0].get_legend_handles_labels()
+        handles, names = panels[0][0].get_legend_handles_labels()
         figure.legend(handles, names, loc='outside lower center', ncols=4, frameon=False)
     # Titles are longer than one panel is wide, and would be cut.
-    figure.suptitle(fill(report['title'], 45 * len(metrics)))
+    figure.suptitle(fill(report['title'], 45 * columns))
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
+
+
+def _axes(report: dict[str, Any]) -> list[Axis]:
+    axis, ticks = report['x'], labels(report)
+    # The first reports had no curves.
+    if axis.get('curves'):
+        return [
+            Axis(curve['name'], curve['points'], [f'{n:,}' for _, n in curve['points']],
+                 log=curve['log'])
+            for curve in axis['curves']
+        ]  # fmt: skip
+    if any(isinstance(value, str) for value in axis['values']):
+        wrapped = [fill(tick, max(6, LETTERS // len(ticks))) for tick in ticks]
+        points = [(value, place) for place, value in enumerate(axis['values'])]
+        return [Axis(axis['name'], points, wrapped, line=False)]
+    points = [(value, value) for value in axis['values']]
+    return [Axis(axis['name'], points, ticks, log=axis['log'])]
+
+
+def _draw(panel: Any, report: dict[str, Any], metric: dict[str, Any], axis: Axis) -> None:
+    arms = report['arms']
+    for index, arm in enumerate(arms):
+        shift = 0 if axis.line else DODGE * (index - (len(arms) - 1) / 2)
+        points = [
+            (place + shift, estimate([*found.values()]))
+            for value, place in axis.points
+            if (found := select(report['runs'], arm, value, metric['key']))
+        ]
+        panel.errorbar(
+            [x for x, _ in points],
+            [point.mean for _, point in points],
+            yerr=[_spread(point) for _, point in points],
+            label=arm, marker='os^Dv'[index % 5], capsize=3,
+            linestyle='-' if axis.line else 'none',
+        )  # fmt: skip
+    panel.set_xscale('log' if axis.log else 'linear')
+    panel.set_xticks([place for _, place in axis.points], axis.ticks)
+    panel.minorticks_off()
+    panel.set_xlabel(axis.name)
+    panel.set_ylabel(f'{metric["name"]} ({metric["unit"]})')
+    panel.grid(alpha=0.3)
+
+
+def _draw_alone(panel: Any, report: dict[str, Any], metric: dict[str, Any]) -> None:
+    """Arms below each other, the control's mean as a line through all of them."""
+    arms, (value,) = report['arms'], report['x']['values']
+    for index, arm in enumerate(arms):
+        found = select(report['runs'], arm, value, metric['key'])
+        if not found:
+            continue
+        point = estimate([*found.values()])
+        panel.errorbar(point.mean, index, xerr=_spread(point), marker='o', capsize=3, color='C0')
+        if arm == report['control']:
+            panel.axvline(point.mean, color='0.6', linestyle='--', linewidth=1)
+    panel.set_yticks(range(len(arms)), arms)
+    panel.set_ylim(len(arms) - 0.5, -0.5)
+    name = labels(report)[0]
+    axis = name if isinstance(value, str) else f'{name} {report["x"]["name"]}'
+    panel.set_xlabel(f'{metric["name"]} ({metric["unit"]}), {axis}')
+    panel.grid(alpha=0.3)
+
+
+def _spread(point: Any) -> float:
+    return 0 if math.isnan(point.std) else point.std

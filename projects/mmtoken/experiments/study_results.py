@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmtoken.experiments.study_file import curve_points
 from mmtoken.experiments.study_runs import Choices, check_budget
 from mmtoken.experiments.study_sweep import tuned_x
 
@@ -50,6 +51,14 @@ def make_report(
             'log': study.x.get('log', False),
             'values': [point.value for point in points],
             'labels': [point.label for point in points],
+            'curves': [
+                {
+                    'name': curve.name,
+                    'log': curve.get('log', False),
+                    'points': curve_points(study, curve),
+                }
+                for curve in study.x.get('curves', [])
+            ],
         },
         'arms': [arm.name for arm in study.arms],
         'control': study.control,

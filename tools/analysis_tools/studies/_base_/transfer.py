@@ -11,6 +11,20 @@ x = dict(
         dict(value=f'{scenes:,} scenes, {iterations:,} its', scenes=scenes, iterations=iterations)
         for scenes, iterations in ((30, 600), (100, 300), (100, 600), (100, 1200), (1500, 600))
     ],
+    curves=[
+        dict(
+            name='training scenes (600 iterations of 4)',
+            key='scenes',
+            where=dict(iterations=600),
+            log=True,
+        ),
+        dict(
+            name='iterations of 4 (100 scenes)',
+            key='iterations',
+            where=dict(scenes=100),
+            log=True,
+        ),
+    ],
 )
 subset = dict(key='train_dataloader.dataset.indices', draws='scenes/first_1200_of_1500.json')
 arms = [
