@@ -14,10 +14,10 @@ from mmtoken.datasets.scene_options import DIFFICULTIES
 from mmtoken.dense import SimpleFeaturePyramid, TokenViTLayerDecayConstructor
 from mmtoken.errors import UserError
 from mmtoken.life import LIFEProjection
+from mmtoken.mixing import PatchCutMix
 from mmtoken.rollout import DenseRolloutHook
 from mmtoken.rollout.explicit import FUSIONS, check_fusion
 from mmtoken.rollout.token_sets import WEIGHTS
-from mmtoken.tl_align import PatchCutMix
 from mmtoken.vit import TokenViT
 from mmtoken.vit.arguments import OUT_TYPES
 

@@ -14,7 +14,7 @@ with exit_tools_on_user_error():
     require_stack()
     import_stack()
 
-from . import convert, datasets, dense, life, psvit, rollout, tl_align, vit  # noqa: E402
+from . import convert, datasets, dense, life, lv_vit, psvit, rollout, tl_align, vit  # noqa: E402
 from .runtime import strict_load  # noqa: E402
 from .runtime.own_configs import config_path, register_models  # noqa: E402
 from .runtime.safe_loading import install_safe_loaders  # noqa: E402
@@ -28,6 +28,7 @@ __all__ = [
     'datasets',
     'dense',
     'life',
+    'lv_vit',
     'psvit',
     'rollout',
     'strict_load',

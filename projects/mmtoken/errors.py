@@ -72,8 +72,16 @@ def _exit(error: UserError) -> NoReturn:
     """Print the sentence, below what was printed before, and end the program."""
     # A pipe's is buffered, and would come out behind the sentence.
     sys.stdout.flush()
-    print_once(f'error: {error}')
+    print_once(f'error: {_sentence(error)}')
     raise SystemExit(2) from None
+
+
+def _sentence(error: UserError) -> str:
+    """The message; out of a data loader's worker it comes wrapped in a traceback."""
+    text = str(error)
+    if not text.startswith('Caught UserError in '):
+        return text
+    return text.rpartition('UserError: ')[2].strip()
 
 
 def near_miss(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -14,8 +14,9 @@ from torch import Tensor
 from mmtoken.errors import UserError
 
 # Under what programs keep the weights beside an optimizer and the like: mmengine and timm, then
-# DeiT and MAE. What else they keep there, such as `model_ema`, is another model's.
-_PLACES = ('state_dict', 'model')
+# DeiT and MAE, then LV-ViT where nothing else is there. What else they keep there, such as
+# `model_ema`, is another model's.
+_PLACES = ('state_dict', 'model', 'state_dict_ema')
 # What distributed training and `torch.compile` put before every name.
 _WRAPPERS = re.compile(r'^(module\.|_orig_mod\.)+')
 
@@ -25,7 +26,7 @@ def weights_of(checkpoint: Any, source: str = 'the checkpoint') -> OrderedDict[s
 
     Args:
         checkpoint: What a checkpoint file holds: the weights, or a dict with them under
-            'state_dict' or 'model'.
+            'state_dict', 'model' or else 'state_dict_ema'.
         source: What it is called, for the error.
 
     Returns:

@@ -8,8 +8,9 @@ import torch
 from mmpretrain.registry import MODELS
 
 from mmtoken.convert import convert_state_dict
-from mmtoken.tl_align import Mixed, TLAlignClassifier
-from mmtoken.tl_align.tl_align_classifier import targets
+from mmtoken.mixing import Mixed
+from mmtoken.mixing.mixed_classifier import targets
+from mmtoken.tl_align import TLAlignClassifier
 
 REFERENCES = Path(__file__).resolve().parents[1] / 'data' / 'references'
 

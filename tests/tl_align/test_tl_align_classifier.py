@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from mmpretrain.registry import MODELS
 
 from mmtoken.errors import UserError
-from mmtoken.tl_align import Mixed, PatchCutMix
-from mmtoken.tl_align.target_rules import TransMixRule
-from mmtoken.tl_align.tl_align_classifier import targets
+from mmtoken.mixing import Mixed, PatchCutMix
+from mmtoken.mixing.mixed_classifier import targets
+from mmtoken.mixing.target_rules import TransMixRule
 
 LABELS = [3, 0, 4, 1]
 

@@ -7,8 +7,8 @@ from mmpretrain.registry import MODELS
 from mmtoken.dense import SimpleFeaturePyramid
 from mmtoken.errors import UserError
 from mmtoken.life import LIFEProjection, LIFEViT
+from mmtoken.mixing import PatchCutMix
 from mmtoken.psvit import TokenPool
-from mmtoken.tl_align import PatchCutMix
 from mmtoken.vit import LinearProjection, TokenAttention, TokenBlock, TokenViT
 from mmtoken.vit.building import complete
 

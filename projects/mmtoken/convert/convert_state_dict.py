@@ -28,6 +28,11 @@ _TIMM_VIT = [
     (r'blocks\.(\d+)\.attn\.(qkv|proj)\.(weight|bias)', r'backbone.layers.\1.attn.\2.\3'),
     *_HEADS,
 ]
+_LV_VIT = [
+    (r'patch_embed\.(conv|bn)([123])\.(.+)', r'backbone.patch_embed.\1\2.\3'),
+    (r'aux_head\.(weight|bias)', r'head.layers.aux_head.\1'),
+    *_TIMM_VIT,
+]
 _LIFE = [
     (r'blocks\.(\d+)\.attn\.qkv\.scale1\.(.+)', r'backbone.layers.\1.attn.qkv.linear.\2'),
     (r'blocks\.(\d+)\.attn\.qkv\.norm\.(.+)', r'backbone.layers.\1.attn.qkv.norm.\2'),
@@ -45,12 +50,13 @@ SOURCES = {
     'timm': _TIMM_VIT,
     'tl-align': _TIMM_VIT,
     'life': _LIFE + _TIMM_VIT,
+    'lv-vit': _LV_VIT,
 }
 
 
 def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """Rename the weights of another project for an `ImageClassifier` over `TokenViT` (or
-    `LIFEViT`).
+    """Rename the weights of another project for an `ImageClassifier` over `TokenViT`, `LIFEViT`
+    or `LVViT`.
 
     Weights of 'life' with a class token were trained with the released code's key of that token;
     nothing in them says so to the model that loads them, so a warning says it to the user.
@@ -59,8 +65,10 @@ def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tenso
         state: Weights by the names of the other project, or a checkpoint that holds them
             (`mmtoken.weights.weights_of`).
         source: 'deit', 'timm' and 'tl-align' (timm's `VisionTransformer`, whose names
-            facebookresearch/deit and Euphoria16/TL-Align use too), or 'life' (NeurAI-Lab/LIFE; the
-            model needs `aux_key='first'` to compute the same function).
+            facebookresearch/deit and Euphoria16/TL-Align use too), 'life' (NeurAI-Lab/LIFE; the
+            model needs `aux_key='first'` to compute the same function), or 'lv-vit'
+            (zihangJiang/TokenLabeling, for an `LVViT` with `TokenLabelHead` and the
+            `residual_scale` of its size; `fold_residual_scale` does without).
 
     Returns:
         The same tensors as `backbone.*` and `head.layers.*`, to be loaded strictly.

@@ -191,7 +191,7 @@ def _single_image(data: dict, backbone: TokenViT) -> Tensor:
             f'data holds {counts[0]} images and {counts[1]} data samples; give one of each'
         )
     image = data['inputs'][0]
-    channels = backbone.patch_embed.projection.in_channels
+    channels = backbone.in_channels
     if not isinstance(image, Tensor) or image.ndim != 3 or len(image) != channels:
         raise UserError(
             f'the image has shape {tuple(getattr(image, "shape", ()))}; '

@@ -2,8 +2,7 @@
 2210.06455), with TransMix and plain CutMix for comparison.
 """
 
-from .patch_cutmix import Mixed, PatchCutMix
-from .target_rules import TARGET_RULES
 from .tl_align_classifier import TLAlignClassifier
+from .tl_align_rule import TLAlignRule
 
-__all__ = ['TARGET_RULES', 'Mixed', 'PatchCutMix', 'TLAlignClassifier']
+__all__ = ['TLAlignClassifier', 'TLAlignRule']

@@ -1,6 +1,7 @@
 """What the arguments of a `TokenViT` may be, and one clear error for what they may not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmtoken.checks import check_probability, check_whole
 from mmtoken.errors import UserError
@@ -28,14 +29,16 @@ OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap', 'raw')
 INTERPOLATE_MODES = ('bicubic', 'tile')
 
 
-def resolve_arch(arch: str | dict) -> dict[str, int]:
+def resolve_arch(arch: str | dict, archs: Mapping[str, dict] = ARCHS) -> dict[str, Any]:
     """The sizes of a preset or of a dict.
 
     Args:
-        arch: A key of `ARCHS`, or a dict with the keys that those have.
+        arch: A key of `archs`, or a dict with the sizes that those of `ARCHS` have.
+        archs: The presets of a backbone. Beside its sizes, one may say what other arguments of the
+            backbone are by default with it.
 
     Returns:
-        `embed_dims`, `num_layers`, `num_heads` and `feedforward_channels`.
+        `embed_dims`, `num_layers`, `num_heads` and `feedforward_channels`, and such defaults.
 
     Raises:
         UserError: If the preset is unknown, or the dict has other keys or no whole numbers.
@@ -47,9 +50,9 @@ def resolve_arch(arch: str | dict) -> dict[str, int]:
         for name, size in arch.items():
             check_whole(name, size, example=ARCHS['deit-tiny'][name])
         return dict(arch)
-    if arch not in ARCHS:
-        raise UserError(f'arch {arch!r} is unknown; use one of {sorted(ARCHS)} or a dict')
-    return ARCHS[arch]
+    if arch not in archs:
+        raise UserError(f'arch {arch!r} is unknown; use one of {sorted(archs)} or a dict')
+    return archs[arch]
 
 
 def resolve_layers(

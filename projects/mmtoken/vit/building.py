@@ -11,6 +11,7 @@ from mmtoken.errors import UserError, near_miss
 
 NORM = dict(type='LN', eps=1e-6)
 PROJECTION = dict(type='LinearProjection')
+STEM = dict(type='PatchStem')
 
 
 def complete(cfg: dict | None, default: dict) -> dict:

@@ -1,8 +1,9 @@
 """One transformer layer over `Tokens`."""
 
+import torch
 from mmcv.cnn.bricks.drop import DropPath
 from mmcv.cnn.bricks.transformer import FFN
-from torch import nn
+from torch import Tensor, nn
 
 from mmtoken.tokens import Tokens
 
@@ -25,6 +26,7 @@ class TokenBlock(nn.Module):
         drop_path_rate: Probability to skip a branch for a whole image (stochastic depth).
         window_size: Patches per attention window side; 0 means global attention.
         norm_cfg: Config of the two norms.
+        residual_scale: λ; both branches are divided by it before they are added (LV-ViT).
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class TokenBlock(nn.Module):
         drop_path_rate: float = 0.0,
         window_size: int = 0,
         norm_cfg: dict = NORM,
+        residual_scale: float = 1.0,
     ) -> None:
         super().__init__()
+        self.residual_scale = residual_scale
         self.ln1 = build_norm(norm_cfg, embed_dims)
         self.attn = TokenAttention(
             embed_dims, num_heads, projection, qkv_bias, attn_drop_rate, drop_rate, window_size
@@ -53,11 +57,15 @@ class TokenBlock(nn.Module):
             act_cfg=dict(type='GELU'),
             ffn_drop=drop_rate,
             dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate),
+            add_identity=False,
         )
 
     def forward(self, tokens: Tokens) -> Tokens:
         """Map `Tokens` to `Tokens` of the same shape."""
         attended, trace = self.attn(tokens.with_(x=self.ln1(tokens.x)))
-        x = tokens.x + self.drop_path(attended)
-        x = self.ffn(self.ln2(x), identity=x)
+        x = self._add(tokens.x, self.drop_path(attended))
+        x = self._add(x, self.ffn(self.ln2(x)))
         return tokens.with_(x=x, trace=trace)
+
+    def _add(self, x: Tensor, branch: Tensor) -> Tensor:
+        return torch.add(x, branch, alpha=1 / self.residual_scale)

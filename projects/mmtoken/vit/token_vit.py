@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.utils import to_2tuple
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmtoken.checks import check_number
 from mmtoken.tokens import Tokens
 
 from .arguments import (
+    ARCHS,
     check_counts,
     check_image,
     check_interpolate_mode,
@@ -27,7 +28,7 @@ from .arguments import (
 )
 from .aux_tokens import aux_layout
 from .base_pool import build_pool
-from .building import NORM, PROJECTION, build_norm, complete
+from .building import NORM, PROJECTION, STEM, build_norm, build_part, complete
 from .initialization import init_like_deit
 from .position import adapt_position_on_load, resize_position
 from .token_backbone import TokenBackbone
@@ -44,8 +45,8 @@ class TokenViT(TokenBackbone):
     above the last of `out_indices` are built, so that checkpoints fit, but frozen and not run.
 
     Args:
-        arch: A key of `ARCHS`, such as 'deit-tiny' or 'large', or a dict with `embed_dims`,
-            `num_layers`, `num_heads` and `feedforward_channels`.
+        arch: A key of `archs`, such as 'deit-tiny' or 'large', or a dict with `embed_dims`,
+            `num_layers`, `num_heads` and `feedforward_channels`; `default_arch` by default.
         img_size: Image size in pixels, side or (height, width), of the learned position embedding.
             Other sizes work: the embedding is brought to them as `interpolate_mode` says.
         patch_size: Patch side in pixels. Images that it does not divide are zero-padded at the
@@ -60,7 +61,7 @@ class TokenViT(TokenBackbone):
         out_type: What is returned of each: 'cls_token' (B, C), or a pair of class and distillation
             tokens where there are both; 'avg_featmap' (B, C), the mean patch token; 'featmap' (B,
             C, H, W); 'raw' (B, N, C). Where layers pool, H and W are smaller above them.
-        qkv_bias: Whether the projections have a bias.
+        qkv_bias: Whether the projections have a bias, `default_qkv_bias` by default.
         drop_rate: Dropout probability after the embedding, the output projections and in the MLPs.
         attn_drop_rate: Dropout probability of the attention weights.
         drop_path_rate: Stochastic depth of the last layer; it grows linearly from 0 at the first.
@@ -68,9 +69,13 @@ class TokenViT(TokenBackbone):
             means every layer is global.
         global_attn_indexes: Layers that stay global where `window_size` is set; negatives count
             from the end.
+        stem: Config of what makes patches tokens, `default_stem` by default, built with
+            `in_channels`, `embed_dims` and `patch_size` added. Here and in the other parts, a
+            config without a type keeps the default's, and the default's other arguments.
         projection: Config of the q, k, v projection of every layer, `default_projection` by
-            default. Here and in the other parts, a config without a type keeps the default's, and
-            the default's other arguments.
+            default.
+        residual_scale: λ, by which every branch is divided before it is added to the residual
+            stream; that of the preset by default, 1 where it has none.
         pool_before: Layers before which the tokens are pooled, so that they and those above see
             fewer; not the first. Negatives count from the end. The stride of feature maps doubles
             with each, so `SimpleFeaturePyramid` behind them wants twice the `patch_size`.
@@ -83,7 +88,7 @@ class TokenViT(TokenBackbone):
             grid they were learned on see what they saw then (Bolya et al., arXiv 2311.05613).
         with_cp: Whether to recompute each layer in the backward pass to save memory (activation
             checkpointing).
-        norm_cfg: Config of the norms, `dict(type='LN', eps=1e-6)` by default.
+        norm_cfg: Config of the norms, `default_norm` by default.
         init_cfg: `dict(type='Pretrained', checkpoint=…, prefix='backbone.', allow_partial=False)`
             loads weights strictly (`vit/pretrained.py`); other mmengine init configs work as usual.
 
@@ -91,11 +96,16 @@ class TokenViT(TokenBackbone):
         UserError: If an argument has no meaning; the message names it.
     """
 
+    archs = ARCHS
+    default_arch = 'deit-tiny'
+    default_stem = STEM
     default_projection = PROJECTION
+    default_qkv_bias = True
+    default_norm = NORM
 
     def __init__(
         self,
-        arch: str | dict = 'deit-tiny',
+        arch: str | dict | None = None,
         img_size: int | tuple[int, int] = 224,
         patch_size: int = 16,
         in_channels: int = 3,
@@ -103,29 +113,32 @@ class TokenViT(TokenBackbone):
         num_registers: int | None = None,
         out_indices: int | Sequence[int] = -1,
         out_type: str = 'cls_token',
-        qkv_bias: bool = True,
+        qkv_bias: bool | None = None,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         window_size: int = 0,
         global_attn_indexes: Sequence[int] = (),
+        stem: dict | None = None,
         projection: dict | None = None,
+        residual_scale: float | None = None,
         pool_before: Sequence[int] = (),
         pool: dict | None = None,
         frozen_stages: int = -1,
         interpolate_mode: str = 'bicubic',
         with_cp: bool = False,
-        norm_cfg: dict = NORM,
+        norm_cfg: dict | None = None,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_image(img_size, patch_size, in_channels)
         check_rates(drop_rate, attn_drop_rate, drop_path_rate)
-        arch = resolve_arch(arch)
+        arch = resolve_arch(arch or self.default_arch, self.archs)
         self.embed_dims = channels = arch['embed_dims']
         self.num_layers = arch['num_layers']
         self.img_size = to_2tuple(img_size)
         self.patch_size = patch_size
+        self.in_channels = in_channels
         self.num_aux_tokens = num_aux_tokens
         self.with_cp = with_cp
         self.frozen_stages = frozen_stages
@@ -139,12 +152,22 @@ class TokenViT(TokenBackbone):
         global_layers = resolve_layers('global_attn_indexes', global_attn_indexes, self.num_layers)
         pooled = resolve_pools(pool_before, self.num_layers, pool)
         projection = complete(projection, self.default_projection)
-        norm_cfg = complete(norm_cfg, NORM)
+        norm_cfg = complete(norm_cfg, self.default_norm)
+        if qkv_bias is None:
+            qkv_bias = self.default_qkv_bias
+        if residual_scale is None:
+            residual_scale = arch.get('residual_scale', 1.0)
+        check_number('residual_scale', residual_scale, above=0)
 
-        self.patch_embed = PatchEmbed(
-            in_channels, channels, kernel_size=patch_size, stride=patch_size, input_size=img_size
+        self.patch_embed = build_part(
+            'stem',
+            stem,
+            {**self.default_stem, **arch.get('stem', {})},
+            in_channels=in_channels,
+            embed_dims=channels,
+            patch_size=patch_size,
         )
-        self.patch_resolution = tuple(self.patch_embed.init_out_size)
+        self.patch_resolution = tuple(-(-side // patch_size) for side in self.img_size)
         for name, count in self.aux_layout.items():
             setattr(self, name, nn.Parameter(torch.zeros(1, count, channels)))
         num_patches = self.patch_resolution[0] * self.patch_resolution[1]
@@ -162,6 +185,7 @@ class TokenViT(TokenBackbone):
                 drop_path,
                 0 if index in global_layers else window_size,
                 norm_cfg,
+                residual_scale,
             )
             for index, drop_path in enumerate(
                 np.linspace(0, drop_path_rate, self.num_layers).tolist()
@@ -181,6 +205,7 @@ class TokenViT(TokenBackbone):
         trace: Tensor | None = None,
         trace_from: int = 0,
         exact_trace: bool = False,
+        swap: Tensor | None = None,
     ):
         """Turn images into features.
 
@@ -190,6 +215,8 @@ class TokenViT(TokenBackbone):
             trace_from: The first layer it is carried through, the pooling before it already done;
                 negatives count from the last one that runs.
             exact_trace: Whether the trace is mixed in its own type under mixed precision too.
+            swap: (B, H, W), boolean, the patches that image i has from image B − 1 − i, exchanged
+                between stem and position embedding (MixToken); or None.
 
         Returns:
             The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair
@@ -199,7 +226,7 @@ class TokenViT(TokenBackbone):
             UserError: If the trace has another length than the tokens, or starts at no layer.
         """
         start = resolve_start(trace_from, self.num_running)
-        tokens, outs = self.embed(images), {}
+        tokens, outs = self.embed(images, swap), {}
         for index, layer in enumerate(self.layers[: self.num_running]):
             if str(index) in self.pools:
                 tokens = self.pools[str(index)](tokens)
@@ -212,11 +239,14 @@ class TokenViT(TokenBackbone):
         outs = tuple(outs[index] for index in self.out_indices)
         return outs if trace is None else (outs, tokens.trace)
 
-    def embed(self, images: Tensor) -> Tokens:
+    def embed(self, images: Tensor, swap: Tensor | None = None) -> Tokens:
         """Patch embedding, auxiliary tokens and position embedding: images → the first layer's
-        `Tokens`.
+        `Tokens`; `swap` as in `forward`.
         """
         x, grid = self.patch_embed(images)
+        if swap is not None:
+            # (B, H, W) → (B, H·W, 1)
+            x = torch.where(swap.flatten(1).unsqueeze(-1), x.flip(0), x)
         if self.aux_layout:
             # (B, H·W, C) → (B, A + H·W, C)
             aux = torch.cat([getattr(self, name) for name in self.aux_layout], dim=1)

@@ -5,7 +5,8 @@ from typing import Any
 
 from mmtoken.experiments.benchmark_models import build_classifier, classifier_loss
 from mmtoken.experiments.benchmark_rows import Preset, Ratio, Row
-from mmtoken.tl_align import Mixed, TLAlignClassifier
+from mmtoken.mixing import Mixed
+from mmtoken.tl_align import TLAlignClassifier
 from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenAttention
 

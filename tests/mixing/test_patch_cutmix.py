@@ -13,7 +13,7 @@ from mmpretrain.registry import BATCH_AUGMENTS, MODELS
 from mmpretrain.structures import DataSample
 
 from mmtoken.errors import UserError
-from mmtoken.tl_align import PatchCutMix
+from mmtoken.mixing import PatchCutMix
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'tl_align'
 

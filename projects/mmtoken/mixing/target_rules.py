@@ -1,4 +1,4 @@
-"""How much of a mixed image's target is its own label: TL-Align, TransMix, CutMix.
+"""How much of a mixed image's target is its own label: CutMix, TransMix, and what methods add.
 
 A rule says what trace the backbone carries, from which layer and how exactly, and turns what comes
 out into the own-label weight w of each token that is classified: the target is w·e(y) +
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .patch_cutmix import Mixed
+from .mixed import Mixed
 
 # (B, A + H·W, M) → (B, T, M): what the T outputs of the backbone that are classified see of the
 # tokens.
@@ -44,21 +44,6 @@ class CutMixRule:
             read: What the classified outputs see of the tokens.
         """
         return mixed.lam[:, None]
-
-
-class TLAlignRule(CutMixRule):
-    """w follows the tokens through every layer: (∏ ½(Ā + I))·[λ; 1 − M] (arXiv 2210.06455; released
-    code, whose K-channel labels are w·e(y) + (1 − w)·e(y′) of these weights).
-    """
-
-    def start(self, mixed: Mixed, num_aux: int) -> Tensor:
-        """[λ; 1 − M]: auxiliary tokens the ratio, patches whose they are; (B, A + H·W, 1)."""
-        aux = mixed.lam[:, None].expand(-1, num_aux)
-        return torch.cat([aux, 1 - mixed.mask.flatten(1).to(aux.dtype)], dim=1).unsqueeze(-1)
-
-    def own_weight(self, mixed: Mixed, start: Tensor, trace: Tensor, read: Readout) -> Tensor:
-        """What the classified tokens end with, (B, T)."""
-        return read(trace).squeeze(-1)
 
 
 class TransMixRule(CutMixRule):
@@ -92,4 +77,5 @@ class TransMixRule(CutMixRule):
         return 0.5 * (lam + share.where(reached, lam))
 
 
-TARGET_RULES = {'tl_align': TLAlignRule, 'transmix': TransMixRule, 'cutmix': CutMixRule}
+TARGET_RULES = {'transmix': TransMixRule, 'cutmix': CutMixRule}
+"""By the names that a classifier's `target` has; a method adds its own."""

@@ -1,0 +1,94 @@
+"""Pipeline transforms that bring an image's label map to the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmpretrain.datasets import PackInputs
+from mmpretrain.registry import TRANSFORMS
+
+from mmtoken.datasets.label_store import LabelStore
+from mmtoken.datasets.track_affine import KEY
+from mmtoken.errors import UserError
+
+FIELDS = ('token_label', 'token_label_ids', 'token_label_source')
+
+
+@TRANSFORMS.register_module()
+class LoadTokenLabels(BaseTransform):
+    """Load an image's label map; `TrackAffine` after it remembers what becomes of the image.
+
+    Args:
+        store: Folder of a store that `tools/dataset_converters/make_token_labels.py` made.
+        images: Folder of the images, from which the store's names of them go.
+        num_classes: Classes of patches that the model has, which the store's must be.
+
+    Raises:
+        UserError: If the store is missing, unfinished or damaged, or is of other classes.
+    """
+
+    def __init__(self, store: str, images: str, num_classes: int) -> None:
+        self.store = LabelStore(store)
+        self.images = Path(images)
+        found = self.store.manifest
+        if found.classes != num_classes:
+            raise UserError(
+                f'the label maps of {store} have {found.classes} classes, the config '
+                f'{num_classes}; set num_classes of LoadTokenLabels and num_token_classes of the '
+                f'head to {found.classes}, or make other maps: {found.command}'
+            )
+
+    def transform(self, results: dict) -> dict:
+        """Load the map.
+
+        Args:
+            results: Of the pipeline, with 'img_path'.
+
+        Returns:
+            The results, with `token_label`, `token_label_ids`, (k, Hs, Ws) each,
+            `token_label_kind` and `affine_source`.
+        """
+        path = Path(results['img_path'])
+        if not path.is_relative_to(self.images):
+            raise UserError(
+                f'{path} is not in {self.images}, the folder of images of LoadTokenLabels; set '
+                'images to the data_prefix of the dataset'
+            )
+        name = path.relative_to(self.images).as_posix()
+        values, ids = self.store.read(self.store.find(name))
+        results['token_label'] = torch.from_numpy(values)
+        results['token_label_ids'] = torch.from_numpy(ids)
+        results['token_label_kind'] = self.store.manifest.kind
+        results[KEY] = np.eye(2, 3)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(store={self.store.folder})'
+
+
+@TRANSFORMS.register_module()
+class PackTokenLabels(PackInputs):
+    """mmpretrain's `PackInputs` that packs the label map too."""
+
+    def transform(self, results: dict) -> dict:
+        """Pack.
+
+        Args:
+            results: Of the pipeline; without a map it packs as `PackInputs` does.
+
+        Returns:
+            `inputs` and `data_samples`.
+        """
+        packed = super().transform(results)
+        if 'token_label' in results:
+            sample = packed['data_samples']
+            source = torch.from_numpy(results[KEY]).float()
+            for name, value in zip(
+                FIELDS, (results['token_label'], results['token_label_ids'], source), strict=True
+            ):
+                sample.set_field(value, name)
+            sample.set_field(results['token_label_kind'], 'token_label_kind', field_type='metainfo')
+        return packed

@@ -1,0 +1,219 @@
+"""Fill a store of label maps for the images that a config trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmpretrain.registry import DATASETS
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from mmtoken.datasets.annotator import position_scores
+from mmtoken.datasets.label_store import LabelStoreWriter, Manifest
+from mmtoken.datasets.mask_shares import CocoMasks, MaskFolder, cell_shares
+from mmtoken.errors import UserError
+from mmtoken.runtime.load_model import load_model
+from mmtoken.tasks.task import file_digest, text_digest
+
+Batches = Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+class TrainImages(Dataset):
+    """The images that a config trains on, each once, without augmentation.
+
+    Args:
+        cfg: The config of a classifier.
+        side: Height and width that images are resized to, whole; None leaves them unread.
+    """
+
+    def __init__(self, cfg: Config, side: int | None = None) -> None:
+        settings = deepcopy(cfg.train_dataloader.dataset)
+        while 'dataset' in settings:
+            settings = settings.dataset
+        steps = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(side, side))]
+        settings.pipeline = [*steps, dict(type='PackInputs')] if side else []
+        self.dataset = DATASETS.build(settings)
+        self.folder = Path(self.dataset.img_prefix)
+        paths = [Path(self.dataset.get_data_info(i)['img_path']) for i in range(len(self.dataset))]
+        named = sorted(
+            (path.relative_to(self.folder).as_posix(), i) for i, path in enumerate(paths)
+        )
+        self.names = [name for name, _ in named]
+        self.order = [index for _, index in named]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> tuple[int, Any]:
+        return index, self.dataset[self.order[index]]
+
+
+def fill_from_model(
+    cfg: Config,
+    checkpoint: str,
+    out: Path,
+    side: int,
+    top_k: int,
+    command: str,
+    batch_size: int,
+    workers: int,
+    device: str,
+    progress: Callable[[int, int], None],
+) -> Manifest:
+    """Annotate with a classifier, from where an earlier call stopped.
+
+    Args:
+        cfg: The classifier's config, of whose training set the images are.
+        checkpoint: Its weights.
+        out: The store's folder.
+        side: Height and width of the images that it sees.
+        top_k: k, how many of its classes are kept for a cell.
+        command: What makes the store, for its manifest.
+        batch_size: Images at once.
+        workers: Processes that read images.
+        device: Where it runs.
+        progress: Told how many images are done, and of how many.
+
+    Returns:
+        What the store is of.
+
+    Raises:
+        UserError: If the config, the weights and the store do not fit together.
+    """
+    model, images = load_model(cfg, checkpoint, device), TrainImages(cfg, side)
+    classes = model.head.num_classes
+    with torch.inference_mode():
+        grid = position_scores(model, torch.zeros(1, 3, side, side, device=device)).shape[2:]
+    manifest = Manifest(
+        kind='logit',
+        classes=classes,
+        grid=tuple(grid),
+        top_k=min(top_k, classes),
+        source=dict(config=cfg.filename, weights=file_digest(Path(checkpoint)), img_size=side),
+        images=text_digest('\n'.join(images.names)),
+        count=len(images),
+        command=command,
+    )
+
+    def batches(left: np.ndarray) -> Batches:
+        loader = DataLoader(
+            Subset(images, left),
+            batch_size,
+            num_workers=workers,
+            collate_fn=list,
+        )
+        for batch in loader:
+            indices, samples = zip(*batch, strict=True)
+            data = model.data_preprocessor(pseudo_collate(list(samples)))
+            with torch.inference_mode():
+                values, ids = position_scores(model, data['inputs']).topk(manifest.top_k, dim=1)
+            yield np.array(indices), values.float().cpu().numpy(), ids.cpu().numpy()
+
+    _fill(out, manifest, images, batches, progress)
+    return manifest
+
+
+def fill_from_masks(
+    cfg: Config,
+    masks: Path,
+    out: Path,
+    num_classes: int,
+    background: int,
+    grid: tuple[int, int],
+    top_k: int,
+    command: str,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> Manifest:
+    """Take the shares of classes from masks, from where an earlier call stopped.
+
+    Args:
+        cfg: A classifier's config, of whose training set the images are.
+        masks: A folder of PNGs (`MaskFolder`), or a COCO annotation file (`CocoMasks`).
+        out: The store's folder.
+        num_classes: K, without the background.
+        background: Its value in PNGs.
+        grid: Cells of a map, (Hs, Ws).
+        top_k: k, how many classes are kept for a cell.
+        command: What makes the store, for its manifest.
+        workers: Processes that read masks.
+        progress: Told how many images are done, and of how many.
+
+    Returns:
+        What the store is of; its classes are K + 1, the background last.
+
+    Raises:
+        UserError: If a mask is missing or unreadable, or does not fit the config.
+    """
+    if masks.suffix == '.json':
+        reader = CocoMasks(masks, num_classes)
+    else:
+        reader = MaskFolder(masks, num_classes, background)
+    images = TrainImages(cfg)
+    manifest = Manifest(
+        kind='share',
+        classes=num_classes + 1,
+        grid=grid,
+        top_k=min(top_k, num_classes + 1),
+        source=dict(masks=str(masks), background=background),
+        images=text_digest('\n'.join(images.names)),
+        count=len(images),
+        command=command,
+    )
+
+    def batches(left: np.ndarray) -> Batches:
+        shares = _Shares(reader, images.names, left, grid, manifest.top_k)
+        loader = DataLoader(shares, 64, num_workers=workers, collate_fn=list)
+        for batch in loader:
+            yield tuple(np.stack(part) for part in zip(*batch, strict=True))
+
+    _fill(out, manifest, images, batches, progress)
+    return manifest
+
+
+class _Shares(Dataset):
+    """The shares of the images that are left."""
+
+    def __init__(
+        self,
+        reader: MaskFolder | CocoMasks,
+        names: list[str],
+        left: np.ndarray,
+        grid: tuple[int, int],
+        top_k: int,
+    ) -> None:
+        self.reader, self.names, self.left = reader, names, left
+        self.grid, self.top_k = grid, top_k
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def __getitem__(self, place: int) -> tuple[int, np.ndarray, np.ndarray]:
+        index = self.left[place]
+        classes = self.reader.read(self.names[index])
+        return index, *cell_shares(classes, self.grid, self.top_k)
+
+
+def _fill(
+    out: Path,
+    manifest: Manifest,
+    images: TrainImages,
+    batches: Callable[[np.ndarray], Batches],
+    progress: Callable[[int, int], None],
+) -> None:
+    if not len(images):
+        raise UserError(f'{images.folder} has no training images; name the data set in the config')
+    writer = LabelStoreWriter(out, manifest, images.names)
+    left = writer.left()
+    done = len(images) - len(left)
+    progress(done, len(images))
+    for indices, values, ids in batches(left):
+        writer.write(indices, values, ids)
+        done += len(indices)
+        progress(done, len(images))

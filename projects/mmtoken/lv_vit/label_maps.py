@@ -1,0 +1,93 @@
+"""From label maps, as they are stored, to a target for every patch of an augmented image.
+
+A map is sparse: for each of Hs×Ws cells of the original image k values and the classes that they
+are of. Values are logits of an annotator or shares of the cell's area. What augmentation did to an
+image stands beside its map as one affine matrix, so that nothing is resampled before the batch is
+on its device (our design; the released code crops maps one by one, with its axes exchanged).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LabelMaps:
+    """The label maps of a batch.
+
+    Args:
+        values: (B, k, Hs, Ws); unused places are 0.
+        ids: Their classes, (B, k, Hs, Ws), whole numbers.
+        source: (B, 2, 3), from places in the augmented image to those in the original one, x before
+            y, both from 0 to 1 between the edges.
+        kind: 'logit', softmaxed after sampling, where absent classes have 0; or 'share'.
+    """
+
+    values: Tensor
+    ids: Tensor
+    source: Tensor
+    kind: str
+
+
+def patch_targets(
+    maps: LabelMaps, grid: tuple[int, int], num_classes: int, samples: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Target distributions of images and of their patches.
+
+    A patch's is the mean over samples×samples points of it, each interpolated bilinearly between
+    the centers of cells. Points that augmentation took from outside the image have no class: their
+    logits are 0, and shares that are missing fall to the last class.
+
+    Args:
+        maps: The maps.
+        grid: (H, W), the patches.
+        num_classes: K′, of the targets.
+        samples: Points along a side of a patch; by default as many as there are cells along it
+            where an image is neither cropped nor enlarged, so that patches of the cells' size have
+            the values of their own cells.
+
+    Returns:
+        (B, K′), of the mean over all patches, and (B, H·W, K′); all sum to 1.
+    """
+    batch, _, rows, columns = maps.values.shape
+    samples = samples or max(-(-rows // grid[0]), -(-columns // grid[1]))
+    # (B, k, Hs, Ws) → (B, K′, Hs·Ws)
+    dense = maps.values.new_zeros(batch, num_classes, rows * columns, dtype=torch.float32)
+    dense.scatter_add_(1, maps.ids.flatten(2).long(), maps.values.flatten(2).float())
+    places = _source_places(maps.source, grid, samples)
+    sampled = F.grid_sample(
+        dense.unflatten(2, (rows, columns)),
+        2 * places - 1,
+        mode='bilinear',
+        padding_mode='border',
+        align_corners=False,
+    )
+    inside = ((places >= 0) & (places <= 1)).all(dim=-1)
+    # (B, K′, H·samples, W·samples) → (B, K′, H, W) → (B, H·W, K′)
+    patches = F.avg_pool2d(sampled * inside.unsqueeze(1), samples).flatten(2).transpose(1, 2)
+    image = patches.mean(dim=1)
+    return _distribution(image, maps.kind), _distribution(patches, maps.kind)
+
+
+def _source_places(source: Tensor, grid: tuple[int, int], samples: int) -> Tensor:
+    """Where the points of an augmented image lie in the original, (B, H·samples, W·samples, 2)."""
+    y, x = (
+        (torch.arange(side * samples, device=source.device) + 0.5) / (side * samples)
+        for side in grid
+    )
+    points = torch.stack(
+        [x.expand(len(y), -1), y[:, None].expand(-1, len(x)), torch.ones_like(y[:, None] * x)],
+        dim=-1,
+    )
+    return torch.einsum('bij,hwj->bhwi', source.float(), points)
+
+
+def _distribution(values: Tensor, kind: str) -> Tensor:
+    if kind == 'logit':
+        return values.softmax(dim=-1)
+    missing = (1 - values.sum(dim=-1, keepdim=True)).clamp(min=0)
+    return torch.cat([values[..., :-1], values[..., -1:] + missing], dim=-1)

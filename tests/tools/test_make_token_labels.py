@@ -1,0 +1,217 @@
+"""tools/dataset_converters/make_token_labels.py, and training on what it makes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import DATASETS, MODELS
+from PIL import Image
+
+from mmtoken.datasets import LabelStore
+from mmtoken.datasets.annotator import position_scores
+
+REPO = Path(__file__).parents[2]
+LEAF = REPO / 'configs' / 'digits' / 'life-d6w96_digits-cls.py'
+ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+
+
+@pytest.fixture
+def make(load_tool):
+    """`main` of the tool, taking the command line's words."""
+    main = load_tool('dataset_converters/make_token_labels.py').main
+    return lambda *words: main([str(word) for word in words])
+
+
+@pytest.fixture
+def config(tmp_path, digit_scenes) -> Config:
+    """The small classifier of digits, made smaller, over a tiny data set."""
+    cfg = Config.fromfile(LEAF)
+    cfg.model.backbone.arch = ARCH
+    cfg.model.backbone.init_cfg = None
+    cfg.model.head.in_channels = 24
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.data_root = f'{digit_scenes}/classification/'
+    cfg.dump(tmp_path / 'small.py')
+    return Config.fromfile(tmp_path / 'small.py')
+
+
+@pytest.fixture
+def checkpoint(tmp_path, config) -> Path:
+    """Random weights of it."""
+    torch.manual_seed(0)
+    init_default_scope('mmpretrain')
+    model = MODELS.build(dict(config.model, data_preprocessor=config.data_preprocessor))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    torch.save(model.state_dict(), tmp_path / 'random.pth')
+    return tmp_path / 'random.pth'
+
+
+@pytest.fixture
+def masks(tmp_path, digit_scenes) -> Path:
+    """A mask for every training image: its class on the left half, background on the right."""
+    folder = tmp_path / 'masks'
+    for image in (digit_scenes / 'classification' / 'train').rglob('*.png'):
+        mask = np.zeros((64, 64), np.uint8)
+        mask[:, :32] = 1 + int(image.parent.name)
+        (folder / image.parent.name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(folder / image.parent.name / image.name)
+    return folder
+
+
+def train_step(config, store, classes, digit_scenes, **model):
+    """The losses of a batch with label maps, of the config's pipeline around them."""
+    init_default_scope('mmpretrain')
+    dataset = config.train_dataloader.dataset
+    _, *augmentation, _ = dataset.pipeline
+    images = f'{digit_scenes}/classification/train'
+    dataset.pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadTokenLabels', store=str(store), images=images, num_classes=classes),
+        dict(type='TrackAffine', transforms=augmentation),
+        dict(type='PackTokenLabels'),
+    ]
+    built = DATASETS.build(dataset)
+    model = MODELS.build(
+        dict(
+            type='TokenLabelClassifier',
+            backbone=dict(config.model.backbone, out_type='raw'),
+            head=dict(
+                type='TokenLabelHead', num_classes=10, num_token_classes=classes, in_channels=24
+            ),
+            data_preprocessor=config.data_preprocessor,
+            **model,
+        )
+    )
+    data = model.data_preprocessor(pseudo_collate([built[i] for i in range(8)]), training=True)
+    targets = model.targets(data['data_samples'], (8, 8))
+    return model(**data, mode='loss'), targets
+
+
+def test_an_annotators_maps_are_its_scores(make, config, checkpoint, tmp_path, digit_scenes):
+    make(config.filename, checkpoint, '--out', tmp_path / 'labels', '--top-k', 3, '--workers', 0)
+
+    store = LabelStore(tmp_path / 'labels')
+    assert (store.manifest.count, store.manifest.grid, store.manifest.classes) == (40, (8, 8), 10)
+    name = store._names[7].decode()
+    values, ids = store.read(7)
+    model = MODELS.build(dict(config.model, data_preprocessor=config.data_preprocessor)).eval()
+    model.load_state_dict(torch.load(checkpoint, weights_only=True))
+    image = np.asarray(Image.open(digit_scenes / 'classification' / 'train' / name))
+    # Files are read as BGR, and turned to RGB by the preprocessor.
+    pixels = torch.from_numpy(image[:, :, ::-1].copy()).permute(2, 0, 1)
+    with torch.no_grad():
+        scores = position_scores(model, model.data_preprocessor(dict(inputs=[pixels]))['inputs'])
+    expected, places = scores[0].topk(3, dim=0)
+    torch.testing.assert_close(torch.from_numpy(values).float(), expected, rtol=2e-3, atol=2e-3)
+    assert np.array_equal(ids, places.numpy())
+
+
+def test_an_interrupted_call_goes_on(make, config, checkpoint, tmp_path, monkeypatch):
+    words = (config.filename, checkpoint, '--out', tmp_path / 'labels', '--workers', 0,
+             '--batch-size', 16)  # fmt: skip
+    from mmtoken.datasets import label_store
+
+    write, calls = label_store.LabelStoreWriter.write, []
+
+    def stop(self, indices, values, ids):
+        calls.append(len(indices))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        write(self, indices, values, ids)
+
+    monkeypatch.setattr(label_store.LabelStoreWriter, 'write', stop)
+    with pytest.raises(KeyboardInterrupt):
+        make(*words)
+    make(*words)
+
+    # The first batch once, the second twice.
+    assert calls == [16, 16, 16, 8]
+    assert LabelStore(tmp_path / 'labels').manifest.count == 40
+
+
+def test_a_classifier_is_trained_on_an_annotators_maps(
+    make, config, checkpoint, tmp_path, digit_scenes
+):
+    make(config.filename, checkpoint, '--out', tmp_path / 'labels', '--workers', 0)
+
+    losses, (scores, patches) = train_step(config, tmp_path / 'labels', 10, digit_scenes)
+
+    assert set(losses) == {'loss_cls', 'loss_token'}
+    assert scores.shape == (8, 10) and patches.shape == (8, 64, 10)
+    torch.testing.assert_close(patches.sum(-1), torch.ones(8, 64))
+
+
+def test_a_classifier_is_trained_on_masks(make, config, masks, tmp_path, digit_scenes):
+    make(config.filename, '--from-masks', masks, '--num-classes', 10, '--grid', 8,
+         '--out', tmp_path / 'labels', '--workers', 0)  # fmt: skip
+
+    losses, (scores, patches) = train_step(config, tmp_path / 'labels', 11, digit_scenes)
+
+    assert set(losses) == {'loss_cls', 'loss_token'}
+    rows = patches.view(8, 8, 8, 11)
+    # Crops keep the class at the left edge, and background at the right one.
+    assert torch.equal(rows[:, :, 0].argmax(-1), scores.argmax(1)[:, None].expand(-1, 8))
+    assert (rows[:, :, -1].argmax(-1) == 10).all()
+
+
+def test_masks_with_workers_are_the_same(make, config, masks, tmp_path):
+    words = (config.filename, '--from-masks', masks, '--num-classes', 10, '--grid', 4, 6)
+    for workers in (0, 2):
+        make(*words, '--out', tmp_path / str(workers), '--workers', workers)
+
+    stores = [LabelStore(tmp_path / str(workers)) for workers in (0, 2)]
+    for index in range(40):
+        first, second = (store.read(index) for store in stores)
+        assert all(np.array_equal(*pair) for pair in zip(first, second, strict=True))
+
+
+def test_maps_of_other_classes_are_refused_when_the_pipeline_is_built(
+    make, config, masks, tmp_path, digit_scenes
+):
+    make(config.filename, '--from-masks', masks, '--num-classes', 10, '--grid', 8,
+         '--out', tmp_path / 'labels', '--workers', 0)  # fmt: skip
+
+    with pytest.raises(ValueError, match='have 11 classes, the config 10; set num_classes of Load'):
+        train_step(config, tmp_path / 'labels', 10, digit_scenes)
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        ((), 'label maps come either from an annotator or from masks'),
+        (('w.pth', '--from-masks', 'm'), 'label maps come either from an annotator or from masks'),
+        (('w.pth', '--top-k', 0), '--top-k 0 is too small'),
+        (('w.pth', '--workers', -1), '--workers -1 is too small'),
+        (('w.pth',), 'checkpoint w.pth does not exist'),
+        (('--from-masks', 'nowhere'), '--from-masks nowhere does not exist'),
+        (('--from-masks', '.'), '--from-masks wants --num-classes'),
+        (('--from-masks', '.', '--num-classes', 10, '--grid', 0), '--from-masks wants'),
+        (('--from-masks', '.', '--num-classes', 10, '--grid', 8), 'mask'),
+    ],
+)
+def test_bad_input_is_answered_by_one_sentence_and_exit_code_2(
+    make, config, tmp_path, capsys, words, message
+):
+    with pytest.raises(SystemExit) as exit_:
+        make(config.filename, *words, '--out', tmp_path / 'labels')
+
+    assert exit_.value.code == 2
+    assert f'error: {message}' in capsys.readouterr().err
+
+
+def test_other_maps_are_replaced_only_when_asked(make, config, masks, tmp_path, capsys):
+    words = (config.filename, '--from-masks', masks, '--num-classes', 10, '--workers', 0,
+             '--out', tmp_path / 'labels')  # fmt: skip
+    make(*words, '--grid', 8)
+
+    with pytest.raises(SystemExit):
+        make(*words, '--grid', 4)
+    assert 'label maps of another grid' in capsys.readouterr().err
+    make(*words, '--grid', 4, '--overwrite')
+
+    assert LabelStore(tmp_path / 'labels').manifest.grid == (4, 4)
