@@ -32,7 +32,11 @@ def run_log() -> Iterator[list[tuple[str, str]]]:
     handler.emit = lambda record: lines.append((record.levelname, record.getMessage()))
     logger = MMLogger.get_current_instance()
     logger.addHandler(handler)
+    # A tool that ran before in this process may have silenced it.
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
     yield lines
+    logger.setLevel(level)
     logger.removeHandler(handler)
 
 

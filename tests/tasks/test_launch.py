@@ -56,6 +56,12 @@ def test_needed_task_runs_first(tmp_path):
     assert list(run_tasks([first, second], workers=2)) == ['first', 'second']
 
 
+def test_a_task_that_would_wait_for_ever_is_refused(tmp_path):
+    first = make_task(tmp_path, 'first', needs=['second'])
+    with pytest.raises(ValueError, match='first needs second, which does not stand before it'):
+        run_tasks([first, make_task(tmp_path, 'second')])
+
+
 def test_new_weights_make_the_task_that_reads_them_run_again(tmp_path):
     file, count = tmp_path / 'weights', tmp_path / 'count'
 

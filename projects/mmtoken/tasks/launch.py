@@ -50,9 +50,11 @@ def run_tasks(
         The content of each task's ``finished.json``, by task name.
 
     Raises:
+        ValueError: If a task needs one that does not stand before it, and would wait for ever.
         TaskFailed: If a command fails. Nothing new is started then; what runs is let finish.
         KeyboardInterrupt: On Ctrl-C or SIGTERM, after the children have ended.
     """
+    _check_order(tasks)
     results: dict[str, dict[str, Any]] = {}
     states = {task.name: TaskState(task.name, task.weight) for task in tasks}
     pending, running, looked_at = list(tasks), [], set()
@@ -245,6 +247,17 @@ def _failure_text(task: str, step: str, code: int, log: Path) -> str:
     lines = log.read_text(errors='replace').splitlines() if log.exists() else []
     tail = '\n'.join(f'    {line}' for line in lines[-8:])
     return f'{step} of {task} ended with exit code {code}; its log {log} ends with\n{tail}'
+
+
+def _check_order(tasks: Sequence[Task]) -> None:
+    before: set[str] = set()
+    for task in tasks:
+        missing = sorted({*task.needs} - before)
+        if missing:
+            raise ValueError(
+                f'{task.name} needs {", ".join(missing)}, which does not stand before it'
+            )
+        before.add(task.name)
 
 
 @contextmanager
