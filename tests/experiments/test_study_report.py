@@ -177,14 +177,19 @@ def test_plot_is_a_picture(tmp_path, values):
     assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')
 
 
-def test_every_curve_has_a_panel_for_each_main_metric(tmp_path, monkeypatch):
-    figures = []
-    subplots = pyplot.subplots
+@pytest.fixture
+def figures(monkeypatch) -> list:
+    """The figures that are drawn, with their panels."""
+    figures, subplots = [], pyplot.subplots
     monkeypatch.setattr(
         pyplot,
         'subplots',
         lambda *shape, **rest: (figures.append(subplots(*shape, **rest)), figures[-1])[1],
     )
+    return figures
+
+
+def test_every_curve_has_a_panel_for_each_main_metric(tmp_path, figures):
     names = ['few, short', 'few, long', 'many, long']
     runs = [entry('Flat', x, 0, 50.0 + i) for i, x in enumerate(names)]
     report = make_report(runs)
@@ -207,14 +212,7 @@ def test_every_curve_has_a_panel_for_each_main_metric(tmp_path, monkeypatch):
     assert [text.get_text() for text in scenes.get_xticklabels()] == ['30', '1,500']
 
 
-def test_arms_at_one_x_stand_below_each_other(tmp_path, monkeypatch):
-    figures = []
-    subplots = pyplot.subplots
-    monkeypatch.setattr(
-        pyplot,
-        'subplots',
-        lambda *shape, **rest: (figures.append(subplots(*shape, **rest)), figures[-1])[1],
-    )
+def test_arms_at_one_x_stand_below_each_other(tmp_path, figures):
     report = make_report([entry('Flat', 100, 0, 50.0), entry('Deep', 100, 0, 60.0)])
     report['x']['values'] = [100]
 

@@ -18,6 +18,9 @@ from .mixed import Mixed
 from .patch_mix import PatchMix
 from .target_rules import TARGET_RULES
 
+# A config of `mix` that changes nothing of `default_mix`.
+UNCHANGED: dict = {}
+
 
 class MixedClassifier(ImageClassifier):
     """mmpretrain's `ImageClassifier`, trained with mixed images and targets that know whose each
@@ -52,7 +55,7 @@ class MixedClassifier(ImageClassifier):
     def __init__(
         self,
         *args,
-        mix: dict | None = {},  # noqa: B006
+        mix: dict | None = UNCHANGED,
         target: str | None = None,
         **kwargs,
     ) -> None:
