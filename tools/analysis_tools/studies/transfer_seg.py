@@ -22,6 +22,18 @@ metrics = [
 ]
 arms = [dict(arm, config='configs/digits/upernet_life-d6w96_digits-seg.py') for arm in _base_.arms]
 sweep = dict(
+    # Of the common candidates the lowest rate was the best for both arms.
+    candidates=[
+        *_base_.sweep.candidates,
+        dict(
+            name='lr 0.000375, decay 0.05, backbone x1',
+            options={
+                'optim_wrapper.optimizer.lr': 3.75e-4,
+                'optim_wrapper.optimizer.weight_decay': 0.05,
+                'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=1.0),
+            },
+        ),
+    ],
     metric='mIoU',
     options={
         'test_dataloader.dataset.data_prefix': dict(
