@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmpretrain.datasets import PackInputs
 from mmpretrain.registry import TRANSFORMS
 
 from mmtoken.datasets.label_store import LabelStore
@@ -70,19 +69,27 @@ class LoadTokenLabels(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class PackTokenLabels(PackInputs):
-    """mmpretrain's `PackInputs` that packs the label map too."""
+class PackTokenLabels(BaseTransform):
+    """mmpretrain's `PackInputs`, and the label map besides; without a map it packs as that does.
+
+    Args:
+        **options: As of `PackInputs`.
+    """
+
+    def __init__(self, **options) -> None:
+        # Built by name: importing mmpretrain's data sets takes a while, and only data sets need it.
+        self.inputs = TRANSFORMS.build(dict(options, type='mmpretrain.PackInputs'))
 
     def transform(self, results: dict) -> dict:
         """Pack.
 
         Args:
-            results: Of the pipeline; without a map it packs as `PackInputs` does.
+            results: Of the pipeline.
 
         Returns:
             `inputs` and `data_samples`.
         """
-        packed = super().transform(results)
+        packed = self.inputs(results)
         if 'token_label' in results:
             sample = packed['data_samples']
             source = torch.from_numpy(results[KEY]).float()
@@ -92,3 +99,6 @@ class PackTokenLabels(PackInputs):
                 sample.set_field(value, name)
             sample.set_field(results['token_label_kind'], 'token_label_kind', field_type='metainfo')
         return packed
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.inputs})'
