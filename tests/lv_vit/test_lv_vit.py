@@ -121,6 +121,12 @@ def test_branches_are_divided_by_the_residual_scale():
     torch.testing.assert_close(layer(tokens).x, expected)
 
 
+@pytest.mark.parametrize('arch', [{}, ''])
+def test_an_empty_arch_is_refused_and_not_replaced(arch):
+    with pytest.raises(UserError, match=r'^arch (has keys \[\]|\'\' is unknown)'):
+        build(arch=arch)
+
+
 def test_an_odd_patch_is_refused():
     with pytest.raises(UserError, match='patch_size 7 is odd, .* use 8, or the stem PatchStem'):
         build(arch=SMALL, img_size=28, patch_size=7)

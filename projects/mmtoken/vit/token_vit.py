@@ -133,7 +133,7 @@ class TokenViT(TokenBackbone):
         super().__init__(init_cfg)
         check_image(img_size, patch_size, in_channels)
         check_rates(drop_rate, attn_drop_rate, drop_path_rate)
-        arch = resolve_arch(arch or self.default_arch, self.archs)
+        arch = resolve_arch(self.default_arch if arch is None else arch, self.archs)
         self.embed_dims = channels = arch['embed_dims']
         self.num_layers = arch['num_layers']
         self.img_size = to_2tuple(img_size)
