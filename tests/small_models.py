@@ -13,7 +13,12 @@ def shrink_model(config: Config) -> None:
     if config.default_scope == 'mmpretrain':
         model.head.in_channels = TINY['embed_dims']
     else:
-        model.neck.update(in_channels=TINY['embed_dims'], out_channels=32)
+        channels = TINY['embed_dims']
+        if 'out_indices' in model.backbone:
+            # A level of the neck for each of several layers.
+            channels = [channels] * len(model.backbone.out_indices)
+            model.backbone.out_indices = [index % 2 for index in range(len(channels))]
+        model.neck.update(in_channels=channels, out_channels=32)
         shrink = shrink_detector if config.default_scope == 'mmdet' else shrink_segmentor
         shrink(model)
 

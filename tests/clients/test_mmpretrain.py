@@ -1,5 +1,6 @@
 """mmpretrain's own clients work with every classifier, from its config and a checkpoint."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,10 @@ def test_feature_extractor_gives_the_features_of_the_backbone(trained: Trained, 
     ((features,),) = extractor(str(picture), stage='backbone')
 
     assert holds(extractor.model, trained)
-    assert features.shape == (extractor.model.backbone.embed_dims,)
+    backbone = extractor.model.backbone
+    # Of every token where patches are classified, too.
+    tokens = {'raw': (backbone.num_aux_tokens + math.prod(backbone.patch_resolution),)}
+    assert features.shape == (*tokens.get(backbone.out_type, ()), backbone.embed_dims)
     assert features.isfinite().all()
 
 
@@ -55,7 +59,7 @@ def test_get_model_takes_the_name(leaf: Path):
     model = get_model(leaf.stem)
 
     assert Path(model._config.filename).samefile(leaf)
-    assert model.backbone.__class__.__name__ in ('TokenViT', 'LIFEViT')
+    assert model.backbone.__class__.__name__ in ('TokenViT', 'LIFEViT', 'LVViT')
 
 
 def test_inference_model_finds_the_inferencer_of_a_named_model(picture: Path):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
+from label_stores import write_stores_of
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.hooks import CheckpointHook
@@ -22,10 +23,18 @@ from mmtoken.runtime.strict_load import StrictLoadHook
 def classification_batch(config: Config) -> dict:
     from mmpretrain.structures import DataSample
 
-    side = config.model.backbone.get('img_size', 224)
+    # Larger ones take seconds.
+    side = min(config.model.backbone.get('img_size', 224), 224)
+    samples = [DataSample().set_gt_label(label) for label in (0, 1)]
+    if config.model.type == 'TokenLabelClassifier':
+        classes = config.model.head.get('num_token_classes', config.model.head.num_classes)
+        for sample in samples:
+            sample.set_field(torch.randn(2, 4, 4), 'token_label')
+            sample.set_field(torch.randint(0, classes, (2, 4, 4)), 'token_label_ids')
+            sample.set_field(torch.eye(2, 3), 'token_label_source')
+            sample.set_field('logit', 'token_label_kind', field_type='metainfo')
     return dict(
-        inputs=torch.randint(0, 256, (2, 3, side, side), dtype=torch.uint8),
-        data_samples=[DataSample().set_gt_label(label) for label in (0, 1)],
+        inputs=torch.randint(0, 256, (2, 3, side, side), dtype=torch.uint8), data_samples=samples
     )
 
 
@@ -133,7 +142,9 @@ def test_smallest_rate_is_relative(config: Config) -> None:
     assert [s.type for s in config.param_scheduler if s.get('eta_min')] == []
 
 
-def test_pipelines_build(config: Config) -> None:
+def test_pipelines_build(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_stores_of(config, tmp_path)
     loaders = (config.train_dataloader, config.val_dataloader, config.test_dataloader)
     pipelines = [loader.dataset.pipeline for loader in loaders] + [config.get('tta_pipeline', [])]
 

@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from mmtoken.datasets import DigitDataOptions, Digits, scene_palette, write_scene_data
 from mmtoken.datasets.digits import digit_ids
 from mmtoken.datasets.scene_data import is_written
+from mmtoken.datasets.scenes import render_scene
 from mmtoken.errors import UserError
 
 DIGITS = Digits.classes
@@ -51,6 +52,22 @@ def test_classification_folders_hold_as_many_of_every_class(data_root):
             folder = data_root / 'classification' / split / digit
 
             assert len(list(folder.glob('*.png'))) == count
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_every_classification_image_has_the_class_map_of_its_scene(data_root, small_options, split):
+    root, scene = data_root / 'classification', small_options.scene('classification')
+    files = sorted((root / split).rglob('*.png'))
+
+    for path in files:
+        digit = int(path.parent.name)
+        drawn = render_scene(scene, 'classification', split, int(path.stem), digit)
+        classes = np.asarray(Image.open(root / 'masks' / split / path.relative_to(root / split)))
+
+        assert np.array_equal(np.asarray(Image.open(path)), drawn.image)
+        assert np.array_equal(classes == 1 + digit, drawn.instances[0].mask)
+        assert set(np.unique(classes)) == {0, 1 + digit}
+    assert files
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
@@ -166,7 +183,7 @@ def test_another_version_is_refused(data_root, small_options, tmp_path):
     meta = json.loads((data_root / 'meta.json').read_text())
     (tmp_path / 'meta.json').write_text(json.dumps({**meta, 'version': 0}))
 
-    with pytest.raises(UserError, match='made with version 0, not version 2'):
+    with pytest.raises(UserError, match='made with version 0, not version 3'):
         is_written(tmp_path, small_options)
 
 

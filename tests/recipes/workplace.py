@@ -56,6 +56,10 @@ def lay_out(folder: Path) -> None:
     deit = dict(type='VisionTransformer', arch='deit-tiny')
     classifier = ImageClassifier(backbone=deit, head=head)
     torch.save({'state_dict': classifier.state_dict()}, folder / DOWNLOADED)
+    # Stands for any classifier of ImageNet that a reader has.
+    config = ROOT / 'configs/deit/deit-tiny_8xb64_in1k.py'
+    (folder / 'annotator.py').write_text(f'_base_ = {str(config)!r}\n')
+    (folder / 'annotator.pth').symlink_to(DOWNLOADED)
 
 
 def short_options(config: str) -> list[str]:

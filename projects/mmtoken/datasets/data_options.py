@@ -19,7 +19,7 @@ class SceneDataOptions(ABC):
 
     Attributes:
         name: What the data set is called.
-        version: Raised whenever the same options draw other scenes.
+        version: Raised whenever the same options draw other files.
 
     Args:
         cls_train: Training images for classification, one object each.
@@ -109,7 +109,7 @@ class DigitDataOptions(SceneDataOptions):
     """What a data set of digit scenes consists of; see `SceneDataOptions`."""
 
     name = 'digit scenes'
-    version = 2
+    version = 3
 
     @property
     def source(self) -> Digits:
@@ -132,7 +132,7 @@ class GlyphDataOptions(SceneDataOptions):
     """
 
     name = 'glyph scenes'
-    version = 2
+    version = 3
 
     cls_train: int = 12000
     cls_val: int = 2400

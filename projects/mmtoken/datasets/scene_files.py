@@ -1,6 +1,7 @@
 """The files of digit and glyph scenes: ImageNet-style folders, a COCO set and an ADE20K-style set.
 
 classification/{train,val}/<class>/<index>.png    meta/{train,val}.txt, lines `name label`
+classification/masks/{train,val}/<class>/<index>.png    class maps, 0 the background
 detection/{train,val}/<index>.png                 annotations/instances_{train,val}.json
 segmentation/{images,annotations}/{training,validation}/<index>.png
 """
@@ -19,7 +20,7 @@ from PIL import Image
 from mmtoken.datasets.data_options import SceneDataOptions
 from mmtoken.datasets.palette import scene_palette
 from mmtoken.datasets.scene_options import SceneOptions
-from mmtoken.datasets.scenes import render_scene
+from mmtoken.datasets.scenes import Scene, render_scene
 from mmtoken.datasets.source import SPLITS
 
 ADE_SPLITS = {'train': 'training', 'val': 'validation'}
@@ -34,7 +35,8 @@ def make_folders(root: Path, classes: Sequence[str]) -> None:
     """
     for split in SPLITS:
         for name in classes:
-            (root / 'classification' / split / name).mkdir(parents=True)
+            for folder in (split, f'masks/{split}'):
+                (root / 'classification' / folder / name).mkdir(parents=True)
         (root / 'detection' / split).mkdir(parents=True)
         for kind in ('images', 'annotations'):
             (root / 'segmentation' / kind / ADE_SPLITS[split]).mkdir(parents=True)
@@ -45,7 +47,7 @@ def make_folders(root: Path, classes: Sequence[str]) -> None:
 def write_singles(
     root: Path, options: SceneOptions, split: str, indices: range, labels: Sequence[int]
 ) -> None:
-    """Draw classification images.
+    """Draw classification images and their class maps.
 
     Args:
         root: Folder of the data set.
@@ -54,11 +56,12 @@ def write_singles(
         indices: Which images.
         labels: Their classes.
     """
+    folder = root / 'classification'
     for index, label in zip(indices, labels, strict=True):
         scene = render_scene(options, 'classification', split, index, label)
         name = _single_name(options.source.classes[label], index)
-        path = root / 'classification' / split / name
-        Image.fromarray(scene.image).save(path, compress_level=1)
+        Image.fromarray(scene.image).save(folder / split / name, compress_level=1)
+        _class_map(scene, options).save(folder / 'masks' / split / name)
 
 
 def write_single_list(
@@ -88,7 +91,6 @@ def write_scenes(root: Path, options: SceneOptions, split: str, indices: range) 
     Returns:
         list: Of each scene the COCO annotations of its objects, without ids.
     """
-    palette = [value for color in scene_palette(len(options.source.classes)) for value in color]
     annotations = []
     for index in indices:
         scene = render_scene(options, 'detection', split, index)
@@ -96,9 +98,8 @@ def write_scenes(root: Path, options: SceneOptions, split: str, indices: range) 
         image = root / 'detection' / split / name
         Image.fromarray(scene.image).save(image, compress_level=1)  # noise packs badly
         _link(image, root / 'segmentation' / 'images' / ADE_SPLITS[split] / name)
-        classes = Image.fromarray(scene.semantic)
-        classes.putpalette(palette)
-        classes.save(root / 'segmentation' / 'annotations' / ADE_SPLITS[split] / name)
+        folder = root / 'segmentation' / 'annotations' / ADE_SPLITS[split]
+        _class_map(scene, options).save(folder / name)
         annotations.append(
             [
                 {
@@ -146,6 +147,14 @@ def write_coco(
     }
     path = root / 'detection' / 'annotations' / f'instances_{split}.json'
     path.write_text(json.dumps(coco))
+
+
+def _class_map(scene: Scene, options: SceneOptions) -> Image.Image:
+    """The classes of a scene's pixels, in the colors of its data set."""
+    classes = Image.fromarray(scene.semantic)
+    palette = scene_palette(len(options.source.classes))
+    classes.putpalette([value for color in palette for value in color])
+    return classes
 
 
 def _single_name(class_name: str, index: int) -> str:

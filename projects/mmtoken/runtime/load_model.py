@@ -1,5 +1,6 @@
 """A config's model with the weights of a checkpoint, nothing of it left random, and its images."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -39,11 +40,19 @@ def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
     source = f'the weights of {checkpoint}'
     enforce(compare_state(model, state), source, allow_partial=False, switch=None)
     model.load_state_dict(state)
+    model.dataset_meta = dict(classes=_class_names(cfg))
+    return model.to(device).eval()
+
+
+def _class_names(cfg: Config) -> Sequence[str]:
+    """The classes of the data that a config tests on: its own, or its type's."""
     dataset = tested_dataset(cfg)
     names = (dataset.get('metainfo') or {}).get('classes')
-    names = names or (DATASETS.get(dataset.type).METAINFO or {}).get('classes')
-    model.dataset_meta = dict(classes=names or ())
-    return model.to(device).eval()
+    if not names:
+        # The root registry knows the libraries' types only by their scope.
+        with DATASETS.switch_scope_and_registry(cfg.default_scope) as datasets:
+            names = (datasets.get(dataset.type).METAINFO or {}).get('classes')
+    return names or ()
 
 
 def tested_dataset(cfg: Config) -> ConfigDict:

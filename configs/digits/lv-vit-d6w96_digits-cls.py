@@ -1,0 +1,15 @@
+"""A small LV-ViT (6 layers, 96 wide, patch 8) on single-digit scenes with token labels.
+
+Reproduces: our own small study (docs/study); no paper.
+Needs: label maps of the digit scenes, which come from their class maps in seconds
+    (_base_/datasets/digits_token-labels.py has the command).
+Costs: not measured; schedule and images are those of life-d6w96_digits-cls.py.
+Command: python tools/train.py configs/digits/lv-vit-d6w96_digits-cls.py
+"""
+
+_base_ = './token-label-deit-d6w96_digits-cls.py'
+# 6,000 images / 32 = 188 iterations an epoch; x 6 epochs = 1,128.
+
+model = dict(
+    backbone=dict(type='LVViT', arch=dict(feedforward_channels=288), stem=dict(stem_channels=24))
+)

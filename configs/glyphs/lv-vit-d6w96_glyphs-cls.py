@@ -1,0 +1,15 @@
+"""A small LV-ViT (6 layers, 96 wide, patch 8) on single-glyph scenes with token labels.
+
+Reproduces: our own small study (docs/study); no paper.
+Needs: label maps of the glyph scenes, which come from their class maps in seconds
+    (_base_/datasets/glyphs_token-labels.py has the command).
+Costs: not measured; schedule and images are those of life-d6w96_glyphs-cls.py.
+Command: python tools/train.py configs/glyphs/lv-vit-d6w96_glyphs-cls.py
+"""
+
+_base_ = './token-label-deit-d6w96_glyphs-cls.py'
+# 12,000 images / 32 = 375 iterations an epoch; 3,000 iterations are 8 epochs.
+
+model = dict(
+    backbone=dict(type='LVViT', arch=dict(feedforward_channels=288), stem=dict(stem_channels=24))
+)
