@@ -1,7 +1,7 @@
 """LV-ViT-L on ImageNet-1k with token labeling: MixToken, and a label for every patch.
 
-Reproduces: 85.3 % top-1 (a table of StructViT), with the recipe of the released code. Its annotator,
-    NFNet-F6 at 576 px, is not in mmpretrain.
+Reproduces: 85.3 % top-1 (a table of StructViT), with the recipe of the released code. Its
+    annotator, NFNet-F6 at 576 px, is not in mmpretrain.
 Needs: a label map for every training image, which any classifier makes in a pass (README.md).
 Costs: 150.12 M parameters, 58.77 G multiply-adds an image. Training time was not measured.
 Command (automatic mixed precision as in the released code):

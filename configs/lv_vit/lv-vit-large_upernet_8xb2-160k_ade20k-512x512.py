@@ -4,7 +4,9 @@ Reproduces: 50.9 mean IoU (released code). Layers, strides, schedule and widths 
     levels come from mmseg's MultiLevelNeck (transposed convolutions there), dropout is drop path.
 Needs: the LV-ViT-L of lv-vit-large_8xb128_in1k.py, trained by you.
 Costs: 206.9 M parameters, 562 G multiply-adds at 512 px. Training time was not measured.
-Command: bash tools/dist_train.sh configs/lv_vit/lv-vit-large_upernet_8xb2-160k_ade20k-512x512.py 8 --amp
+Command:
+bash tools/dist_train.sh configs/lv_vit/lv-vit-large_upernet_8xb2-160k_ade20k-512x512.py 8\
+    --amp
 """
 
 _base_ = './lv-vit-small_upernet_8xb2-160k_ade20k-512x512.py'

@@ -1,7 +1,7 @@
 """Mask R-CNN over LV-ViT-S on COCO, 1x.
 
-Reproduces: nothing published to our knowledge; our design, that of DeiT's detectors: windows but for
-    four layers, a simple feature pyramid, layer-wise learning rates.
+Reproduces: nothing published to our knowledge; our design, that of DeiT's detectors: windows but
+    for four layers, a simple feature pyramid, layer-wise learning rates.
 Needs: the LV-ViT-S of lv-vit-small_8xb128_in1k.py, trained by you.
 Costs: 46.8 M parameters; backbone and neck 251 G multiply-adds at 800 x 1344 px.
     Training time was not measured.
