@@ -22,7 +22,6 @@ x = dict(
 subset = dict(key='train_dataloader.dataset.indices', total=6000)
 arms = [
     dict(name='DeiT', config='configs/digits/deit-d6w96_digits-cls.py'),
-    # The detection and segmentation studies start from these.
-    dict(name='LIFE', config='configs/digits/life-d6w96_digits-cls.py', keep_checkpoint=True),
+    dict(name='LIFE', config='configs/digits/life-d6w96_digits-cls.py'),
 ]
 control = 'DeiT'
