@@ -2,13 +2,15 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from documents import ROOT, Block, find_blocks
+from label_stores import write_stores_of
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import DATASETS, MODELS
 from mmpretrain.structures import DataSample
 
 from mmtoken.config_check.check import check_config
@@ -16,7 +18,7 @@ from mmtoken.config_check.check import check_config
 OTHERS = [block for block in find_blocks('python') if not block.text.startswith('_base_')]
 PROGRAMS = [block for block in OTHERS if 'import' in block.text]
 SNIPPETS = [block for block in OTHERS if block not in PROGRAMS]
-ASSIGNED = ('backbone', 'model')
+ASSIGNED = ('backbone', 'model', 'train_pipeline')
 
 
 def run_lines(text: str) -> list[tuple[str, object]]:
@@ -30,12 +32,25 @@ def run_lines(text: str) -> list[tuple[str, object]]:
     return assigned
 
 
+def load_images(pipeline: list[dict]) -> tuple[torch.Tensor, list[DataSample]]:
+    """Two training images of ImageNet and their samples, as a pipeline makes them."""
+    dataset = dict(type='ImageNet', data_root='data/imagenet', split='train', pipeline=pipeline)
+    write_stores_of(Config(dict(train_dataloader=dict(dataset=dataset))), Path())
+    built = DATASETS.build(dataset)
+    packed = [built[0], built[1]]
+    images = torch.stack([sample['inputs'] for sample in packed]).float()
+    return images, [sample['data_samples'] for sample in packed]
+
+
 @pytest.mark.parametrize('snippet', SNIPPETS, ids=str)
 def test_a_snippet_builds_what_computes(snippet: Block, workplace):
     assigned = run_lines(snippet.text)
 
     assert {name for name, _ in assigned} <= set(ASSIGNED)
+    pipeline = dict(assigned).get('train_pipeline')
     for name, value in assigned:
+        if name == 'train_pipeline':
+            continue
         built = MODELS.build(value)
         built.init_weights()
         images = torch.zeros(2, 3, 224, 224)
@@ -43,7 +58,10 @@ def test_a_snippet_builds_what_computes(snippet: Block, workplace):
             assert built(images)[0].isfinite().all()
         else:
             samples = [DataSample().set_gt_label(label) for label in (0, 1)]
-            assert built.train().loss(images, samples)['loss'].isfinite()
+            if pipeline:
+                images, samples = load_images(pipeline)
+            losses = built.train().loss(images, samples)
+            assert sum(losses.values()).isfinite()
 
 
 @pytest.mark.parametrize('program', PROGRAMS, ids=str)
