@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from label_stores import write_label_store
 from mmengine.config import Config
 from PIL import Image
 
@@ -72,6 +73,26 @@ def test_annotations_are_painted(browse, config, digit_scenes, tmp_path, task):
     source = np.array(Image.open(digit_scenes / 'detection' / 'train' / '000000.png'))
     (painted,) = pictures(tmp_path / 'out').values()
     assert np.abs(painted[1::3, 1::3].astype(int) - source).max() > 50
+
+
+def test_label_maps_are_painted_beside_the_image(browse, digit_scenes, tmp_path):
+    cfg = Config.fromfile(REPO / 'configs/digits/token-label-life-d6w96_digits-cls.py')
+    for phase in ('train', 'val', 'test'):
+        cfg[f'{phase}_dataloader'].dataset.data_root = f'{digit_scenes}/classification/'
+    (step,) = [s for s in cfg.train_dataloader.dataset.pipeline if s.type == 'LoadTokenLabels']
+    step.update(store=str(tmp_path / 'store'), images=f'{digit_scenes}/classification/train')
+    images = (digit_scenes / 'classification/train').rglob('*.png')
+    names = sorted(f'{path.parent.name}/{path.name}' for path in images)
+    write_label_store(tmp_path / 'store', names, classes=11)
+    cfg.dump(tmp_path / 'labels.py')
+
+    browse(tmp_path / 'labels.py', '--mode', 'both', '--number', 1, '--out', tmp_path / 'out')
+
+    for painted in pictures(tmp_path / 'out').values():
+        side = painted.shape[0]
+        assert painted.shape == (side, 2 * side, 3)
+        # Below the label and above the names, the left half is the image and the right one tinted.
+        assert np.abs(painted[160:220, :side].astype(int) - painted[160:220, side:]).mean() > 10
 
 
 def test_same_call_paints_the_same_pictures(browse, config, tmp_path):

@@ -1,4 +1,4 @@
-"""Paint what a data loader yields: images with their labels, boxes, masks or class maps.
+"""Paint what a data loader yields: images with their labels, boxes, masks, class or label maps.
 
 Works for classification (mmpretrain), detection (mmdet) and segmentation (mmsegmentation), and
 needs no display::
@@ -14,8 +14,10 @@ from pathlib import Path
 from mmtoken.config_check.files import check_files
 from mmtoken.datasets.browse import PAINTERS, build_dataset, enlarge, paint, reads_bgr, to_image
 from mmtoken.errors import UserError, exit_on_user_error
+from mmtoken.lv_vit.label_picture import paint_labels
 from mmtoken.runtime.cli import add_config_arguments, load_checked_config
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import VISUALIZERS, init_default_scope
 from mmengine.runner import set_random_seed
@@ -95,6 +97,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             packed = dataset[index]
             sample = packed['data_samples']
             image = enlarge(to_image(packed['inputs'], bgr), sample)
+            if 'token_label' in sample:
+                labels = paint_labels(image, sample, dataset.metainfo.get('classes') or ())
+                image = np.hstack([image, labels])
             # Data sets that come in one file have no path for each image.
             stem = Path(sample.get('img_path') or '').stem
             paint(visualizer, image, sample, out / f'{index:05d}_{stem}_{mode}.png')
