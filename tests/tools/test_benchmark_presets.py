@@ -1,11 +1,13 @@
 """The benchmark's presets: what they time, and that the anchors compute the same."""
 
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from mmtoken.errors import UserError
 from mmtoken.experiments.benchmark_models import load_preset
 from mmtoken.experiments.benchmark_rows import Case, Preset, Step
 
@@ -90,5 +92,38 @@ def test_life_preset_names_the_targets():
 @pytest.mark.parametrize('index', range(3))
 def test_life_rows_take_a_training_step(index):
     step = Step(preset('life').rows[index], Case(32, 2))
+    step.run()
+    assert all(p.grad is not None for p in step.model.parameters() if p.requires_grad)
+
+
+def test_token_label_presets_name_the_targets():
+    (step,), (loading, *_) = preset('token_labels').ratios, preset('label_loading').ratios
+    assert (step.row, step.base, step.target) == ('token labels', 'image labels', 1.05)
+    assert (loading.row, loading.base, loading.target) == ('images and one store', 'images', 1.10)
+
+
+@pytest.mark.parametrize('index', range(2))
+def test_token_label_rows_take_a_training_step(index):
+    step = Step(preset('token_labels').rows[index], Case(32, 2))
+    step.run()
+    assert all(p.grad is not None for p in step.model.parameters() if p.requires_grad)
+    assert hasattr(step.model.head.layers, 'aux_head') == bool(index)
+
+
+def test_label_loading_rows_load_the_same_images_and_maps(monkeypatch):
+    monkeypatch.chdir(FOLDER.parents[2])
+    steps = [Step(row, Case(32, 3, mode='infer')) for row in preset('label_loading').rows]
+    plain, store, files = (step.row.loss(step.model, step.images) for step in steps)
+    assert plain == store == files
+    one, other = (step.model.dataset[2]['data_samples'] for step in steps[1:])
+    assert torch.equal(one.token_label, other.token_label)
+    assert torch.equal(one.token_label_ids, other.token_label_ids)
+
+
+def test_lv_vit_preset_says_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    with pytest.raises(UserError, match='pip install timm'):
+        preset('lv_vit').rows[0].build(32)
+    step = Step(preset('lv_vit').rows[1], Case(32, 2))
     step.run()
     assert all(p.grad is not None for p in step.model.parameters() if p.requires_grad)
