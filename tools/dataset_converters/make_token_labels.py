@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmtoken.datasets.make_labels import fill_from_masks, fill_from_model
+from mmtoken.datasets.make_labels import Job, fill_from_masks, fill_from_model
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import add_config_arguments, load_checked_config
 
@@ -115,18 +115,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         def progress(done: int, total: int) -> None:
             display.update(bar, completed=done, total=total)
 
+        job = Job(args.out, args.top_k, command, args.workers, progress)
         if args.from_masks is None:
             side = args.img_size or trained_size(cfg)
             manifest = fill_from_model(
-                cfg, args.checkpoint, args.out, side, args.top_k, command,
-                args.batch_size, args.workers, args.device, progress,
-            )  # fmt: skip
+                cfg, args.checkpoint, side, args.batch_size, args.device, job
+            )
         else:
             grid = (args.grid[0], args.grid[-1])
             manifest = fill_from_masks(
-                cfg, args.from_masks, args.out, args.num_classes, args.background, grid,
-                args.top_k, command, args.workers, progress,
-            )  # fmt: skip
+                cfg, args.from_masks, args.num_classes, args.background, grid, job
+            )
     size = 4 * manifest.top_k * manifest.grid[0] * manifest.grid[1]
     print(
         f'{args.out}: {manifest.count} label maps of {manifest.grid[0]}x{manifest.grid[1]} cells, '

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,25 @@ from mmtoken.runtime.load_model import load_model
 from mmtoken.tasks.task import file_digest, text_digest
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a store is made, whatever its maps come from.
+
+    Args:
+        out: The store's folder.
+        top_k: k, how many classes are kept for a cell.
+        command: What makes the store, for its manifest.
+        workers: Processes that read.
+        progress: Told how many images are done, and of how many.
+    """
+
+    out: Path
+    top_k: int
+    command: str
+    workers: int
+    progress: Callable[[int, int], None]
 
 
 class TrainImages(Dataset):
@@ -57,28 +77,20 @@ class TrainImages(Dataset):
 def fill_from_model(
     cfg: Config,
     checkpoint: str,
-    out: Path,
     side: int,
-    top_k: int,
-    command: str,
     batch_size: int,
-    workers: int,
     device: str,
-    progress: Callable[[int, int], None],
+    job: Job,
 ) -> Manifest:
     """Annotate with a classifier, from where an earlier call stopped.
 
     Args:
         cfg: The classifier's config, of whose training set the images are.
         checkpoint: Its weights.
-        out: The store's folder.
         side: Height and width of the images that it sees.
-        top_k: k, how many of its classes are kept for a cell.
-        command: What makes the store, for its manifest.
         batch_size: Images at once.
-        workers: Processes that read images.
         device: Where it runs.
-        progress: Told how many images are done, and of how many.
+        job: How the store is made.
 
     Returns:
         What the store is of.
@@ -94,18 +106,18 @@ def fill_from_model(
         kind='logit',
         classes=classes,
         grid=tuple(grid),
-        top_k=min(top_k, classes),
+        top_k=min(job.top_k, classes),
         source=dict(config=cfg.filename, weights=file_digest(Path(checkpoint)), img_size=side),
         images=text_digest('\n'.join(images.names)),
         count=len(images),
-        command=command,
+        command=job.command,
     )
 
     def batches(left: np.ndarray) -> Batches:
         loader = DataLoader(
             Subset(images, left),
             batch_size,
-            num_workers=workers,
+            num_workers=job.workers,
             collate_fn=list,
         )
         for batch in loader:
@@ -115,35 +127,27 @@ def fill_from_model(
                 values, ids = position_scores(model, data['inputs']).topk(manifest.top_k, dim=1)
             yield np.array(indices), values.float().cpu().numpy(), ids.cpu().numpy()
 
-    _fill(out, manifest, images, batches, progress)
+    _fill(job, manifest, images, batches)
     return manifest
 
 
 def fill_from_masks(
     cfg: Config,
     masks: Path,
-    out: Path,
     num_classes: int,
     background: int,
     grid: tuple[int, int],
-    top_k: int,
-    command: str,
-    workers: int,
-    progress: Callable[[int, int], None],
+    job: Job,
 ) -> Manifest:
     """Take the shares of classes from masks, from where an earlier call stopped.
 
     Args:
         cfg: A classifier's config, of whose training set the images are.
         masks: A folder of PNGs (`MaskFolder`), or a COCO annotation file (`CocoMasks`).
-        out: The store's folder.
         num_classes: K, without the background.
         background: Its value in PNGs.
         grid: Cells of a map, (Hs, Ws).
-        top_k: k, how many classes are kept for a cell.
-        command: What makes the store, for its manifest.
-        workers: Processes that read masks.
-        progress: Told how many images are done, and of how many.
+        job: How the store is made.
 
     Returns:
         What the store is of; its classes are K + 1, the background last.
@@ -160,20 +164,20 @@ def fill_from_masks(
         kind='share',
         classes=num_classes + 1,
         grid=grid,
-        top_k=min(top_k, num_classes + 1),
+        top_k=min(job.top_k, num_classes + 1),
         source=dict(masks=str(masks), background=background),
         images=text_digest('\n'.join(images.names)),
         count=len(images),
-        command=command,
+        command=job.command,
     )
 
     def batches(left: np.ndarray) -> Batches:
         shares = _Shares(reader, images.names, left, grid, manifest.top_k)
-        loader = DataLoader(shares, 64, num_workers=workers, collate_fn=list)
+        loader = DataLoader(shares, 64, num_workers=job.workers, collate_fn=list)
         for batch in loader:
             yield tuple(np.stack(part) for part in zip(*batch, strict=True))
 
-    _fill(out, manifest, images, batches, progress)
+    _fill(job, manifest, images, batches)
     return manifest
 
 
@@ -201,19 +205,15 @@ class _Shares(Dataset):
 
 
 def _fill(
-    out: Path,
-    manifest: Manifest,
-    images: TrainImages,
-    batches: Callable[[np.ndarray], Batches],
-    progress: Callable[[int, int], None],
+    job: Job, manifest: Manifest, images: TrainImages, batches: Callable[[np.ndarray], Batches]
 ) -> None:
     if not len(images):
         raise UserError(f'{images.folder} has no training images; name the data set in the config')
-    writer = LabelStoreWriter(out, manifest, images.names)
+    writer = LabelStoreWriter(job.out, manifest, images.names)
     left = writer.left()
     done = len(images) - len(left)
-    progress(done, len(images))
+    job.progress(done, len(images))
     for indices, values, ids in batches(left):
         writer.write(indices, values, ids)
         done += len(indices)
-        progress(done, len(images))
+        job.progress(done, len(images))
