@@ -1,6 +1,7 @@
 """Every method and combination: classified on glyphs, transferred to digit scenes.
 
-Needs: `python tools/dataset_converters/glyph_scenes.py` and `…/digit_scenes.py`.
+Needs: `python tools/dataset_converters/glyph_scenes.py` and `…/digit_scenes.py`, and label maps of
+glyphs, by the command in configs/_base_/datasets/glyphs_token-labels.py.
 Command::
 
     python tools/analysis_tools/scoreboard.py --workers 2
@@ -69,17 +70,26 @@ def _mixed(target):
     return dict(model=dict(type='TLAlignClassifier', mix=dict(type='PatchCutMix'), target=target))
 
 
+def _labeled(model):
+    """Classify the class token and every patch; labels of patches come from masks."""
+    return dict(config=f'configs/glyphs/{model}-d6w96_glyphs-cls.py')
+
+
 rows = [
     dict(_deit, name='DeiT'),
     dict(_deit, name='DeiT pooled', options=_pooled),
     dict(_deit, name='DeiT + CutMix', options=_mixed('cutmix')),
     dict(_deit, name='DeiT + TransMix', options=_mixed('transmix')),
     dict(_deit, name='DeiT + TL-Align', options=_mixed('tl_align')),
+    dict(_deit | _labeled('token-label-deit'), name='DeiT + token labels'),
     dict(_life, name='LIFE', against='DeiT'),
     dict(_life, name='LIFE pooled', options=_pooled),
     dict(_life, name='LIFE + CutMix', options=_mixed('cutmix')),
     dict(_life, name='LIFE + TransMix', options=_mixed('transmix')),
     dict(_life, name='LIFE + TL-Align', options=_mixed('tl_align')),
+    dict(_life | _labeled('token-label-life'), name='LIFE + token labels'),
+    # Its stem of convolutions sees beyond a window, its layers do not.
+    dict(_deit | _labeled('lv-vit'), name='LV-ViT + token labels'),
 ]
 
 limits = [
@@ -90,6 +100,8 @@ limits = [
     "ViT's config.",
     'In detectors and segmentors all rows attend within windows of 64 px, those of DeiT but for '
     "their last layer, which sees the whole scene; LIFE's convolutions see beyond a window anyway.",
+    'Token labels know which patches are background, which no other row is told; their class token '
+    'is classified, where the others classify the mean of their patches.',
     'Above a pooling, a window of 8 tokens spans the whole scene of 128 px, which the pooled '
     'classifiers have not seen, and the others keep windows of the 64 px that they have.',
 ]
