@@ -16,7 +16,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS
 from torch import nn
 
+from mmtoken.config_check.check import find_problems
 from mmtoken.dense import PyramidCheckHook
+from mmtoken.runtime.cli import load_config
 from mmtoken.runtime.strict_load import StrictLoadHook
 
 
@@ -77,6 +79,10 @@ def test_model_computes_a_finite_loss(config: Config, model: nn.Module) -> None:
 
     assert torch.isfinite(loss)
     assert loss.requires_grad
+
+
+def test_the_check_finds_nothing_to_say(leaf: Path) -> None:
+    assert [problem.text for problem in find_problems(load_config(str(leaf)))] == []
 
 
 def test_model_index_beside_the_config_counts_its_parameters(leaf: Path, model: nn.Module) -> None:

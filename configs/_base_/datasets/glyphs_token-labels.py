@@ -4,7 +4,7 @@
 #       --out data/glyph_scenes/classification/token_labels
 _base_ = './glyphs_cls.py'
 
-_load, _crop, _colors, _pack = _base_.train_pipeline
+_load, _crop, _colors = _base_.train_pipeline[:3]
 train_pipeline = [
     _load,
     dict(

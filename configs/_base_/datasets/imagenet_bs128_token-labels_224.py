@@ -5,7 +5,7 @@
 _base_ = './imagenet_bs64_deit_224.py'
 
 # The released order: flip and RandAugment on the whole image, the crop last.
-_load, _crop, _flip, _augment, _erase, _pack = _base_.train_pipeline
+_load, _crop, _flip, _augment, _erase = _base_.train_pipeline[:5]
 train_pipeline = [
     _load,
     dict(
