@@ -8,22 +8,14 @@ Command (automatic mixed precision as in the released code):
     bash tools/dist_train.sh configs/lv_vit/lv-vit-medium_8xb64_in1k-384px.py 8 --amp
 """
 
-_base_ = './lv-vit-medium_8xb128_in1k.py'
+_base_ = './lv-vit-small_8xb64_in1k-384px.py'
 # 1,281,167 images / (8 x 64) = 2,503 iterations an epoch; x 30 epochs = 75,090 iterations.
 
 load_from = 'work_dirs/lv-vit-medium_8xb128_in1k/epoch_310.pth'
-model = dict(backbone=dict(img_size=384))
-_load, _labels, _track, _erase, _pack = _base_.train_pipeline
-_flip, _augment, _crop = _track['transforms']
-_track = dict(_track, transforms=[_flip, _augment, dict(_crop, scale=384)])
-train_pipeline = [_load, _labels, _track, _erase, _pack]
+model = dict(backbone=dict(arch='medium', drop_path_rate=0.2), head=dict(in_channels=512))
+# Evaluated without a border.
 _load, _resize, _center, _pack = _base_.test_pipeline
-test_pipeline = [_load, dict(_resize, scale=384), dict(_center, crop_size=384), _pack]
-train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(batch_size=64, dataset=dict(pipeline=test_pipeline))
+test_pipeline = [_load, dict(_resize, scale=384), _center, _pack]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 tta_pipeline = [*test_pipeline[:-1], _base_.tta_pipeline[-1]]
-optim_wrapper = dict(optimizer=dict(lr=5e-6, weight_decay=1e-8))
-param_scheduler = [dict(type='ConstantLR', factor=1.0, by_epoch=True, begin=0, end=30)]
-train_cfg = dict(max_epochs=30)
-auto_scale_lr = dict(base_batch_size=512)
