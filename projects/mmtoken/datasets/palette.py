@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from functools import cache
 
 FIRST_COLORS = (
     (0, 0, 0),
@@ -22,6 +23,7 @@ FIRST_COLORS = (
 TURN = 0.618034
 
 
+@cache
 def scene_palette(classes: int) -> tuple[tuple[int, int, int], ...]:
     """Colors of the background and of any number of classes, each different from the others.
 
