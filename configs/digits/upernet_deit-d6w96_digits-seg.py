@@ -24,7 +24,7 @@ model = dict(
         ),
     )
 )
-optim_wrapper = dict(optimizer=dict(lr=1.5e-3))
+optim_wrapper = dict(optimizer=dict(lr=7.5e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
     dict(type='CosineAnnealingLR', eta_min_ratio=0.0, by_epoch=False, begin=200, end=3000),

@@ -29,4 +29,5 @@ model = dict(
     decode_head=head,
     auxiliary_head=head,
 )
+optim_wrapper = dict(optimizer=dict(lr=7.5e-4))
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=250))

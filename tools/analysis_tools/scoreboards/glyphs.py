@@ -100,8 +100,7 @@ limits = [
     "ViT's config.",
     'In detectors and segmentors all rows attend within windows of 64 px, those of DeiT but for '
     "their last layer, which sees the whole scene; LIFE's convolutions see beyond a window anyway.",
-    'Token labels know which patches are background, which no other row is told; their class token '
-    'is classified, where the others classify the mean of their patches.',
+    'Token labels know which patches are background, which no other row is told.',
     'Above a pooling, a window of 8 tokens spans the whole scene of 128 px, which the pooled '
     'classifiers have not seen, and the others keep windows of the 64 px that they have.',
 ]

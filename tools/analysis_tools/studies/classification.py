@@ -25,3 +25,5 @@ arms = [
     dict(name='LIFE', config='configs/digits/life-d6w96_digits-cls.py'),
 ]
 control = 'DeiT'
+# The configs classify the class token, since it was found to be the better start for transfer.
+options = {'model.backbone.out_type': 'avg_featmap'}

@@ -1,9 +1,11 @@
 r"""Labels of images, of patches by an annotator, and of patches by masks, with three backbones.
 
 Needs: two stores of label maps of glyphs, that of configs/_base_/datasets/glyphs_token-labels.py
-and that of an annotator, from the run `--arms glyphs --x 12000 --seeds 0` of the study pretraining:
+and that of an annotator whose head has learned from the mean of patches, from the run
+`--arms glyphs --x 12000 --seeds 0` of the study pretraining:
 `python tools/dataset_converters/make_token_labels.py configs/glyphs/life-d6w96_glyphs-cls.py
 work_dirs/study/pretraining/glyphs_12000_seed0/final.pth
+--cfg-options model.backbone.out_type=avg_featmap
 --out data/glyph_scenes/classification/annotated`.
 Costs: 45 runs of 1,000 iterations.
 Command::
