@@ -3,6 +3,8 @@
 Reproduces: nothing published; our design, after ViTDet (four global layers among windowed ones,
     a simple feature pyramid, layer-wise learning rates). The paper's detector is not public.
 Needs: the DeiT-T of deit-tiny_8xb64_in1k.py, trained by you, or public ones (README.md).
+Defaults: kept. The best start our transfer study (docs/study) found is a classifier of the class
+    token, as here; no other head, layer decay or attention was better beyond doubt.
 Costs: 25.9 M parameters; backbone and neck 108 G multiply-adds at 800 x 1344 px.
     Training time was not measured.
 Command: bash tools/dist_train.sh configs/deit/mask-rcnn_deit-tiny_sfp_1x_coco.py 8 --amp
