@@ -6,6 +6,6 @@ Command: python tools/train.py configs/digits/life-d6w96_digits-cls.py
 """
 
 _base_ = './deit-d6w96_digits-cls.py'
-# 6,000 images / 32 = 188 iterations an epoch; x 6 epochs = 1,128.
+# 6,000 images / 32 = 188 iterations an epoch; x 4 epochs = 752.
 
 model = dict(backbone=dict(type='LIFEViT'))

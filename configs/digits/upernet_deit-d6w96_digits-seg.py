@@ -19,10 +19,13 @@ model = dict(
         global_attn_indexes=(-1,),
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='work_dirs/deit-d6w96_digits-cls/epoch_6.pth',
+            checkpoint='work_dirs/deit-d6w96_digits-cls/epoch_4.pth',
             prefix='backbone.',
         ),
-    )
+    ),
+    # 64 channels take a tenth longer and learn no more: mean IoU 59.7, with 48 60.0, after 1,200
+    # iterations (one run each).
+    decode_head=dict(channels=48),
 )
 optim_wrapper = dict(optimizer=dict(lr=7.5e-4))
 param_scheduler = [

@@ -20,6 +20,8 @@ metrics = [
     dict(key='mIoU', name='mean IoU', unit='%'),
     dict(key='mAcc', name='mean accuracy', unit='%', report='detail'),
 ]
+# The width that the decode head of the config had.
+options = {'model.decode_head.channels': 64}
 arms = [dict(arm, config='configs/digits/upernet_life-d6w96_digits-seg.py') for arm in _base_.arms]
 sweep = dict(
     # Of the common candidates the lowest rate was the best for both arms.

@@ -23,6 +23,7 @@ metrics = [
 arms = [dict(arm, config='configs/digits/upernet_life-d6w96_digits-seg.py') for arm in _base_.arms]
 options = {
     '_delete_': True,
+    'model.decode_head.channels': 64,
     'optim_wrapper.optimizer.lr': 7.5e-4,
     'optim_wrapper.optimizer.weight_decay': 0.05,
     'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=1.0),
