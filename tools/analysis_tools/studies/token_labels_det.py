@@ -24,9 +24,7 @@ x = dict(
     values=[
         dict(value='30 scenes', scenes=30),
         dict(value='100 scenes', scenes=100),
-        dict(
-            value='100 scenes, frozen', scenes=100, options={'model.backbone.frozen_stages': 6}
-        ),
+        dict(value='100 scenes, frozen', scenes=100, options={'model.backbone.frozen_stages': 6}),
     ],
 )
 iterations = 600
