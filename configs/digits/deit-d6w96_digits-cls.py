@@ -1,7 +1,7 @@
 """A plain ViT (6 layers, 96 wide, patch 8) on single-digit scenes: the control of LIFE.
 
 Reproduces: our own small study (docs/study); no paper.
-Costs: not measured; LIFE took 3.2 minutes on one CPU core.
+Costs: not measured; LIFE took 2.3 minutes on one CPU core.
 Command: python tools/train.py configs/digits/deit-d6w96_digits-cls.py
 """
 

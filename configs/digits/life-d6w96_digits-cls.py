@@ -1,7 +1,7 @@
 """LIFE-ViT (6 layers, 96 wide, patch 8) on single-digit scenes: where the demo starts.
 
 Reproduces: our own small study (docs/study); no paper.
-Costs: 3.2 minutes on one CPU core, measured here.
+Costs: 2.3 minutes on one CPU core, measured here.
 Command: python tools/train.py configs/digits/life-d6w96_digits-cls.py
 """
 

@@ -2,7 +2,7 @@
 
 Reproduces: our own small study (docs/study); no paper.
 Needs: the weights of life-d6w96_digits-cls.py; model.backbone.init_cfg=None starts without.
-Costs: 11 minutes on one CPU core (0.25 s an iteration alone), measured here.
+Costs: 13 minutes on one CPU core beside another training, measured here.
 Command: python tools/train.py configs/digits/mask-rcnn_life-d6w96_digits-det.py
 """
 

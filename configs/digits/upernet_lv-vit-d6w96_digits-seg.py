@@ -7,7 +7,7 @@ Command: python tools/train.py configs/digits/upernet_lv-vit-d6w96_digits-seg.py
 """
 
 _base_ = './upernet_deit-d6w96_digits-seg.py'
-# 1,500 scenes / 4 = 375 iterations an epoch; 3,000 iterations are 8 epochs.
+# 1,500 scenes / 4 = 375 iterations an epoch; 3,600 iterations are 9.6 epochs.
 
 model = dict(
     backbone=dict(
