@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 
 help:
 	@echo 'make env        the environment of the stack, in $(VENV) (10 minutes once, then seconds)'
-	@echo 'make demo       data, training, fine-tuning and pictures, in work_dirs/demo (18 minutes)'
+	@echo 'make demo       data, training, fine-tuning and pictures, in work_dirs/demo (19 minutes)'
 	@echo 'make test       the tests (9 minutes); make test-long adds the slow ones'
 	@echo 'make mutants    changes the core in 400 places and lists what no test notices (1 hour)'
 	@echo 'make lint       ruff and codespell'

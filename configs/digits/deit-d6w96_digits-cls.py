@@ -1,7 +1,7 @@
 """A plain ViT (6 layers, 96 wide, patch 8) on single-digit scenes: the control of LIFE.
 
 Reproduces: our own small study (docs/study); no paper.
-Costs: not measured; LIFE took 2.3 minutes on one CPU core.
+Costs: not measured; LIFE took 4.6 minutes on one CPU core.
 Command: python tools/train.py configs/digits/deit-d6w96_digits-cls.py
 """
 
@@ -11,4 +11,4 @@ _base_ = [
     '../_base_/schedules/digits_cls_adamw.py',
     '../_base_/default_runtime.py',
 ]
-# 6,000 images / 32 = 188 iterations an epoch; x 4 epochs = 752.
+# 6,000 images / 32 = 188 iterations an epoch; x 6 epochs = 1,128.

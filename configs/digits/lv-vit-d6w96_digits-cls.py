@@ -8,7 +8,7 @@ Command: python tools/train.py configs/digits/lv-vit-d6w96_digits-cls.py
 """
 
 _base_ = './token-label-deit-d6w96_digits-cls.py'
-# 6,000 images / 32 = 188 iterations an epoch; x 4 epochs = 752.
+# 6,000 images / 32 = 188 iterations an epoch; x 6 epochs = 1,128.
 
 model = dict(
     backbone=dict(type='LVViT', arch=dict(feedforward_channels=288), stem=dict(stem_channels=24))

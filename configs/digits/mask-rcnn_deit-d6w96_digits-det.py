@@ -19,7 +19,7 @@ model = dict(
         global_attn_indexes=(-1,),
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='work_dirs/deit-d6w96_digits-cls/epoch_4.pth',
+            checkpoint='work_dirs/deit-d6w96_digits-cls/epoch_6.pth',
             prefix='backbone.',
         ),
     )

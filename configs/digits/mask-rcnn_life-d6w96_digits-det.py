@@ -14,6 +14,6 @@ model = dict(
         type='mmpretrain.LIFEViT',
         # LIFE's convolutions see beyond a window.
         global_attn_indexes=(),
-        init_cfg=dict(checkpoint='work_dirs/life-d6w96_digits-cls/epoch_4.pth'),
+        init_cfg=dict(checkpoint='work_dirs/life-d6w96_digits-cls/epoch_6.pth'),
     )
 )

@@ -14,6 +14,6 @@ model = dict(
         type='mmpretrain.LVViT',
         arch=dict(feedforward_channels=288),
         stem=dict(stem_channels=24),
-        init_cfg=dict(checkpoint='work_dirs/lv-vit-d6w96_digits-cls/epoch_4.pth'),
+        init_cfg=dict(checkpoint='work_dirs/lv-vit-d6w96_digits-cls/epoch_6.pth'),
     )
 )

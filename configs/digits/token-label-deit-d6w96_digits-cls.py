@@ -13,4 +13,4 @@ _base_ = [
     '../_base_/schedules/digits_cls_adamw.py',
     '../_base_/default_runtime.py',
 ]
-# 6,000 images / 32 = 188 iterations an epoch; x 4 epochs = 752.
+# 6,000 images / 32 = 188 iterations an epoch; x 6 epochs = 1,128.

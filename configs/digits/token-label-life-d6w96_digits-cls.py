@@ -8,6 +8,6 @@ Command: python tools/train.py configs/digits/token-label-life-d6w96_digits-cls.
 """
 
 _base_ = './token-label-deit-d6w96_digits-cls.py'
-# 6,000 images / 32 = 188 iterations an epoch; x 4 epochs = 752.
+# 6,000 images / 32 = 188 iterations an epoch; x 6 epochs = 1,128.
 
 model = dict(backbone=dict(type='LIFEViT'))

@@ -20,12 +20,12 @@ param_scheduler = [
         eta_min_ratio=0.0,
         by_epoch=True,
         begin=1,
-        end=4,
+        end=6,
         convert_to_iter_based=True,
     ),
 ]
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=4)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=6, val_interval=6)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
