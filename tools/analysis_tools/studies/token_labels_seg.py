@@ -8,7 +8,7 @@ Command::
         --seeds 0 1 2 3 4 --workers 2
 """
 
-_base_ = './token_labels_det.py'
+_base_ = ['./token_labels_det.py', './_base_/upernet.py']
 
 title = 'UPerNet over LIFE-ViT, from image labels and from token labels'
 question = (
@@ -17,15 +17,6 @@ question = (
     'study token_labels trained with the same seed; all arms train with the settings that the '
     'sweep of transfer_seg chose for both of its own.'
 )
-metrics = [
-    dict(key='mIoU', name='mean IoU', unit='%'),
-    dict(key='mAcc', name='mean accuracy', unit='%', report='detail'),
-]
-arms = [dict(arm, config='configs/digits/upernet_life-d6w96_digits-seg.py') for arm in _base_.arms]
-options = {
-    '_delete_': True,
-    'model.decode_head.channels': 64,
-    'optim_wrapper.optimizer.lr': 7.5e-4,
-    'optim_wrapper.optimizer.weight_decay': 0.05,
-    'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=1.0),
-}
+metrics = _base_._metrics
+arms = [dict(arm, config=_base_._segmentor) for arm in _base_.arms]
+options = _base_._tuned

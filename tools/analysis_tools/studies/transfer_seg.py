@@ -8,7 +8,7 @@ Command::
         --seeds 0 1 2 3 4 --workers 2
 """
 
-_base_ = './_base_/transfer.py'
+_base_ = ['./_base_/transfer.py', './_base_/upernet.py']
 
 title = 'UPerNet over LIFE-ViT, from scratch and from glyphs'
 question = (
@@ -16,13 +16,9 @@ question = (
     'Both arms train equally long, each with the learning rate, weight decay and rate of the '
     'backbone that a sweep chose for it on held-out training scenes.'
 )
-metrics = [
-    dict(key='mIoU', name='mean IoU', unit='%'),
-    dict(key='mAcc', name='mean accuracy', unit='%', report='detail'),
-]
-# The width that the decode head of the config had.
-options = {'model.decode_head.channels': 64}
-arms = [dict(arm, config='configs/digits/upernet_life-d6w96_digits-seg.py') for arm in _base_.arms]
+metrics = _base_._metrics
+options = _base_._width
+arms = [dict(arm, config=_base_._segmentor) for arm in _base_.arms]
 sweep = dict(
     # Of the common candidates the lowest rate was the best for both arms.
     candidates=[
