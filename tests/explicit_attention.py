@@ -52,6 +52,8 @@ def explicit_trace(backbone: TokenViT, images: torch.Tensor, trace: torch.Tensor
         if not hasattr(layer, 'attn'):
             trace = pooling_matrix(tokens.grid, tokens.num_aux) @ trace
             continue
-        mean = explicit_attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x))).mean(1)
+        # A layer that shares has the matrix of the one before.
+        if not layer.attn.shares:
+            mean = explicit_attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x))).mean(1)
         trace = (mean @ trace + trace) / 2
     return trace

@@ -7,10 +7,14 @@ tokens, C channels, h heads, d head channels, M traced channels, K classes, L la
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from .errors import UserError
+
+if TYPE_CHECKING:
+    from .vit.attention_map import AttentionMap, WindowedMap
 
 
 @dataclass
@@ -25,6 +29,7 @@ class Tokens:
             replaces them by ½(Ā·trace + trace), Ā the head-mean of the attention before dropout,
             and pooling by their means; LayerNorm, projections, MLP and DropPath leave them alone.
         exact_trace: Whether the trace is mixed in its own type under mixed precision too.
+        shared: Who attended to whom in the layer before, where the next one uses it again.
     """
 
     x: Tensor
@@ -32,6 +37,7 @@ class Tokens:
     num_aux: int
     trace: Tensor | None = None
     exact_trace: bool = False
+    shared: AttentionMap | WindowedMap | None = None
 
     @property
     def aux(self) -> Tensor:

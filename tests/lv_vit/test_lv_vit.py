@@ -114,8 +114,8 @@ def test_branches_are_divided_by_the_residual_scale():
     backbone = build(arch=SMALL, img_size=32, patch_size=8, residual_scale=4.0).eval()
     layer, tokens = backbone.layers[0], backbone.embed(torch.randn(1, 3, 32, 32))
 
-    attended, _ = layer.attn(tokens.with_(x=layer.ln1(tokens.x)))
-    x = tokens.x + attended / 4
+    attended = layer.attn(tokens.with_(x=layer.ln1(tokens.x)))
+    x = tokens.x + attended.x / 4
     expected = x + layer.ffn(layer.ln2(x)) / 4
 
     torch.testing.assert_close(layer(tokens).x, expected)

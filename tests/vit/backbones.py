@@ -1,5 +1,7 @@
 """Every registered backbone, small, in every variant that the contract holds for."""
 
+from collections.abc import Iterable
+
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
@@ -22,13 +24,39 @@ VARIANTS = {
     'windowed': dict(window_size=3, global_attn_indexes=(-1,)),
     'pooled': dict(pool_before=(1, -1)),
     'pooled, no aux': dict(pool_before=(1,), num_aux_tokens=0, out_type='avg_featmap'),
+    'pooled along lines': dict(
+        pool_before=(1, -1),
+        pool=[dict(type='SequencePool'), dict(type='SequencePool', along='columns')],
+    ),
+    'shared': dict(pattern='FSS'),
+    'shared in windows': dict(pattern='FSF', window_size=3, global_attn_indexes=(-1,)),
+    'stages': dict(
+        arch=dict(
+            stages=[
+                dict(depth=1, embed_dims=12, num_heads=2),
+                dict(depth=2, embed_dims=24, num_heads=3, pattern='FS', feedforward_channels=48),
+            ]
+        ),
+        num_aux_tokens=2,
+    ),
 }
+
+# Of backbones that are a `TokenViT` with other defaults, those that the defaults may touch.
+OF_PRESETS = ('plain', 'distilled', 'windowed', 'stages')
+
+
+def variants_of(name: str, variants: Iterable[str]) -> list[str]:
+    """Those of some variants that a backbone is tested in."""
+    whole = name in ('TokenViT', 'LIFEViT')
+    return [variant for variant in variants if whole or variant in OF_PRESETS]
 
 
 def build(name: str, **options) -> TokenViT:
     """A backbone with random weights, in evaluation mode."""
     torch.manual_seed(0)
     options = {'arch': ARCH, 'img_size': 32, 'patch_size': 4, **options}
+    # Without a class token, PSViT's default.
+    options = {'num_aux_tokens': 1, 'out_type': 'cls_token', **options}
     return MODELS.build(dict(type=name, **options)).eval()
 
 

@@ -22,11 +22,6 @@ BATCH = {0: Dim.DYNAMIC}
 SIZE = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
 
 
-@pytest.fixture(params=VARIANTS)
-def variant(request):
-    return VARIANTS[request.param]
-
-
 def leaves(outputs) -> list[Tensor]:
     return torch.utils._pytree.tree_leaves(outputs)
 

@@ -36,7 +36,7 @@ def entering(module: nn.Module, run) -> Tensor:
 
 DROPPED = {
     'embedding': lambda model: model.embed(images()).x,
-    'output projection': lambda model: model.layers[1].attn(model.embed(images()))[0],
+    'output projection': lambda model: model.layers[1].attn(model.embed(images())).x,
     'hidden layer': lambda model: entering(model.layers[1].ffn.layers[1], lambda: model(images())),
     'output of the MLP': lambda model: model.layers[1].ffn(torch.randn(8, 65, 24), torch.zeros(())),
 }
@@ -71,8 +71,8 @@ def single_tokens(window_size: int, num_aux: int) -> tuple[TokenAttention, Token
 def test_attn_drop_rate_is_the_share_of_attention_that_is_dropped_in_training(window_size, num_aux):
     attention, tokens = single_tokens(window_size, num_aux)
 
-    trained, _ = attention.train()(tokens)
-    evaluated, _ = attention.eval()(tokens)
+    trained = attention.train()(tokens).x
+    evaluated = attention.eval()(tokens).x
 
     assert zeros(trained) == pytest.approx(RATE, abs=0.02)
     torch.testing.assert_close(trained, evaluated / (1 - RATE) * (trained != 0))
@@ -82,7 +82,7 @@ def test_attention_of_auxiliary_tokens_is_dropped_beside_windows_too():
     attention, tokens = single_tokens(window_size=1, num_aux=1)
     tokens = tokens.with_(x=tokens.x * torch.tensor([1.0, 0, 0, 0, 0])[:, None])
 
-    trained, _ = attention.train()(tokens)
+    trained = attention.train()(tokens).x
 
     # Of its five keys, only the auxiliary token itself has a value.
     assert zeros(trained[:, 0]) == pytest.approx(RATE, abs=0.02)

@@ -49,7 +49,7 @@ def test_windows_are_full_attention_under_a_block_mask(grid, num_aux):
     attention = TokenAttention(24, 3, dict(type='LinearProjection'), window_size=3)
     tokens = Tokens(torch.randn(2, num_aux + grid[0] * grid[1], 24), grid, num_aux)
 
-    out, _ = attention(tokens)
+    out = attention(tokens).x
 
     v = attention.qkv(tokens)[2].unflatten(-1, (3, -1)).transpose(1, 2)
     expected = attention.proj(
@@ -106,8 +106,9 @@ def test_an_exact_trace_keeps_its_precision_beside_coarser_features(window):
     tokens = Tokens(x, (4, 4), 1, trace, exact_trace=True)
 
     with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
-        out, exact = attention(tokens)
-        plain, _ = attention(tokens.with_(trace=None))
+        attended = attention(tokens)
+        out, exact = attended.x, attended.trace
+        plain = attention(tokens.with_(trace=None)).x
         q, k, _ = attention.qkv(tokens)
 
     heads = [t.float().unflatten(-1, (3, -1)).transpose(1, 2) for t in (q, k)]

@@ -8,6 +8,7 @@ from copy import deepcopy
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
@@ -142,5 +143,5 @@ def cell_size(
     """
     strides = getattr(backbone, 'out_strides', None)
     if strides:
-        return strides[level], strides[level]
+        return to_2tuple(strides[level])
     return size[0] / grid[0], size[1] / grid[1]

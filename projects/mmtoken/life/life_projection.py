@@ -40,6 +40,8 @@ class LIFEProjection(nn.Module):
         aux_key: 'cascaded', the figure's key of the auxiliary tokens (k₁|k₂|…), or 'first', the
             released code's (k₁|k₁|…), which checkpoints trained with that code need.
         bias: Whether scale 1 has a bias, the only one of the module.
+        values_only: Whether v alone is made, each scale a third as wide, for a layer that shares
+            the attention map of another (our design).
 
     Raises:
         UserError: If an argument has no meaning; the message names it.
@@ -52,6 +54,7 @@ class LIFEProjection(nn.Module):
         qkv_norm: bool = False,
         aux_key: str = 'cascaded',
         bias: bool = True,
+        values_only: bool = False,
     ) -> None:
         super().__init__()
         if not isinstance(kernel_sizes, Sequence) or not all(
@@ -74,7 +77,8 @@ class LIFEProjection(nn.Module):
             raise UserError(f"aux_key {aux_key!r} is unknown; use 'cascaded' or 'first'")
         # q, k and v take embed_dims // scales channels of every scale, so a scale is 3·(C //
         # scales) wide.
-        width = 3 * (embed_dims // scales)
+        self.num_made = 1 if values_only else 3
+        width = self.num_made * (embed_dims // scales)
         self.aux_key = aux_key
         self.linear = nn.Linear(embed_dims, width, bias=bias)
         self.depthwise = nn.ModuleList(DepthwiseConv2d(width, size) for size in kernel_sizes)
@@ -82,8 +86,8 @@ class LIFEProjection(nn.Module):
         self.pointwise = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for _ in kernel_sizes)
         self.norm = nn.LayerNorm(embed_dims) if qkv_norm else nn.Identity()
 
-    def forward(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
-        """q, k and v of every token, each (B, N, C)."""
+    def forward(self, tokens: Tokens) -> tuple[Tensor, ...] | Tensor:
+        """q, k and v of every token, each (B, N, C); or v."""
         first = self.linear(tokens.x)
         # One split, unlike two slices, has one gradient to allocate and nothing to add up.
         aux, patches = first.split([tokens.num_aux, first.shape[1] - tokens.num_aux], dim=1)
@@ -94,6 +98,8 @@ class LIFEProjection(nn.Module):
             if tokens.num_aux:
                 aux = F.linear(aux, weight)
             scales.append(torch.cat([aux, patches], dim=1) if tokens.num_aux else patches)
+        if self.num_made == 1:
+            return self.norm(torch.cat(scales, dim=-1))
         chunks = [scale.chunk(3, dim=-1) for scale in scales]
         # per scale (B, N, 3·C/n) → three of (B, N, C/n); together (B, N, C)
         q, k, v = (list(parts) for parts in zip(*chunks, strict=True))

@@ -1,5 +1,6 @@
-"""Token pooling as PSViT (arXiv 2108.03428) asks for it; its attention sharing is not here yet."""
+"""PSViT (arXiv 2108.03428): tokens pooled from stage to stage, maps shared by neighbors."""
 
-from .token_pool import TokenPool
+from .psvit import PSViT
+from .token_pool import SequencePool, TokenPool
 
-__all__ = ['TokenPool']
+__all__ = ['PSViT', 'SequencePool', 'TokenPool']

@@ -12,6 +12,7 @@ from math import prod
 import torch
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
+from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
@@ -94,12 +95,14 @@ class Capture:
         return chosen
 
     @property
-    def token_side(self) -> int:
-        """Side of a token that left, in pixels of the (padded) image: of the patches that pooling
-        made one of.
+    def token_sides(self) -> tuple[int, int]:
+        """Height and width of a token that left, in pixels of the (padded) image: of the patches
+        that pooling made one of.
         """
-        strides = (step.layer.stride for step in self.steps if step.is_pool)
-        return self.backbone.patch_size * prod(strides)
+        strides = [to_2tuple(step.layer.stride) for step in self.steps if step.is_pool]
+        return tuple(
+            self.backbone.patch_size * prod(stride[axis] for stride in strides) for axis in (0, 1)
+        )
 
     def pixel_size(self, shape: tuple[int, int]) -> tuple[float, float]:
         """Height and width of a pixel of the original image, in pixels of the network's input.

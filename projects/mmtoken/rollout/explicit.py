@@ -79,14 +79,7 @@ def check_fusion(head_fusion: str, discard_ratio: float) -> None:
 
 
 def _attention(attention: TokenAttention, tokens: Tokens) -> Tensor:
-    """softmax(q·k^T/√d) of every head, (h, N, N); windows as a mask."""
-    q, k, _ = (t[0] for t in attention.heads(tokens))
-    scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
-    size, num_aux = attention.window_size, tokens.num_aux
-    if size:
-        rows, columns = (torch.arange(n, device=scores.device) // size for n in tokens.grid)
-        # The window of every patch: (H, W) → (H·W)
-        window = (rows[:, None] * tokens.grid[1] + columns).flatten()
-        apart = window[:, None] != window
-        scores[:, num_aux:, num_aux:].masked_fill_(apart, -torch.inf)
-    return scores.softmax(dim=-1)
+    """softmax(q·k^T/√d) of every head, (h, N, N): what it makes of values that are the identity."""
+    seen, values = attention.map_and_values(tokens)
+    identity = torch.eye(values.shape[2], device=values.device).expand(1, values.shape[1], -1, -1)
+    return seen.attend(identity, tokens.with_(trace=None))[0][0]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.utils import to_2tuple
 from PIL import Image
 from torch import Tensor
 
@@ -141,15 +142,18 @@ class _Layer:
 
 
 def _layers(taken: Capture, sets: Sequence[TokenSet]) -> list[_Layer]:
-    entered, stride, layers = taken.steps[0].tokens, 1, []
+    entered, strides, layers = taken.steps[0].tokens, (1, 1), []
     weights = taken.left.x.new_zeros(len(sets), taken.left.x.shape[1])
     for index, found in enumerate(sets):
         weights[index] = found.weights
     for index, step in enumerate(taken.steps):
         if step.is_pool:
-            stride *= step.layer.stride
+            pooled = to_2tuple(step.layer.stride)
+            strides = tuple(a * b for a, b in zip(strides, pooled, strict=True))
             continue
-        rows, columns = (torch.arange(side) // stride for side in entered.grid)
+        rows, columns = (
+            torch.arange(side) // stride for side, stride in zip(entered.grid, strides, strict=True)
+        )
         above = [later for later in taken.steps[index + 1 :] if later.is_pool]
         own = roll_back(above, weights) if above and sets else weights
         layers.append(_Layer(index, step.tokens.grid, rows, columns, own))

@@ -215,10 +215,10 @@ def _box_overlap(capture: Capture, box: list[float], shape: tuple[int, int]) -> 
 def _edges(capture: Capture, entered: bool = False) -> list[Tensor]:
     """Where tokens begin and end, of height and width, in pixels of the network's input."""
     patch, patches = capture.backbone.patch_size, capture.steps[0].tokens.grid
-    side, grid = (patch, patches) if entered else (capture.token_side, capture.left.grid)
+    sides, grid = ((patch, patch), patches) if entered else (capture.token_sides, capture.left.grid)
     return [
         (torch.arange(count + 1, device=capture.left.x.device) * side).clamp(max=whole * patch)
-        for count, whole in zip(grid, patches, strict=True)
+        for side, count, whole in zip(sides, grid, patches, strict=True)
     ]
 
 

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mmtoken.tokens import Tokens
 from mmtoken.vit import BasePool, TokenAttention, TokenBlock
-from mmtoken.vit.windows import join_windows, split_windows, window_mask
+from mmtoken.vit.attention_map import AttentionMap, WindowedMap
+from mmtoken.vit.windows import join_windows, split_windows
 
 from .transposed_attention import transposed_attention
 
@@ -40,35 +41,31 @@ def _through_pool(pool: BasePool, tokens: Tokens, gradient: Tensor) -> Tensor:
 
 def _through_attention(attention: TokenAttention, tokens: Tokens, gradient: Tensor) -> Tensor:
     """Āᵀ·gradient, (B, N, M)."""
-    q, k, _ = attention.heads(tokens)
+    seen, _ = attention.map_and_values(tokens)
     # (B, N, M) → (B, 1, N, M)
     values = gradient.unsqueeze(1)
-    with torch.autocast(q.device.type, enabled=False):
-        q, k = q.to(gradient.dtype), k.to(gradient.dtype)
-        if attention.splits(tokens.grid):
-            return _through_windows(q, k, values, tokens, attention.window_size)
-        return _head_mean(q, k, values)
+    with torch.autocast(gradient.device.type, enabled=False):
+        if isinstance(seen, WindowedMap):
+            return _through_windows(seen, values, tokens)
+        return _head_mean(seen, values)
 
 
-def _through_windows(q: Tensor, k: Tensor, values: Tensor, tokens: Tokens, size: int) -> Tensor:
+def _through_windows(seen: WindowedMap, values: Tensor, tokens: Tokens) -> Tensor:
     num_aux, grid = tokens.num_aux, tokens.grid
     # (B·R·Q, A + s², M) → (B·R·Q, 1, A + s², M)
-    found = _head_mean(
-        split_windows(q[:, :, num_aux:], grid, size),
-        split_windows(k[:, :, num_aux:], grid, size, k[:, :, :num_aux]),
-        split_windows(values[:, :, num_aux:], grid, size),
-        window_mask(q, grid, size, num_aux),
-    ).unsqueeze(1)
-    patches = join_windows(found[:, :, num_aux:], q.shape[0], grid, size).squeeze(1)
+    inside = split_windows(values[:, :, num_aux:], grid, seen.size)
+    found = _head_mean(seen.windows, inside).unsqueeze(1)
+    patches = join_windows(found[:, :, num_aux:], len(values), grid, seen.size).squeeze(1)
     if not num_aux:
         return patches
     # (B·R·Q, 1, A, M) → (B, R·Q, A, M) → (B, A, M)
-    aux = found[:, 0, :num_aux].unflatten(0, (q.shape[0], -1)).sum(dim=1)
+    aux = found[:, 0, :num_aux].unflatten(0, (len(values), -1)).sum(dim=1)
     both = torch.cat([aux, patches], dim=1)
-    return both + _head_mean(q[:, :, :num_aux], k, values[:, :, :num_aux])
+    return both + _head_mean(seen.aux, values[:, :, :num_aux])
 
 
-def _head_mean(q: Tensor, k: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+def _head_mean(seen: AttentionMap, values: Tensor) -> Tensor:
     """Āᵀ·values of one call, Ā the mean over its heads; (B, 1, Q, M) → (B, N, M)."""
+    q, k = seen.q.to(values.dtype), seen.k.to(values.dtype)
     values = values.expand(-1, q.shape[1], -1, -1)
-    return transposed_attention(q, k, values, mask).mean(dim=1)
+    return transposed_attention(q, k, values, seen.mask).mean(dim=1)

@@ -33,20 +33,26 @@ def resolve_arch(arch: str | dict, archs: Mapping[str, dict] = ARCHS) -> dict[st
     """The sizes of a preset or of a dict.
 
     Args:
-        arch: A key of `archs`, or a dict with the sizes that those of `ARCHS` have.
+        arch: A key of `archs`, or a dict with the sizes that those of `ARCHS` have, or with
+            `stages` alone.
         archs: The presets of a backbone. Beside its sizes, one may say what other arguments of the
             backbone are by default with it.
 
     Returns:
-        `embed_dims`, `num_layers`, `num_heads` and `feedforward_channels`, and such defaults.
+        `embed_dims`, `num_layers`, `num_heads` and `feedforward_channels`, or `stages`, and such
+        defaults.
 
     Raises:
         UserError: If the preset is unknown, or the dict has other keys or no whole numbers.
     """
     if isinstance(arch, dict):
+        if set(arch) == {'stages'}:
+            return dict(arch)
         keys = set(ARCHS['deit-tiny'])
         if set(arch) != keys:
-            raise UserError(f'arch has keys {sorted(arch)}; expected exactly {sorted(keys)}')
+            raise UserError(
+                f'arch has keys {sorted(arch)}; expected exactly {sorted(keys)}, or stages alone'
+            )
         for name, size in arch.items():
             check_whole(name, size, example=ARCHS['deit-tiny'][name])
         return dict(arch)
@@ -80,17 +86,19 @@ def resolve_layers(
     return tuple(i % num_layers for i in indices)
 
 
-def resolve_pools(indices: Sequence[int], num_layers: int, pool: dict | None) -> tuple[int, ...]:
+def resolve_pools(
+    indices: Sequence[int], num_layers: int, pool: dict | Sequence[dict] | None
+) -> tuple[int, ...]:
     """The layers before which tokens are pooled, each once, as of `resolve_layers`.
 
     Args:
         indices: The layers.
         num_layers: How many there are.
-        pool: The config of the pooling layer.
+        pool: The config of the pooling layer, or one of each.
 
     Raises:
         UserError: If an index is no layer's, or the first's, or there is none and a config all the
-            same.
+            same, or another number of configs.
     """
     pooled = resolve_layers('pool_before', indices, num_layers)
     if 0 in pooled:
@@ -100,7 +108,13 @@ def resolve_pools(indices: Sequence[int], num_layers: int, pool: dict | None) ->
         )
     if pool and not pooled:
         raise UserError('pool is set, and pool_before names no layer; name some, or leave pool out')
-    return tuple(dict.fromkeys(pooled))
+    pooled = tuple(dict.fromkeys(pooled))
+    if isinstance(pool, (list, tuple)) and len(pool) != len(pooled):
+        raise UserError(
+            f'pool has {len(pool)} configs for the {len(pooled)} layers that are pooled before, '
+            f'{pooled}; give one config for all, or one for each'
+        )
+    return pooled
 
 
 def resolve_start(trace_from: int, count: int) -> int:

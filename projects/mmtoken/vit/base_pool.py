@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
+from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
-from .building import build_part, complete
+from .building import build_part, complete, find_part
 
 POOL = dict(type='TokenPool')
 
@@ -19,14 +23,15 @@ class BasePool(nn.Module):
 
     A pool of your own has `stride` and `forward`, which maps `Tokens` to `Tokens` and need not
     mind the trace: it is pooled beside it. Register it in mmpretrain's `MODELS`; it is built with
-    `embed_dims`, `num_aux_tokens` and `norm_cfg`.
+    `embed_dims`, `num_aux_tokens` and `norm_cfg`, and with `out_dims` where the layers after it are
+    wider or narrower.
 
     A grid of (H, W) becomes one of (⌈H/stride⌉, ⌈W/stride⌉), so that a pooled token stands for
     stride×stride patches, fewer at the bottom and right of a grid that the stride does not divide.
-    Auxiliary tokens stay as many as they are.
+    A stride may also be a pair, of rows and columns. Auxiliary tokens stay as many as they are.
     """
 
-    stride: int
+    stride: int | tuple[int, int]
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +68,8 @@ class BasePool(nn.Module):
 
     def pooled_grid(self, grid: tuple[int, int]) -> tuple[int, int]:
         """The grid that (H, W) becomes, (⌈H/stride⌉, ⌈W/stride⌉)."""
-        return tuple((side + self.stride - 1) // self.stride for side in grid)
+        strides = to_2tuple(self.stride)
+        return tuple((side + s - 1) // s for side, s in zip(grid, strides, strict=True))
 
 
 def _pool_trace_beside(pool: BasePool, inputs: tuple[Tokens], left: Tokens) -> Tokens:
@@ -82,15 +88,50 @@ def _pool_trace_beside(pool: BasePool, inputs: tuple[Tokens], left: Tokens) -> T
     return left.with_(trace=pool.pool_trace(entered.trace, entered.grid))
 
 
-def build_pool(cfg: dict | None, norm_cfg: dict, embed_dims: int, num_aux_tokens: int) -> BasePool:
-    """Build a pool, its norm that of the backbone where its config has no other.
+def build_pools(
+    cfgs: dict | Sequence[dict] | None,
+    norm_cfg: dict,
+    widths: dict[int, tuple[int, int]],
+    num_aux_tokens: int,
+) -> nn.ModuleDict:
+    """Build the pools of a backbone.
+
+    Args:
+        cfgs: The config of all, or one of each.
+        norm_cfg: The backbone's norm, which they have where their config has no other.
+        widths: Channels before and after each pool, by the layer that it stands before.
+        num_aux_tokens: A.
+
+    Returns:
+        The pools by that layer.
 
     Raises:
-        UserError: If the config is not one of a pool.
+        UserError: If a config is not one of a pool, or the pool cannot change the width.
     """
+    each = cfgs if isinstance(cfgs, (list, tuple)) else [cfgs] * len(widths)
+    return nn.ModuleDict(
+        {
+            str(layer): _build_pool(cfg, norm_cfg, channels, num_aux_tokens)
+            for (layer, channels), cfg in zip(widths.items(), each, strict=True)
+        }
+    )
+
+
+def _build_pool(
+    cfg: dict | None, norm_cfg: dict, channels: tuple[int, int], num_aux_tokens: int
+) -> BasePool:
     cfg = complete(cfg, POOL)
     cfg['norm_cfg'] = complete(cfg.get('norm_cfg'), norm_cfg)
-    pool = build_part('pool', cfg, POOL, embed_dims=embed_dims, num_aux_tokens=num_aux_tokens)
+    given = dict(embed_dims=channels[0], num_aux_tokens=num_aux_tokens)
+    kind = find_part(cfg)
+    if kind is not None and 'out_dims' in inspect.signature(kind).parameters:
+        given['out_dims'] = channels[1]
+    elif kind is not None and channels[0] != channels[1]:
+        raise UserError(
+            f'pool of type {kind.__name__} cannot make tokens of {channels[0]} channels ones of '
+            f'{channels[1]}; give it an argument out_dims, or let all stages be as wide'
+        )
+    pool = build_part('pool', cfg, POOL, **given)
     if not isinstance(pool, BasePool):
         raise UserError(
             f'pool of type {type(pool).__name__} is no BasePool, which takes the trace along; '

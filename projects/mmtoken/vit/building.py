@@ -56,11 +56,43 @@ def build_part(name: str, cfg: dict | None, default: dict, **arguments) -> nn.Mo
         raise UserError(
             f'{name} has {", ".join(given)}, which the backbone sets itself; leave it out'
         )
+    kind = find_part(cfg)
+    if kind is not None:
+        check_keys(name, kind, cfg)
     with MODELS.switch_scope_and_registry('mmpretrain') as registry:
-        kind = registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
-        if kind is not None:
-            check_keys(name, kind, cfg)
         return registry.build(dict(cfg, **arguments))
+
+
+def build_projection(
+    cfg: dict | None, embed_dims: int, bias: bool, values_only: bool = False
+) -> nn.Module:
+    """Build what makes queries, keys and values of tokens.
+
+    Args:
+        cfg: Its config, as `complete` takes it.
+        embed_dims: C.
+        bias: Whether it has a bias.
+        values_only: Whether it makes values alone, for a layer that shares another's map.
+
+    Raises:
+        UserError: As of `build_part`, or if it cannot make values alone.
+    """
+    cfg, given = complete(cfg, PROJECTION), dict(embed_dims=embed_dims, bias=bias)
+    kind = find_part(cfg)
+    if kind is not None and 'values_only' in inspect.signature(kind).parameters:
+        given['values_only'] = values_only
+    elif values_only and kind is not None:
+        raise UserError(
+            f'projection of type {kind.__name__} cannot make values alone, which a layer asks that '
+            'shares an attention map; give it an argument values_only, or let no layer share'
+        )
+    return build_part('projection', cfg, PROJECTION, **given)
+
+
+def find_part(cfg: dict) -> Callable | None:
+    """The class that a part's config names, None where it is not registered."""
+    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
+        return registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
 
 
 def check_keys(name: str, kind: Callable, cfg: dict) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import torch
 from torch import Tensor, nn
 
 from mmtoken.checks import check_whole
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
-from .building import PROJECTION, build_part
-from .fused_attention import traced_attention
-from .windows import join_windows, split_windows, window_mask
+from .attention_map import AttentionMap, WindowedMap, window_map
+from .building import build_projection
 
 
 class TokenAttention(nn.Module):
@@ -32,6 +28,9 @@ class TokenAttention(nn.Module):
         attn_drop: Dropout probability of the attention weights.
         proj_drop: Dropout probability after the output projection.
         window_size: Patches per window side; 0 means global attention.
+        shares: Whether the map is that which the tokens bring along (PSViT), so that the projection
+            makes values alone.
+        passes_on: Whether the next layer shares the map.
 
     Raises:
         UserError: If `num_heads` does not divide `embed_dims`.
@@ -46,6 +45,8 @@ class TokenAttention(nn.Module):
         attn_drop: float = 0.0,
         proj_drop: float = 0.0,
         window_size: int = 0,
+        shares: bool = False,
+        passes_on: bool = False,
     ) -> None:
         super().__init__()
         check_whole('num_heads', num_heads, example=3)
@@ -57,69 +58,51 @@ class TokenAttention(nn.Module):
         self.num_heads = num_heads
         self.attn_drop = attn_drop
         self.window_size = window_size
-        options = dict(embed_dims=embed_dims, bias=qkv_bias)
-        self.qkv = build_part('projection', projection, PROJECTION, **options)
+        self.shares = shares
+        self.passes_on = passes_on
+        built = build_projection(projection, embed_dims, qkv_bias, values_only=shares)
+        setattr(self, 'value' if shares else 'qkv', built)
         self.proj = nn.Linear(embed_dims, embed_dims)
         self.out_drop = nn.Dropout(proj_drop)
 
-    def forward(self, tokens: Tokens) -> tuple[Tensor, Tensor | None]:
+    def forward(self, tokens: Tokens) -> Tokens:
         """Attend.
 
+        Args:
+            tokens: What attends; with the map of the layer before, where this one shares it.
+
         Returns:
-            The attended features (B, N, C), residual not added, and the new trace ½(Ā·trace +
-            trace) (B, N, M) or None.
+            The attended features, residual not added, the new trace ½(Ā·trace + trace), if any,
+            and the map, where the next layer shares it.
         """
-        q, k, v = self.heads(tokens)
-        attend = self._attend_in_windows if self.splits(tokens.grid) else self._attend
-        out, mixed = attend(q, k, v, tokens)
+        attention, v = self.map_and_values(tokens)
+        if self.passes_on and not self.shares:
+            attention = attention.kept()
+        out, mixed = attention.attend(v, tokens, self.attn_drop if self.training else 0.0)
         # (B, h, N, d) → (B, N, h, d) → (B, N, C)
         x = self.out_drop(self.proj(out.transpose(1, 2).flatten(2)))
-        return x, None if mixed is None else 0.5 * (mixed + tokens.trace)
+        trace = None if mixed is None else 0.5 * (mixed + tokens.trace)
+        return tokens.with_(x=x, trace=trace, shared=attention if self.passes_on else None)
 
-    def heads(self, tokens: Tokens) -> Iterator[Tensor]:
-        """q, k and v of every head, (B, h, N, d) each."""
+    def map_and_values(self, tokens: Tokens) -> tuple[AttentionMap | WindowedMap, Tensor]:
+        """Who attends to whom, and the values of every head, (B, h, N, d).
+
+        Raises:
+            UserError: If the layer shares a map and the tokens bring none.
+        """
+        if self.shares:
+            if tokens.shared is None:
+                raise UserError(
+                    'a layer that shares a map got tokens without one; the layer before it must '
+                    'hand its own on: build both with a pattern such as FS'
+                )
+            return tokens.shared, self._heads(self.value(tokens))
+        # Of windows larger than the grid, there is one.
+        q, k, v = (self._heads(t) for t in self.qkv(tokens))
+        if 0 < self.window_size < max(tokens.grid):
+            return window_map(q, k, tokens, self.window_size), v
+        return AttentionMap(q, k), v
+
+    def _heads(self, t: Tensor) -> Tensor:
         # (B, N, C) → (B, N, h, d) → (B, h, N, d)
-        return (t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in self.qkv(tokens))
-
-    def splits(self, grid: tuple[int, int]) -> bool:
-        """Whether a grid has more than one window."""
-        return 0 < self.window_size < max(grid)
-
-    def _attend(
-        self, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens
-    ) -> tuple[Tensor, Tensor | None]:
-        return traced_attention(
-            q, k, v, tokens.trace, dropout=self._dropout, exact=tokens.exact_trace
-        )
-
-    def _attend_in_windows(
-        self, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens
-    ) -> tuple[Tensor, Tensor | None]:
-        grid, size, num_aux, trace = tokens.grid, self.window_size, tokens.num_aux, tokens.trace
-
-        def split(t: Tensor) -> Tensor:
-            return split_windows(t[:, :, num_aux:], grid, size, t[:, :, :num_aux])
-
-        out, mixed = traced_attention(
-            split_windows(q[:, :, num_aux:], grid, size),
-            split(k),
-            split(v),
-            None if trace is None else split(trace.unsqueeze(1)).squeeze(1),
-            window_mask(q, grid, size, num_aux),
-            self._dropout,
-            tokens.exact_trace,
-        )
-        out = join_windows(out, q.shape[0], grid, size)
-        if mixed is not None:
-            mixed = join_windows(mixed.unsqueeze(1), q.shape[0], grid, size).squeeze(1)
-        if num_aux:
-            aux, aux_mixed = traced_attention(
-                q[:, :, :num_aux], k, v, trace, None, self._dropout, tokens.exact_trace
-            )
-            out = torch.cat([aux, out], dim=2)
-            mixed = None if mixed is None else torch.cat([aux_mixed, mixed], dim=1)
-        return out, mixed
-
-    @property
-    def _dropout(self) -> float:
-        return self.attn_drop if self.training else 0.0
+        return t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)

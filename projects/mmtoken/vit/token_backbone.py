@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from mmengine.model import BaseModule
+from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmtoken.weights import is_pretrained
@@ -17,7 +18,8 @@ class TokenBackbone(BaseModule):
     """What is not the way of the features: weights, freezing, depths, strides.
 
     A backbone has `patch_embed`, `pos_embed`, `drop_after_pos`, auxiliary tokens by the names of
-    `aux_layout`, `layers`, and `pools` by the index of the layer after them; `patch_size`,
+    `aux_layout`, `layers` as `plans` says, `pools` by the index of the layer after them,
+    `stage_norms` by the index of their stage, and `ln1` of the last one; `patch_size`,
     `num_layers`, `out_indices` and `frozen_stages` are numbers of it.
     """
 
@@ -27,13 +29,30 @@ class TokenBackbone(BaseModule):
         return max(self.out_indices) + 1
 
     @property
-    def out_strides(self) -> tuple[int, ...]:
-        """The stride of each feature map of `out_indices`, in pixels."""
-        pools = [(int(index), pool.stride) for index, pool in self.pools.items()]
-        return tuple(
-            self.patch_size * prod(stride for at, stride in pools if at <= index)
-            for index in self.out_indices
+    def out_strides(self) -> tuple[int | tuple[int, int], ...]:
+        """The stride of each feature map of `out_indices`, in pixels; a pair, of rows and columns,
+        where they differ.
+        """
+        return tuple(self._stride(index) for index in self.out_indices)
+
+    def _stride(self, layer: int) -> int | tuple[int, int]:
+        pools = [pool.stride for index, pool in self.pools.items() if int(index) <= layer]
+        rows, columns = (
+            self.patch_size * prod(to_2tuple(stride)[axis] for stride in pools) for axis in (0, 1)
         )
+        return rows if rows == columns else (rows, columns)
+
+    @property
+    def out_channels(self) -> tuple[int, ...]:
+        """The channels of each output of `out_indices`."""
+        return tuple(self.plans[index].embed_dims for index in self.out_indices)
+
+    def norm_of(self, layer: int) -> nn.Module:
+        """The norm of a layer's output: that of its stage."""
+        stage = str(self.plans[layer].stage)
+        if stage in self.stage_norms:
+            return self.stage_norms[stage]
+        return self.ln1
 
     @property
     def num_class_tokens(self) -> int:
@@ -96,7 +115,7 @@ class TokenBackbone(BaseModule):
         name, _, rest = param_name.removeprefix(prefix).partition('.')
         if name in ('layers', 'pools'):
             return int(rest.partition('.')[0]) + 1, depths
-        return (depths - 1 if name == 'ln1' else 0), depths
+        return (depths - 1 if name in ('ln1', 'stage_norms') else 0), depths
 
     def train(self, mode: bool = True) -> TokenBackbone:
         """Set the mode, frozen stages excepted: they stay in evaluation mode."""
@@ -106,9 +125,13 @@ class TokenBackbone(BaseModule):
         return self
 
     def freeze(self) -> None:
-        """Let neither the frozen stages learn nor the layers above the last output."""
+        """Let neither the frozen stages learn, nor the layers above the last output, nor norms of
+        stages that have none.
+        """
         unused = self._layers_and_pools(self.num_running, self.num_layers)
-        for module in (*self._frozen_modules(), *unused):
+        used = [self.norm_of(index) for index in self.out_indices]
+        norms = [norm for norm in (*self.stage_norms.values(), self.ln1) if norm not in used]
+        for module in (*self._frozen_modules(), *unused, *norms):
             module.requires_grad_(False)
         if self.frozen_stages >= 0:
             for parameter in self.embedding_parameters():
@@ -118,9 +141,9 @@ class TokenBackbone(BaseModule):
         if self.frozen_stages < 0:
             return []
         ends = [self.patch_embed, self.drop_after_pos]
-        if self.frozen_stages == self.num_layers:
-            ends.append(self.ln1)
-        return [*ends, *self._layers_and_pools(0, self.frozen_stages)]
+        learning = [self.norm_of(index) for index in range(self.frozen_stages, self.num_layers)]
+        norms = [norm for norm in (*self.stage_norms.values(), self.ln1) if norm not in learning]
+        return [*ends, *norms, *self._layers_and_pools(0, self.frozen_stages)]
 
     def _layers_and_pools(self, start: int, stop: int) -> list[nn.Module]:
         pools = [pool for index, pool in self.pools.items() if start <= int(index) < stop]

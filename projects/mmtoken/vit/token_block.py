@@ -27,6 +27,8 @@ class TokenBlock(nn.Module):
         window_size: Patches per attention window side; 0 means global attention.
         norm_cfg: Config of the two norms.
         residual_scale: λ; both branches are divided by it before they are added (LV-ViT).
+        shares: Whether the layer uses the attention map of the one before (PSViT).
+        passes_on: Whether the layer after this one does.
     """
 
     def __init__(
@@ -42,12 +44,22 @@ class TokenBlock(nn.Module):
         window_size: int = 0,
         norm_cfg: dict = NORM,
         residual_scale: float = 1.0,
+        shares: bool = False,
+        passes_on: bool = False,
     ) -> None:
         super().__init__()
         self.residual_scale = residual_scale
         self.ln1 = build_norm(norm_cfg, embed_dims)
         self.attn = TokenAttention(
-            embed_dims, num_heads, projection, qkv_bias, attn_drop_rate, drop_rate, window_size
+            embed_dims,
+            num_heads,
+            projection,
+            qkv_bias,
+            attn_drop_rate,
+            drop_rate,
+            window_size,
+            shares,
+            passes_on,
         )
         self.drop_path = DropPath(drop_path_rate)
         self.ln2 = build_norm(norm_cfg, embed_dims)
@@ -62,10 +74,9 @@ class TokenBlock(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tokens:
         """Map `Tokens` to `Tokens` of the same shape."""
-        attended, trace = self.attn(tokens.with_(x=self.ln1(tokens.x)))
-        x = self._add(tokens.x, self.drop_path(attended))
-        x = self._add(x, self.ffn(self.ln2(x)))
-        return tokens.with_(x=x, trace=trace)
+        attended = self.attn(tokens.with_(x=self.ln1(tokens.x)))
+        x = self._add(tokens.x, self.drop_path(attended.x))
+        return attended.with_(x=self._add(x, self.ffn(self.ln2(x))))
 
     def _add(self, x: Tensor, branch: Tensor) -> Tensor:
         return torch.add(x, branch, alpha=1 / self.residual_scale)

@@ -23,14 +23,14 @@ from .arguments import (
     check_rates,
     resolve_arch,
     resolve_layers,
-    resolve_pools,
     resolve_start,
 )
 from .aux_tokens import aux_layout
-from .base_pool import build_pool
+from .base_pool import build_pools
 from .building import NORM, PROJECTION, STEM, build_norm, build_part, complete
 from .initialization import init_like_deit
 from .position import adapt_position_on_load, resize_position
+from .schedule import check_shared_windows, plan_layers
 from .token_backbone import TokenBackbone
 from .token_block import TokenBlock
 
@@ -46,7 +46,10 @@ class TokenViT(TokenBackbone):
 
     Args:
         arch: A key of `archs`, such as 'deit-tiny' or 'large', or a dict with `embed_dims`,
-            `num_layers`, `num_heads` and `feedforward_channels`; `default_arch` by default.
+            `num_layers`, `num_heads` and `feedforward_channels`, or with `stages`: a list of dicts
+            with `depth`, `embed_dims`, `num_heads` and, if need be, `pattern` and
+            `feedforward_channels` (four times as many by default). Every stage but the first pools
+            the tokens that it gets, and has its own width and norm. `default_arch` by default.
         img_size: Image size in pixels, side or (height, width), of the learned position embedding.
             Other sizes work: the embedding is brought to them as `interpolate_mode` says.
         patch_size: Patch side in pixels. Images that it does not divide are zero-padded at the
@@ -80,7 +83,10 @@ class TokenViT(TokenBackbone):
             fewer; not the first. Negatives count from the end. The stride of feature maps doubles
             with each, so `SimpleFeaturePyramid` behind them wants twice the `patch_size`.
         pool: Config of the pooling layer, a `BasePool`, `dict(type='TokenPool')` by default, built
-            with `embed_dims`, `num_aux_tokens` and `norm_cfg` added.
+            with `embed_dims`, `out_dims`, `num_aux_tokens` and `norm_cfg` added; or a list, with
+            one for each layer that is pooled before.
+        pattern: A letter for each layer (PSViT): F has an attention map of its own, S shares that
+            of the layer before, and makes values alone. By default all have their own.
         frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers,
             with the last of them the final norm too: no gradient, in evaluation mode.
         interpolate_mode: How position embeddings come to another grid, of an image or of weights
@@ -123,7 +129,8 @@ class TokenViT(TokenBackbone):
         projection: dict | None = None,
         residual_scale: float | None = None,
         pool_before: Sequence[int] = (),
-        pool: dict | None = None,
+        pool: dict | Sequence[dict] | None = None,
+        pattern: str | None = None,
         frozen_stages: int = -1,
         interpolate_mode: str = 'bicubic',
         with_cp: bool = False,
@@ -134,8 +141,9 @@ class TokenViT(TokenBackbone):
         check_image(img_size, patch_size, in_channels)
         check_rates(drop_rate, attn_drop_rate, drop_path_rate)
         arch = resolve_arch(self.default_arch if arch is None else arch, self.archs)
-        self.embed_dims = channels = arch['embed_dims']
-        self.num_layers = arch['num_layers']
+        self.plans, pooled = plan_layers(arch, pattern, pool_before, pool)
+        self.embed_dims = channels = self.plans[0].embed_dims
+        self.num_layers = len(self.plans)
         self.img_size = to_2tuple(img_size)
         self.patch_size = patch_size
         self.in_channels = in_channels
@@ -150,7 +158,7 @@ class TokenViT(TokenBackbone):
         self.out_type = out_type
         self.out_indices = resolve_layers('out_indices', out_indices, self.num_layers, minimum=1)
         global_layers = resolve_layers('global_attn_indexes', global_attn_indexes, self.num_layers)
-        pooled = resolve_pools(pool_before, self.num_layers, pool)
+        check_shared_windows(self.plans, global_layers, window_size)
         projection = complete(projection, self.default_projection)
         norm_cfg = complete(norm_cfg, self.default_norm)
         if qkv_bias is None:
@@ -175,9 +183,9 @@ class TokenViT(TokenBackbone):
         self.drop_after_pos = nn.Dropout(drop_rate)
         self.layers = nn.ModuleList(
             TokenBlock(
-                channels,
-                arch['num_heads'],
-                arch['feedforward_channels'],
+                plan.embed_dims,
+                plan.num_heads,
+                plan.feedforward_channels,
                 projection,
                 qkv_bias,
                 drop_rate,
@@ -186,15 +194,24 @@ class TokenViT(TokenBackbone):
                 0 if index in global_layers else window_size,
                 norm_cfg,
                 residual_scale,
+                plan.shares,
+                plan.passes_on,
             )
-            for index, drop_path in enumerate(
-                np.linspace(0, drop_path_rate, self.num_layers).tolist()
+            for index, (plan, drop_path) in enumerate(
+                zip(
+                    self.plans,
+                    np.linspace(0, drop_path_rate, self.num_layers).tolist(),
+                    strict=True,
+                )
             )
         )
-        self.pools = nn.ModuleDict(
-            {str(i): build_pool(pool, norm_cfg, channels, num_aux_tokens) for i in pooled}
+        widths = {i: (self.plans[i - 1].embed_dims, self.plans[i].embed_dims) for i in pooled}
+        self.pools = build_pools(pool, norm_cfg, widths, num_aux_tokens)
+        ends = {plan.stage: plan.embed_dims for plan in self.plans}
+        self.stage_norms = nn.ModuleDict(
+            {str(stage): build_norm(norm_cfg, width) for stage, width in [*ends.items()][:-1]}
         )
-        self.ln1 = build_norm(norm_cfg, channels)
+        self.ln1 = build_norm(norm_cfg, self.plans[-1].embed_dims)
         init_like_deit(self, self.embedding_parameters())
         self.freeze()
         self._register_load_state_dict_pre_hook(adapt_position_on_load, with_module=True)
@@ -235,7 +252,7 @@ class TokenViT(TokenBackbone):
             recompute = self.with_cp and torch.is_grad_enabled()
             tokens = checkpoint(layer, tokens, use_reentrant=False) if recompute else layer(tokens)
             if index in self.out_indices:
-                outs[index] = self._output(tokens)
+                outs[index] = self._output(tokens, index)
         outs = tuple(outs[index] for index in self.out_indices)
         return outs if trace is None else (outs, tokens.trace)
 
@@ -257,8 +274,8 @@ class TokenViT(TokenBackbone):
         )
         return Tokens(self.drop_after_pos(x + position), tuple(grid), num_aux)
 
-    def _output(self, tokens: Tokens):
-        tokens = tokens.with_(x=self.ln1(tokens.x))
+    def _output(self, tokens: Tokens, index: int):
+        tokens = tokens.with_(x=self.norm_of(index)(tokens.x))
         if self.out_type == 'featmap':
             return tokens.feature_map()
         if self.out_type == 'avg_featmap':

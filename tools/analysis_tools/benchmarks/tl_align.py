@@ -9,18 +9,29 @@ from mmtoken.mixing import Mixed
 from mmtoken.tl_align import TLAlignClassifier
 from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenAttention
+from mmtoken.vit.attention_map import AttentionMap
 
 import torch
 from torch import Tensor
 
 
-class ExplicitAttention(TokenAttention):
-    """Attention whose full matrix is formed, and mixes the trace by a product of its own."""
+class ExplicitMap(AttentionMap):
+    """A map that is formed, and mixes the trace by a product of its own."""
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, tokens: Tokens) -> tuple[Tensor, Tensor]:
+    def attend(
+        self, v: Tensor, tokens: Tokens, dropout: float = 0.0
+    ) -> tuple[Tensor, Tensor | None]:
         # (B, h, N, N)
-        attention = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1)
+        attention = (self.q @ self.k.transpose(-2, -1) * self.q.shape[-1] ** -0.5).softmax(dim=-1)
         return attention @ v, attention.detach().mean(dim=1) @ tokens.trace
+
+
+class ExplicitAttention(TokenAttention):
+    """Attention whose map is an `ExplicitMap`."""
+
+    def map_and_values(self, tokens: Tokens) -> tuple[AttentionMap, Tensor]:
+        seen, values = super().map_and_values(tokens)
+        return ExplicitMap(seen.q, seen.k), values
 
 
 class KChannelClassifier(TLAlignClassifier):

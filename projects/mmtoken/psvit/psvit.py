@@ -1,0 +1,103 @@
+"""PSViT: fewer tokens from stage to stage, and attention maps that neighboring layers share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmpretrain.registry import MODELS
+
+from mmtoken.errors import UserError
+from mmtoken.vit import TokenViT
+from mmtoken.vit.arguments import resolve_arch
+
+POOLINGS = ('1d', '2d')
+
+
+def _stages(*stages: tuple[str, int]) -> dict:
+    """An arch of patterns and widths, with heads of 64 channels."""
+    return dict(
+        stages=[
+            dict(depth=len(pattern), embed_dims=width, num_heads=width // 64, pattern=pattern)
+            for pattern, width in stages
+        ]
+    )
+
+
+_SIZES = {
+    ('1d-ti', '1d-tiny'): _stages(('FSFS', 192), ('FSFSFS', 256), ('FSFS', 384)),
+    ('2d-ti', '2d-tiny'): _stages(('FFFSFS', 192), ('FSFSFS', 384), ('FS', 512)),
+    ('1d-s', '1d-small'): _stages(('FSFS', 384), ('FSFSFS', 512), ('FS', 768)),
+    ('2d-s', '2d-small'): _stages(('FFFSFS', 384), ('FSFSFS', 768), ('FS', 1024)),
+}
+
+
+@MODELS.register_module()
+class PSViT(TokenViT):
+    """PSViT (arXiv 2108.03428) as we design it: its abstract asks for token pooling between layers
+    and for attention maps that neighboring layers share. How it does either is not known to us, and
+    no code was released: pools, stages, widths and presets are ours.
+
+    It is a `TokenViT` with a schedule, of which all options hold here too.
+
+    Args:
+        arch: '1d-tiny', '2d-tiny', '1d-small' or '2d-small', or these with 'ti' and 's'; or a dict
+            as of `TokenViT`; '2d-tiny' by default.
+        stages: In place of an arch, stages of your own: a list of dicts with `depth`, `embed_dims`,
+            `num_heads` and, if need be, `pattern` and `feedforward_channels`.
+        pooling: '1d' halves the sequences of the rows and those of the columns in turn
+            (`SequencePool`), '2d' both sides (`TokenPool`). That which the arch is named after by
+            default, else '2d'.
+        num_aux_tokens: A; with '1d' a class token by default, with '2d' none.
+        out_type: As of `TokenViT`; where there is a class token that by default, else the mean
+            patch token.
+        **options: As of `TokenViT`.
+
+    Raises:
+        UserError: If an argument has no meaning; the message names it.
+    """
+
+    archs = {name: arch for names, arch in _SIZES.items() for name in names}
+    default_arch = '2d-tiny'
+
+    def __init__(
+        self,
+        arch: str | dict | None = None,
+        stages: Sequence[dict] | None = None,
+        pooling: str | None = None,
+        num_aux_tokens: int | None = None,
+        out_type: str | None = None,
+        **options,
+    ) -> None:
+        if stages is not None:
+            if arch is not None:
+                raise UserError(f'arch {arch!r} is set beside stages; leave one of them out')
+            arch = dict(stages=stages)
+        arch = self.default_arch if arch is None else arch
+        pooling = _pooling(arch, pooling)
+        if num_aux_tokens is None:
+            num_aux_tokens = 1 if pooling == '1d' else 0
+        if out_type is None:
+            out_type = 'cls_token' if num_aux_tokens else 'avg_featmap'
+        if pooling == '1d' and options.get('pool') is None:
+            stages = resolve_arch(arch, self.archs).get('stages')
+            # A stage that is none has its error in what follows.
+            count = len(stages) - 1 if isinstance(stages, (list, tuple)) else 0
+            count += len(options.get('pool_before') or ())
+            options['pool'] = [
+                dict(type='SequencePool', along=('rows', 'columns')[place % 2])
+                for place in range(count)
+            ]
+        super().__init__(arch=arch, num_aux_tokens=num_aux_tokens, out_type=out_type, **options)
+
+
+def _pooling(arch: str | dict, pooling: str | None) -> str:
+    """'1d' or '2d': as asked for, or as the arch is named."""
+    if pooling not in (None, *POOLINGS):
+        raise UserError(f'pooling {pooling!r} is unknown; use one of {POOLINGS}')
+    named = arch[:2] if isinstance(arch, str) and arch[:2] in POOLINGS else None
+    if pooling and named and pooling != named:
+        raise UserError(
+            f'pooling {pooling!r} is not that of arch {arch!r}; leave it out, or choose the arch '
+            f'{pooling + arch[2:]!r}'
+        )
+    return pooling or named or '2d'
