@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmdet.models.necks import FPN
 from mmengine.registry import HOOKS
 from torch import nn
 
 from mmtoken.dense import SimpleFeaturePyramid, check_pyramids
 from mmtoken.errors import UserError
+from mmtoken.psvit import PSViT
 from mmtoken.vit import TokenViT
 
 ARCH = dict(embed_dims=24, num_layers=3, num_heads=3, feedforward_channels=48)
@@ -98,3 +100,70 @@ def test_the_hook_checks_before_a_run():
 
     with pytest.raises(UserError, match='patch_size 16'):
         hook.before_run(SimpleNamespace(model=Detector(patch_size=16)))
+
+
+STAGES = [dict(depth=1, embed_dims=c, num_heads=2) for c in (12, 24, 48)]
+
+
+def staged(neck=None, pooling='2d', **heads):
+    """A model over three maps of 12, 24 and 48 channels."""
+    model = nn.Module()
+    model.backbone = PSViT(
+        stages=STAGES, pooling=pooling, img_size=32, patch_size=4, out_indices=(0, 1, 2),
+        out_type='featmap',
+    )  # fmt: skip
+    if neck is not None:
+        model.neck = neck
+    for name, head in heads.items():
+        setattr(model, name, head)
+    return model
+
+
+def head(in_channels, in_index):
+    made = nn.Module()
+    made.in_channels, made.in_index = in_channels, in_index
+    return made
+
+
+@pytest.mark.parametrize(
+    ('model', 'named'),
+    [
+        (dict(neck=FPN([12, 24, 40], 8, 3)), r'\[12, 24, 40\] of FPN .*=\[12, 24, 48\]'),
+        (dict(neck=FPN([24, 48], 8, 2)), r'\[24, 48\] of FPN does not fit its backbone PSViT'),
+        (dict(neck=SimpleFeaturePyramid(48, 8, patch_size=8)), 'set patch_size=16'),
+        (dict(neck=SimpleFeaturePyramid(12, 8, patch_size=16)), 'set in_channels=48'),
+        (
+            dict(neck=SimpleFeaturePyramid(24, 8, patch_size=8), pooling='1d-odd'),
+            'strides of 4 in height and 8 in width',
+        ),
+        (dict(decode_head=head([12, 24], [0, 2])), r'set in_channels=\[12, 48\] .* decode_head'),
+        (dict(decode_head=head([12], [3])), r'in_index \[3\] of Module is none of the 3 maps'),
+        (dict(auxiliary_head=nn.ModuleList([head(12, 0), head(24, 2)])), 'set in_channels=48'),
+        (dict(head=head(12, -1)), 'set in_channels=48 in the config of head'),
+    ],
+)  # fmt: skip
+def test_necks_and_heads_of_another_width_are_refused(model, named):
+    odd = model.get('pooling') == '1d-odd'
+    built = staged(**{**model, 'pooling': '1d' if odd else '2d'})
+    if odd:
+        built.backbone.out_indices = (0, 1)
+
+    with pytest.raises(UserError, match=named):
+        check_pyramids(built)
+
+
+@pytest.mark.parametrize(
+    'model',
+    [
+        dict(neck=FPN([12, 24, 48], 8, 4)),
+        dict(neck=SimpleFeaturePyramid(48, 8, patch_size=16)),
+        # What a neck makes of the maps is not known.
+        dict(neck=nn.Identity(), head=head(12, -1)),
+        dict(decode_head=head([12, 24, 48], [0, 1, 2]), auxiliary_head=head(24, 1)),
+        # One that concatenates the maps has the sum of their widths.
+        dict(decode_head=head(84, [0, 1, 2])),
+        dict(head=nn.Identity()),
+    ],
+)
+def test_necks_and_heads_that_fit_are_let_pass(model):
+    check_pyramids(staged(**model))

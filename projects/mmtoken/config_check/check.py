@@ -9,6 +9,7 @@ from mmtoken.config_check.classes import class_count_problems
 from mmtoken.config_check.mode import report
 from mmtoken.config_check.model_cfg import model_cfg_problems
 from mmtoken.config_check.names import wrong_keys
+from mmtoken.config_check.necks import neck_problems
 from mmtoken.config_check.problem import Problem
 from mmtoken.config_check.sources import source_files
 from mmtoken.config_check.trial import own_part_problems, schedule_problems
@@ -33,6 +34,7 @@ FINDERS = (
     value_problems,
     schedule_problems,
     own_part_problems,
+    neck_problems,
 )
 # What holds the model against the data.
 DATA_FINDERS = (annotation_problems, class_count_problems)

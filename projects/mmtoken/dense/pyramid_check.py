@@ -1,4 +1,7 @@
-"""Whether a feature pyramid fits the maps of the backbone before it."""
+"""Whether necks and heads fit the maps of the backbone before them."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
@@ -11,8 +14,8 @@ from .simple_feature_pyramid import SimpleFeaturePyramid
 
 @HOOKS.register_module()
 class PyramidCheckHook(Hook):
-    """Refuse a `SimpleFeaturePyramid` of another stride or width than its backbone's maps, before a
-    run starts.
+    """Refuse a neck or head of another width, or a `SimpleFeaturePyramid` of another stride, than
+    the backbone's maps, before a run starts.
 
     A map does not say its stride: with a wrong one the model would train, on levels whose boxes are
     too large or too small.
@@ -24,30 +27,94 @@ class PyramidCheckHook(Hook):
 
 
 def check_pyramids(model: nn.Module) -> None:
-    """Hold every `SimpleFeaturePyramid` against the backbone beside it.
+    """Hold every neck, and every head without one, against the backbone beside it.
 
     Args:
-        model: A detector or segmentor, or what wraps one or several. A backbone without
-            `out_strides` and `embed_dims` is taken to fit.
+        model: A classifier, detector or segmentor, or what wraps one or several. A backbone without
+            `out_strides` and `out_channels` is taken to fit.
 
     Raises:
-        UserError: If a pyramid does not fit, with what it has to be set to.
+        UserError: If one does not fit, with what it has to be set to.
     """
     for module in model.modules():
-        backbone, neck = (getattr(module, name, None) for name in ('backbone', 'neck'))
-        if isinstance(neck, nn.Sequential):
-            neck = neck[0]
-        if not isinstance(neck, SimpleFeaturePyramid) or not hasattr(backbone, 'out_strides'):
+        backbone = getattr(module, 'backbone', None)
+        if not hasattr(backbone, 'out_strides'):
             continue
-        stride, channels = backbone.out_strides[-1], backbone.embed_dims
-        for name, right, found in (
-            ('patch_size', stride, f'a stride of {stride}'),
-            ('in_channels', channels, f'{channels} channels'),
-        ):
-            given = getattr(neck, name)
-            if given != right:
+        neck = getattr(module, 'neck', None)
+        if neck is not None:
+            check_neck(backbone, neck[0] if isinstance(neck, nn.Sequential) else neck)
+            continue
+        for name in ('decode_head', 'auxiliary_head', 'head'):
+            heads = getattr(module, name, None)
+            for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
+                check_head(backbone, head, name)
+
+
+def check_neck(backbone: nn.Module, neck: nn.Module) -> None:
+    """Hold a neck against a backbone.
+
+    Args:
+        backbone: Has `out_strides` and `out_channels`.
+        neck: Any; one without `in_channels` is taken to fit.
+
+    Raises:
+        UserError: If it does not fit.
+    """
+    given = getattr(neck, 'in_channels', None)
+    if isinstance(neck, SimpleFeaturePyramid):
+        stride, channels = backbone.out_strides[-1], backbone.out_channels[-1]
+        if not isinstance(stride, int):
+            raise UserError(
+                f'the last map of {type(backbone).__name__} has strides of {stride[0]} in height '
+                f'and {stride[1]} in width, of which SimpleFeaturePyramid makes no levels; set '
+                'out_indices to a layer whose tokens are square, or pool in both directions'
+            )
+        right = (('patch_size', stride, f'a stride of {stride}'),)
+        right += (('in_channels', channels, f'{channels} channels'),)
+        for name, fitting, found in right:
+            if getattr(neck, name) != fitting:
                 raise UserError(
-                    f'{name} {given} of SimpleFeaturePyramid does not fit its backbone '
-                    f'{type(backbone).__name__}, whose last map has {found}; set {name}={right} in '
-                    'the config of the neck'
+                    f'{name} {getattr(neck, name)} of SimpleFeaturePyramid does not fit its '
+                    f'backbone {type(backbone).__name__}, whose last map has {found}; set '
+                    f'{name}={fitting} in the config of the neck'
                 )
+    elif isinstance(given, (list, tuple)):
+        _compare(backbone, neck, list(given), list(backbone.out_channels), 'the neck')
+
+
+def check_head(backbone: nn.Module, head: nn.Module | None, name: str) -> None:
+    """Hold a head that reads the backbone's maps or tokens itself against it.
+
+    Args:
+        backbone: Has `out_channels`.
+        head: Any; one without `in_channels` is taken to fit.
+        name: Of its config.
+
+    Raises:
+        UserError: If it does not fit.
+    """
+    given, index = getattr(head, 'in_channels', None), getattr(head, 'in_index', -1)
+    widths = backbone.out_channels
+    several = isinstance(index, Sequence)
+    # What concatenates maps has the sum of their widths; what selects one has its own.
+    if given is None or isinstance(given, (list, tuple)) != several:
+        return
+    places = list(index) if several else [index]
+    if not all(-len(widths) <= place < len(widths) for place in places):
+        raise UserError(
+            f'in_index {index} of {type(head).__name__} is none of the {len(widths)} maps of '
+            f'{type(backbone).__name__}; set out_indices in the config of the backbone to as many'
+        )
+    found = [widths[place] for place in places]
+    _compare(
+        backbone, head, list(given) if several else given, found if several else found[0], name
+    )
+
+
+def _compare(backbone: nn.Module, user: nn.Module, given: Any, right: Any, name: str) -> None:
+    if given != right:
+        raise UserError(
+            f'in_channels {given} of {type(user).__name__} does not fit its backbone '
+            f'{type(backbone).__name__}, whose outputs have {right} channels; set '
+            f'in_channels={right} in the config of {name}'
+        )

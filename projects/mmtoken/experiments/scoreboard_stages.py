@@ -147,7 +147,8 @@ def _dense_arm(stage: ConfigDict, row: ConfigDict, classifier: Config) -> dict[s
     """A row's detector or segmentor: its classifier's backbone in the place of the config's own."""
     own = load_config(stage.config)
     backbone = classifier.model.backbone.to_dict()
-    strides = getattr(build_part(classifier, backbone, 'meta'), 'out_strides', None)
+    built = build_part(classifier, backbone, 'meta')
+    strides, channels = (getattr(built, name, None) for name in ('out_strides', 'out_channels'))
     backbone |= {key: own.model.backbone[key] for key in OF_TASK if key in own.model.backbone}
     if '.' not in backbone['type']:
         backbone['type'] = f'{classifier.default_scope}.{backbone["type"]}'
@@ -156,6 +157,8 @@ def _dense_arm(stage: ConfigDict, row: ConfigDict, classifier: Config) -> dict[s
     options = {'model.backbone': dict(backbone, _delete_=True)}
     if strides and 'patch_size' in own.model.get('neck', {}):
         options['model.neck.patch_size'] = strides[-1]
+        if channels[-1] != own.model.neck.in_channels:
+            options['model.neck.in_channels'] = channels[-1]
     return dict(name=row.name, config=stage.config, options=options | stage.options | row.dense)
 
 
