@@ -3,12 +3,17 @@
 from mmengine.config import Config, ConfigDict
 
 TINY = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+WIDTHS = (12, 18, TINY['embed_dims'])
 
 
 def shrink_model(config: Config) -> None:
     """Make a model that a test can afford, of the same modules."""
     model = config.model
-    model.backbone.arch = TINY
+    staged = model.backbone.type.rpartition('.')[2] == 'PSViT'
+    if staged:
+        shrink_stages(model.backbone)
+    else:
+        model.backbone.arch = TINY
     model.backbone.init_cfg = None
     if config.default_scope == 'mmpretrain':
         model.head.in_channels = TINY['embed_dims']
@@ -18,9 +23,25 @@ def shrink_model(config: Config) -> None:
             # A level of the neck for each of several layers.
             channels = [channels] * len(model.backbone.out_indices)
             model.backbone.out_indices = [index % 2 for index in range(len(channels))]
-        model.neck.update(in_channels=channels, out_channels=32)
+        if staged:
+            channels, model.backbone.out_indices = list(WIDTHS), [1, 3, 5]
+        if model.neck is not None:
+            model.neck.update(in_channels=channels, out_channels=32)
         shrink = shrink_detector if config.default_scope == 'mmdet' else shrink_segmentor
         shrink(model)
+        if staged:
+            model.backbone.global_attn_indexes = (4, 5)
+        if model.neck is None:
+            model.decode_head.in_channels = channels
+            model.auxiliary_head.in_channels = channels[model.auxiliary_head.in_index]
+
+
+def shrink_stages(backbone: ConfigDict) -> None:
+    """Make a PSViT of one preset one of few channels, its pools those of the preset."""
+    backbone.pooling = backbone.pop('arch')[:2]
+    backbone.stages = [
+        dict(depth=2, embed_dims=width, num_heads=2, pattern='FS') for width in WIDTHS
+    ]
 
 
 def shrink_detector(model: ConfigDict) -> None:

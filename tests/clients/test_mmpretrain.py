@@ -43,7 +43,7 @@ def test_feature_extractor_gives_the_features_of_the_backbone(trained: Trained, 
     backbone = extractor.model.backbone
     # Of every token where patches are classified, too.
     tokens = {'raw': (backbone.num_aux_tokens + math.prod(backbone.patch_resolution),)}
-    assert features.shape == (*tokens.get(backbone.out_type, ()), backbone.embed_dims)
+    assert features.shape == (*tokens.get(backbone.out_type, ()), backbone.out_channels[-1])
     assert features.isfinite().all()
 
 
@@ -59,7 +59,7 @@ def test_get_model_takes_the_name(leaf: Path):
     model = get_model(leaf.stem)
 
     assert Path(model._config.filename).samefile(leaf)
-    assert model.backbone.__class__.__name__ in ('TokenViT', 'LIFEViT', 'LVViT')
+    assert model.backbone.__class__.__name__ in ('TokenViT', 'LIFEViT', 'LVViT', 'PSViT')
 
 
 def test_inference_model_finds_the_inferencer_of_a_named_model(picture: Path):

@@ -80,6 +80,11 @@ def test_pooling_decides_pools_tokens_and_output(pooling, kinds, out_strides, sh
     assert sides == ([(7, 9), (7, 5), (4, 5)] if pooling == '1d' else [(7, 9), (4, 5), (2, 3)])
 
 
+def test_a_class_token_that_is_asked_for_is_there():
+    assert PSViT('2d-tiny', out_type='cls_token').num_aux_tokens == 1
+    assert PSViT('2d-tiny').num_aux_tokens == 0
+
+
 @pytest.mark.parametrize('length', [8, 9])
 @pytest.mark.parametrize('along', ['rows', 'columns'])
 def test_along_a_line_it_is_a_convolution_and_a_maximum_over_the_sequence(length, along):

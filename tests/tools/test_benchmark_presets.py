@@ -127,3 +127,19 @@ def test_lv_vit_preset_says_what_it_needs(monkeypatch):
     step = Step(preset('lv_vit').rows[1], Case(32, 2))
     step.run()
     assert all(p.grad is not None for p in step.model.parameters() if p.requires_grad)
+
+
+def test_sharing_preset_names_the_targets():
+    found = preset('sharing')
+    # A layer of 0.90 and 0.95 times a full one's time makes a pair of it and a full one so much.
+    assert [found.ratios[0].target_at(size) for size, _ in found.cases] == [0.95, 0.975]
+    assert [row.build(224).layers[1].attn.shares for row in found.rows] == [False, True]
+
+
+@pytest.mark.parametrize('name', ['sharing', 'psvit'])
+def test_rows_of_psvit_take_a_training_step(name):
+    for row in preset(name).rows:
+        step = Step(row, Case(32, 2))
+        step.run()
+        trained = [p for p in step.model.parameters() if p.requires_grad]
+        assert all(p.grad is not None for p in trained)

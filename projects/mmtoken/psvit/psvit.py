@@ -47,7 +47,8 @@ class PSViT(TokenViT):
         pooling: '1d' halves the sequences of the rows and those of the columns in turn
             (`SequencePool`), '2d' both sides (`TokenPool`). That which the arch is named after by
             default, else '2d'.
-        num_aux_tokens: A; with '1d' a class token by default, with '2d' none.
+        num_aux_tokens: A; by default a class token with '1d', or where `out_type` asks for it, and
+            else none.
         out_type: As of `TokenViT`; where there is a class token that by default, else the mean
             patch token.
         **options: As of `TokenViT`.
@@ -75,7 +76,7 @@ class PSViT(TokenViT):
         arch = self.default_arch if arch is None else arch
         pooling = _pooling(arch, pooling)
         if num_aux_tokens is None:
-            num_aux_tokens = 1 if pooling == '1d' else 0
+            num_aux_tokens = 1 if pooling == '1d' or out_type == 'cls_token' else 0
         if out_type is None:
             out_type = 'cls_token' if num_aux_tokens else 'avg_featmap'
         if pooling == '1d' and options.get('pool') is None:

@@ -63,6 +63,11 @@ _deit = dict(
 )
 _life = dict(config='configs/glyphs/life-d6w96_glyphs-cls.py', against='LIFE')
 _pooled = {'model.backbone.pool_before': (3,)}
+_shared = {'model.backbone.pattern': 'FSFSFS'}
+_psvit = 'configs/glyphs/psvit-d8w96-144_glyphs-cls.py'
+_psvit_life = {'model.backbone.projection': dict(type='LIFEProjection')}
+# The last two layers use one map: both see the whole scene, or both a window.
+_global = {'model.backbone.global_attn_indexes': (-2, -1)}
 
 
 def _mixed(target):
@@ -78,12 +83,16 @@ def _labeled(model):
 rows = [
     dict(_deit, name='DeiT'),
     dict(_deit, name='DeiT pooled', options=_pooled),
+    dict(_deit, name='DeiT shared', options=_shared, dense=_global),
+    dict(name='PSViT', config=_psvit, dense=_global),
     dict(_deit, name='DeiT + CutMix', options=_mixed('cutmix')),
     dict(_deit, name='DeiT + TransMix', options=_mixed('transmix')),
     dict(_deit, name='DeiT + TL-Align', options=_mixed('tl_align')),
     dict(_deit | _labeled('token-label-deit'), name='DeiT + token labels'),
     dict(_life, name='LIFE', against='DeiT'),
     dict(_life, name='LIFE pooled', options=_pooled),
+    dict(_life, name='LIFE shared', options=_shared),
+    dict(name='PSViT + LIFE', config=_psvit, options=_psvit_life, against='PSViT'),
     dict(_life, name='LIFE + CutMix', options=_mixed('cutmix')),
     dict(_life, name='LIFE + TransMix', options=_mixed('transmix')),
     dict(_life, name='LIFE + TL-Align', options=_mixed('tl_align')),
@@ -101,6 +110,8 @@ limits = [
     'In detectors and segmentors all rows attend within windows of 64 px, those of DeiT but for '
     "their last layer, which sees the whole scene; LIFE's convolutions see beyond a window anyway.",
     'Token labels know which patches are background, which no other row is told.',
+    "A layer that shares uses its source's map: in DeiT shared and PSViT the last two layers see "
+    'the whole scene, in DeiT one.',
     'Above a pooling, a window of 8 tokens spans the whole scene of 128 px, which the pooled '
     'classifiers have not seen, and the others keep windows of the 64 px that they have.',
 ]
