@@ -96,7 +96,9 @@ class TokenAttention(nn.Module):
                     'a layer that shares a map got tokens without one; the layer before it must '
                     'hand its own on: build both with a pattern such as FS'
                 )
-            return tokens.shared, self._heads(self.value(tokens))
+            # A layer that was built in full may share as well, as those of a supernet do.
+            made = self.value(tokens) if hasattr(self, 'value') else self.qkv(tokens)[2]
+            return tokens.shared, self._heads(made)
         # Of windows larger than the grid, there is one.
         q, k, v = (self._heads(t) for t in self.qkv(tokens))
         if 0 < self.window_size < max(tokens.grid):

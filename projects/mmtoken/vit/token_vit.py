@@ -249,12 +249,19 @@ class TokenViT(TokenBackbone):
                 tokens = self.pools[str(index)](tokens)
             if index == start:
                 tokens = tokens.start_trace(trace, exact_trace)
-            recompute = self.with_cp and torch.is_grad_enabled()
-            tokens = checkpoint(layer, tokens, use_reentrant=False) if recompute else layer(tokens)
+            tokens = self.run_layer(layer, tokens)
             if index in self.out_indices:
                 outs[index] = self._output(tokens, index)
         outs = tuple(outs[index] for index in self.out_indices)
         return outs if trace is None else (outs, tokens.trace)
+
+    def run_layer(self, layer: nn.Module, tokens: Tokens) -> Tokens:
+        """Run a layer, of which the backward pass computes what it needs again where `with_cp` says
+        so.
+        """
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(layer, tokens, use_reentrant=False)
+        return layer(tokens)
 
     def embed(self, images: Tensor, swap: Tensor | None = None) -> Tokens:
         """Patch embedding, auxiliary tokens and position embedding: images → the first layer's

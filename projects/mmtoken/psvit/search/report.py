@@ -1,0 +1,186 @@
+"""What a search found, as a page and two pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmtoken.tasks.task import write_json
+
+COLORS = {'F': '#4c72b0', 'S': '#dd8452'}
+SCALES = {'macs': (1e6, 'million multiply-adds'), 'params': (1e6, 'million parameters')}
+
+
+def write_search_report(found: dict[str, Any], folder: Path) -> None:
+    """Write a search's `README.md`, `results.json`, `pareto.png` and `schedules.png`.
+
+    Args:
+        found: Of `run_search`, with the `command`.
+        folder: The folder; made where it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / 'results.json', found)
+    plot_pareto(found, folder / 'pareto.png')
+    plot_schedules(found, folder / 'schedules.png')
+    (folder / 'README.md').write_text(search_page(found))
+
+
+def search_page(found: dict[str, Any]) -> str:
+    """The page of a search, in Markdown."""
+    metric, ((kind, most),) = found['metric'], found['budget'].items()
+    unit, space = metric['unit'], found['space']
+    searched = 'all within it' if found['exhaustive'] else 'by evolution'
+    ordered = sorted(found['retrained'], key=lambda entry: -entry['value'])
+    lines = [
+        f'# {found["title"]}',
+        '',
+        found['question'],
+        '',
+        '```',
+        found['command'],
+        '```',
+        '',
+        f'Of {space["schedules"]} schedules ({space["units"]} units of two layers, '
+        f'{" or ".join(space["choices"])} each, stages of {", ".join(map(str, space["widths"]))} '
+        f'channels) {len(found["measured"])} were measured, {searched}, by a supernet that trained '
+        f'{found["supernet"]["iterations"]} iterations, one path a step; at most {most:g} {kind}. '
+        f'Measured on {100 * found["held_out"]:g} % of the training set, which none trained on: '
+        'neither the supernet nor what was retrained from nothing.',
+        '',
+        f'Found: `{found["found"]}` (F has an attention map of its own, S shares that of the layer '
+        'before, tokens are pooled at each bar). The space, the search and all figures are our '
+        'design; the paper says that both are searched, not how.',
+        '',
+        '![Accuracy over multiply-adds](pareto.png)',
+        '',
+        '![The schedules that were retrained](schedules.png)',
+        '',
+        f'| retrained | schedule | {metric["name"]} ({unit}) | by the supernet | multiply-adds | '
+        'parameters |',
+        '| :--- | :--- | ---: | ---: | ---: | ---: |',
+    ]
+    lines += [
+        f'| {entry["name"]} | {_code(entry["schedule"])} | {entry["value"]:.1f} | '
+        f'{"" if entry["measured"] is None else format(entry["measured"], ".1f")} | '
+        f'{entry["macs"] / 1e6:.1f} M | {entry["params"] / 1e6:.2f} M |'
+        for entry in ordered
+    ]
+    rank = found['rank_correlation']
+    if rank is not None:
+        lines += ['', f'Rank correlation (Spearman) of the two columns of figures: {rank:.2f}.']
+    versions = ', '.join(f'{n} {v}' for n, v in found['environment']['versions'].items())
+    lines += [
+        '',
+        f'One training of each, seed {found["seed"]}, on {found["environment"]["processor"]} '
+        f'({versions}; commit {found["environment"]["commit"]}). Every schedule is in '
+        '[results.json](results.json).',
+        '',
+    ]
+    return '\n'.join(lines)
+
+
+def plot_pareto(found: dict[str, Any], path: Path) -> None:
+    """Draw accuracy over cost: every schedule that was measured, and those that were retrained.
+
+    Args:
+        found: As of `write_search_report`.
+        path: The picture.
+    """
+    pyplot = _pyplot()
+    scale, name = SCALES['macs']
+    metric, measured, retrained = found['metric'], found['measured'], found['retrained']
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout='constrained')
+    left.scatter(
+        [entry['macs'] / scale for entry in measured],
+        [entry['value'] for entry in measured],
+        s=14, color='0.6', label='every schedule measured',
+    )  # fmt: skip
+    front = _front(measured)
+    left.plot(
+        [entry['macs'] / scale for entry in front],
+        [entry['value'] for entry in front],
+        drawstyle='steps-post', color='0.2', label='best at this cost',
+    )  # fmt: skip
+    left.set_title('by the supernet')
+    kinds = {'searched': 'C3', 'random': 'C0', '': 'C2'}
+    for start, color in kinds.items():
+        some = [e for e in retrained if (e['schedule'] and e['name'].startswith(start)) or
+                (not start and not e['schedule'])]  # fmt: skip
+        some = [e for e in some if bool(e['schedule']) == bool(start)]
+        right.scatter(
+            [entry['macs'] / scale for entry in some],
+            [entry['value'] for entry in some],
+            color=color, label=start or 'baseline', zorder=3,
+        )  # fmt: skip
+        for entry in some if not start else ():
+            place = (entry['macs'] / scale, entry['value'])
+            right.annotate(entry['name'], place, (5, 3), textcoords='offset points', fontsize=8)
+    right.set_title('retrained from nothing')
+    for panel in (left, right):
+        panel.set_xlabel(name)
+        panel.set_ylabel(f'{metric["name"]} on held-out images ({metric["unit"]})')
+        panel.grid(alpha=0.3)
+        panel.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def plot_schedules(found: dict[str, Any], path: Path) -> None:
+    """Draw the retrained schedules, best first: a box a layer, as high as its stage's tokens.
+
+    Args:
+        found: As of `write_search_report`.
+        path: The picture.
+    """
+    pyplot = _pyplot()
+    drawn = [entry for entry in found['retrained'] if entry['schedule']]
+    drawn.sort(key=lambda entry: -entry['value'])
+    figure, panel = pyplot.subplots(
+        figsize=(1.5 + 0.45 * 2 * found['space']['units'], 0.5 + 0.42 * len(drawn)),
+        layout='constrained',
+    )
+    for row, entry in enumerate(drawn):
+        layer = 0
+        for stage, letters in enumerate(entry['schedule'].split('|')):
+            height = 0.86 * 0.62**stage
+            for letter in letters:
+                panel.bar(
+                    layer, height, 0.92, -row - height / 2, color=COLORS[letter], align='edge'
+                )
+                panel.text(
+                    layer + 0.46, -row, letter, ha='center', va='center', color='w', fontsize=8
+                )
+                layer += 1
+    values = [f'{entry["name"]}  {entry["value"]:.1f}' for entry in drawn]
+    panel.set_yticks([-row for row in range(len(drawn))], values)
+    panel.set_xticks([])
+    for side in panel.spines.values():
+        side.set_visible(False)
+    panel.tick_params(length=0)
+    widths = ', '.join(map(str, found['space']['widths']))
+    panel.set_title(f'F full, S shares; lower boxes: pooled (widths {widths})', fontsize=9)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _front(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The schedules that no cheaper one matches, cheapest first."""
+    front: list[dict[str, Any]] = []
+    for entry in sorted(measured, key=lambda entry: (entry['macs'], -entry['value'])):
+        if not front or entry['value'] > front[-1]['value']:
+            front.append(entry)
+    return front
+
+
+def _code(text: str | None) -> str:
+    # A bar would end the cell.
+    return '' if text is None else f'`{text}`'.replace('|', '\\|')
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    return pyplot

@@ -1,0 +1,306 @@
+"""A search from its first step to its report: supernet, schedules, retraining."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from mmengine.config import Config
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from scipy import stats
+
+from mmtoken.errors import UserError
+from mmtoken.experiments.costs import count_costs, image_shape
+from mmtoken.experiments.scoreboard_stages import build_part
+from mmtoken.experiments.study_runs import make_grid
+from mmtoken.experiments.study_tasks import Place, finish_runs
+from mmtoken.runtime.cli import load_config
+from mmtoken.tasks.launch import run_from_command_line
+from mmtoken.tasks.task import Task, text_digest, write_json
+from mmtoken.tasks.tool_steps import environment, export_weights, last_checkpoint, train_step
+
+from .budget import Costs
+from .configs import retraining_study, split_training_set, supernet_config
+from .evolution import best, evolve
+from .judge import judge_all
+from .space import Schedule, Space, build_space
+
+SEARCHED, DRAWN = 'searched', 'random'
+
+
+def run_search(
+    search: Config, path: Path, place: Place, exhaustive: bool = False
+) -> dict[str, Any]:
+    """Search, going on where an earlier call stopped.
+
+    Args:
+        search: The search, of `load_search`.
+        path: Its file.
+        place: Where its runs are and go, and how many side by side.
+        exhaustive: Whether every schedule within the budget is measured, and none is bred.
+
+    Returns:
+        What the report shows, as JSON holds it.
+
+    Raises:
+        UserError: If the folder holds another search, or if no schedule meets the budget.
+    """
+    space, cfg = build_space(search.space), load_config(search.config)
+    claim(place.work_dir, search, space, cfg)
+    trained, held_out = split_training_set(cfg, search.held_out, search.seed)
+    costs = Costs(cfg, space)
+    price = _priced(costs, search.budget, place.work_dir)
+    fits = budget_check(space, search.budget, price)
+    task = supernet_task(supernet_config(search, space, trained, held_out, place.work_dir), place)
+    run_from_command_line([task], 1)
+
+    def judge(schedules: Sequence[Schedule]) -> dict[Schedule, float]:
+        return judged(task.folder, search.metric.key, schedules, place)
+
+    if exhaustive:
+        found = judge([schedule for schedule in space if fits(schedule)])
+    else:
+        found = evolve(space, fits, judge, search.evolution, search.seed)
+    chosen = _to_retrain(search, space, fits, found)
+    # Those that chance drew as well, so that both orders can be compared.
+    found = found | judge([*chosen.values()])
+    study = retraining_study(search, space, chosen, trained, held_out, path)
+    runs = make_grid(study, [search.seed], {})
+    retraining = Place(
+        place.work_dir / 'retraining', place.tools, place.work_dir / 'retraining.json',
+        place.workers,
+    )  # fmt: skip
+    entries = finish_runs(study, runs, set(runs), retraining)
+    return _results(search, space, costs, price, found, chosen, entries, exhaustive)
+
+
+def claim(folder: Path, search: Config, space: Space, cfg: Config) -> None:
+    """Be sure that a folder holds this search, or nothing.
+
+    Args:
+        folder: The folder; made where it is missing.
+        search: The search.
+        space: Its space.
+        cfg: The config whose schedule it searches.
+
+    Raises:
+        UserError: If it holds another one, with what differs.
+    """
+    own = dict(
+        space=space.describe(),
+        held_out=search.held_out,
+        seed=search.seed,
+        supernet=search.supernet.to_dict(),
+        config=text_digest(str(cfg.to_dict())),
+    )
+    own = json.loads(json.dumps(own))
+    stamp = folder / 'search.json'
+    if stamp.exists():
+        theirs = json.loads(stamp.read_text())
+        differing = [name for name in own if own[name] != theirs.get(name)]
+        if differing:
+            name = differing[0]
+            raise UserError(
+                f'the folder {folder} holds a search of another {name}: {theirs.get(name)}, and '
+                f'this one has {own[name]}; give it another --work-dir, or remove the folder'
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(stamp, own)
+
+
+def supernet_task(cfg: Config, place: Place) -> Task:
+    """The training of the supernet.
+
+    Args:
+        cfg: Its config.
+        place: Where it goes.
+
+    Returns:
+        The task, whose folder then has `config.py` and `final.pth`.
+    """
+    folder = place.work_dir / 'supernet'
+    config, final = str(folder / 'config.py'), folder / 'final.pth'
+
+    def finish() -> dict[str, Any]:
+        export_weights(last_checkpoint(folder), final)
+        return environment()
+
+    step = train_step(place.tools, config, folder, cfg, ['--no-validate'], lambda: cfg.dump(config))
+    return Task(
+        name='supernet',
+        folder=folder,
+        steps=[step],
+        identity={'config': text_digest(str(cfg.to_dict()))},
+        outputs=[final],
+        finish=finish,
+    )
+
+
+def budget_check(
+    space: Space, budget: Mapping[str, float], price: Callable[[Schedule], float]
+) -> Callable[[Schedule], bool]:
+    """Whether a schedule meets the budget.
+
+    Args:
+        space: The space.
+        budget: One of `BUDGETS` and the most it may be.
+        price: What a schedule costs of it.
+
+    Raises:
+        UserError: If none of the space does, as far as it is looked through.
+    """
+    ((kind, most),) = budget.items()
+    # Of a large space, or where each is timed, some: those that share most and pool first are in.
+    few = 200 if kind == 'latency_ms' else 20_000
+    looked = space if len(space) <= few else [_cheap(space), *_some(space, few)]
+    cheapest, least = None, math.inf
+    for schedule in looked:
+        cost = price(schedule)
+        if cost <= most:
+            return lambda schedule: price(schedule) <= most
+        if cost < least:
+            cheapest, least = schedule, cost
+    raise UserError(
+        f'no schedule of the space meets the budget of {most:g} {kind}; the least, {cheapest}, '
+        f'costs {least:g}: raise the budget, or give the space narrower widths'
+    )
+
+
+def judged(
+    folder: Path, key: str, schedules: Sequence[Schedule], place: Place
+) -> dict[Schedule, float]:
+    """Measure schedules by the supernet, those that are not yet.
+
+    Args:
+        folder: Of the supernet, with its config and weights.
+        key: The metric.
+        schedules: Those to measure.
+        place: How many processes.
+
+    Returns:
+        The measures; they are written to `measured.json` as they come.
+    """
+    file = folder / 'measured.json'
+    known = json.loads(file.read_text()) if file.exists() else {}
+    missing = [schedule for schedule in schedules if str(schedule) not in known]
+    columns = ['{task.description}', BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    columns[0] = TextColumn(columns[0])
+    if missing:
+        with Progress(*columns) as progress:
+            bar = progress.add_task('schedules measured by the supernet', total=len(missing))
+            config, weights = folder / 'config.py', folder / 'final.pth'
+            for schedule, value in judge_all(config, weights, key, missing, place.workers):
+                known[str(schedule)] = value
+                write_json(file, known)
+                progress.advance(bar)
+    return {schedule: known[str(schedule)] for schedule in schedules}
+
+
+def _priced(costs: Costs, budget: Mapping[str, float], folder: Path) -> Callable[[Schedule], float]:
+    """What a schedule costs of the budget; what is timed is timed once."""
+    (kind,) = budget
+    if kind != 'latency_ms':
+        return lambda schedule: costs.count(schedule)[kind]
+    file = folder / 'latency.json'
+    known = json.loads(file.read_text()) if file.exists() else {}
+
+    def price(schedule: Schedule) -> float:
+        if str(schedule) not in known:
+            known[str(schedule)] = costs.latency(schedule)
+            write_json(file, known)
+        return known[str(schedule)]
+
+    return price
+
+
+def _cheap(space: Space) -> Schedule:
+    """The schedule that shares all it can and pools as early as it can."""
+    letters = 'FS' if 'FS' in space.choices else 'FF'
+    return Schedule((letters,) * space.units, tuple(range(1, len(space.widths))))
+
+
+def _some(space: Space, count: int) -> list[Schedule]:
+    random = Random(0)
+    return [space.sample(random) for _ in range(count)]
+
+
+def _to_retrain(
+    search: Config,
+    space: Space,
+    fits: Callable[[Schedule], bool],
+    found: Mapping[Schedule, float],
+) -> dict[str, Schedule]:
+    top = best(found, search.retraining.top)
+    random, drawn = Random(f'{search.seed}-retraining'), []
+    for _ in range(1000):
+        if len(drawn) == search.retraining.random:
+            break
+        schedule = space.sample(random)
+        if fits(schedule) and schedule not in (*top, *drawn):
+            drawn.append(schedule)
+    named = [(SEARCHED, top), (DRAWN, drawn)]
+    return {f'{name} {i}': s for name, some in named for i, s in enumerate(some, start=1)}
+
+
+def _results(
+    search: Config,
+    space: Space,
+    costs: Costs,
+    price: Callable[[Schedule], float],
+    found: Mapping[Schedule, float],
+    chosen: Mapping[str, Schedule],
+    entries: Sequence[dict[str, Any]],
+    exhaustive: bool,
+) -> dict[str, Any]:
+    key = search.metric.key
+    retrained = {entry['arm']: entry['metrics'][key] for entry in entries}
+    ((kind, most),) = search.budget.items()
+    both = [name for name in chosen if name in retrained and chosen[name] in found]
+    searched = [name for name in retrained if name.startswith(SEARCHED)]
+    winner = max(searched, key=lambda name: retrained[name])
+    rank = None
+    if len(both) > 2:
+        pairs = [(found[chosen[name]], retrained[name]) for name in both]
+        if all(len(set(values)) > 1 for values in zip(*pairs, strict=True)):
+            rank = float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
+    return dict(
+        title=search.title,
+        question=search.question,
+        metric=dict(search.metric),
+        budget={kind: most},
+        space=space.describe() | dict(schedules=len(space)),
+        supernet=search.supernet.to_dict(),
+        held_out=search.held_out,
+        seed=search.seed,
+        exhaustive=exhaustive,
+        measured=[
+            dict(
+                schedule=str(schedule), value=value, price=price(schedule), **costs.count(schedule)
+            )
+            for schedule, value in found.items()
+        ],
+        retrained=[
+            dict(
+                name=name,
+                value=value,
+                schedule=str(chosen[name]) if name in chosen else None,
+                measured=found.get(chosen[name]) if name in chosen else None,
+                **(costs.count(chosen[name]) if name in chosen else _baseline_costs(search, name)),
+            )
+            for name, value in retrained.items()
+        ],
+        found=str(chosen[winner]),
+        rank_correlation=rank,
+        environment=environment(),
+    )
+
+
+def _baseline_costs(search: Config, name: str) -> dict[str, int]:
+    (path,) = (baseline.config for baseline in search.baselines if baseline.name == name)
+    cfg = load_config(path)
+    counted = count_costs(build_part(cfg, cfg.model), image_shape(cfg, None), cfg.default_scope)
+    return {kind: counted[kind] for kind in ('macs', 'params')}

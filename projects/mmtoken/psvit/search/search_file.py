@@ -1,0 +1,95 @@
+"""A search file: what it may say, and what it means where it says nothing.
+
+A search file is a Python config. All it may say::
+
+    title = 'Which layers share, and where tokens are pooled'
+    question = 'Is what the search finds better than what chance does?'
+    config = 'configs/….py'                # a classifier of a PSViT, whose schedule is searched
+    space = dict(units=4, widths=[96, 144], num_heads=[3, 4], choices=['FF', 'FS'])
+    budget = dict(macs=50e6)               # at most; or params, or latency_ms of one image here
+    held_out = 0.1                         # of the training set, on which schedules are compared
+    supernet = dict(iterations=3000, options={})
+    evolution = dict(population=50, generations=20, parents=10, crossover=25, mutation=25,
+                     probability=0.1)
+    retraining = dict(top=5, random=5, iterations=1000, options={})
+    baselines = [dict(name='DeiT', config='configs/….py')]     # retrained as well
+    metric = dict(key='accuracy/top1', name='top-1', unit='%')
+    seed = 0
+
+The format is our design. Evolution's defaults are those of BN-NAS, by the first author of PSViT;
+the five that are retrained, those of GLiT, by the same group.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmtoken.checks import check_probability, check_whole
+from mmtoken.errors import UserError
+from mmtoken.experiments.study_file import check_names
+from mmtoken.runtime.cli import load_config
+
+from .space import build_space
+
+SEARCH = (
+    ('title', 'question', 'config', 'space', 'budget', 'supernet', 'retraining', 'metric'),
+    ('held_out', 'evolution', 'baselines', 'seed'),
+)
+BUDGETS = ('macs', 'params', 'latency_ms')
+EVOLUTION = dict(
+    population=50, generations=20, parents=10, crossover=25, mutation=25, probability=0.1
+)
+
+
+def load_search(path: Path) -> Config:
+    """Read a search file and fill in what it may leave out.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The search, with all of the names above.
+
+    Raises:
+        UserError: If something is missing or has no meaning.
+    """
+    search = load_config(str(path))
+    own = {name: value for name, value in search.items() if not name.startswith('_')}
+    check_names(f'search {path}', own, *SEARCH)
+    search.setdefault('held_out', 0.1)
+    search.setdefault('baselines', [])
+    search.setdefault('seed', 0)
+    search.evolution = {**EVOLUTION, **search.get('evolution', {})}
+    check_names(f'evolution of search {path}', search.evolution, tuple(EVOLUTION), ())
+    check_names(f'supernet of search {path}', search.supernet, ('iterations',), ('options',))
+    check_names(
+        f'retraining of search {path}', search.retraining,
+        ('top', 'iterations'), ('random', 'options'),
+    )  # fmt: skip
+    search.retraining.setdefault('random', 5)
+    for part in (search.supernet, search.retraining):
+        part.setdefault('options', {})
+        check_whole('iterations', part.iterations, example=1000)
+    check_whole('retraining.top', search.retraining.top, example=5)
+    check_whole('retraining.random', search.retraining.random, least=0, example=5)
+    for name in ('population', 'generations', 'parents'):
+        check_whole(f'evolution.{name}', search.evolution[name], example=EVOLUTION[name])
+    for name in ('crossover', 'mutation'):
+        check_whole(f'evolution.{name}', search.evolution[name], least=0, example=EVOLUTION[name])
+    check_probability('evolution.probability', search.evolution.probability)
+    if len(search.budget) != 1 or next(iter(search.budget)) not in BUDGETS:
+        raise UserError(
+            f'budget {dict(search.budget)} of search {path} is not one of {", ".join(BUDGETS)} '
+            'and the most it may be; use one such as dict(macs=1.3e9)'
+        )
+    if not 0 < search.held_out < 1:
+        raise UserError(
+            f'held_out {search.held_out} of search {path} is not between 0 and 1; use a share of '
+            'the training set, such as 0.1'
+        )
+    build_space(search.space)
+    for baseline in search.baselines:
+        check_names(f'a baseline of search {path}', baseline, ('name', 'config'), ())
+    return search

@@ -1,0 +1,257 @@
+"""A search's costs, configs, folder and report; the whole of it through the real tools."""
+
+import json
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmtoken.config_check.check import check_config
+from mmtoken.errors import UserError
+from mmtoken.experiments.costs import count_costs, image_shape
+from mmtoken.experiments.scoreboard_stages import build_part
+from mmtoken.psvit.search import build_space, runs
+from mmtoken.psvit.search.budget import Costs, scheduled_backbone
+from mmtoken.psvit.search.configs import split_training_set, supernet_config, write_leaf
+from mmtoken.psvit.search.judge import Judge
+from mmtoken.psvit.search.report import write_search_report
+from mmtoken.psvit.search.runs import budget_check, claim
+from mmtoken.psvit.search.search_file import load_search
+
+REPO = Path(__file__).parents[2]
+SMALL = """
+_base_ = '{repo}/tools/searches/digits.py'
+space = dict(units=2, widths=[12, 24], num_heads=[2, 3])
+budget = dict(macs=4e6)
+config = 'small.py'
+baselines = [dict(name='DeiT', config='deit.py')]
+held_out = 0.25
+supernet = dict(iterations=3)
+retraining = dict(top=1, random=1, iterations=2)
+"""
+CONFIG = """
+_base_ = '{repo}/configs/digits/{name}-d8w96-144_digits-cls.py'
+model = dict(head=dict(in_channels=24), backbone=dict(arch=dict(_delete_=True, stages=[
+    dict(depth=2, embed_dims=12, num_heads=2), dict(depth=2, embed_dims=24, num_heads=3)])))
+train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+test_dataloader = dict(num_workers=0, persistent_workers=False)
+"""
+DEIT = """
+_base_ = '{repo}/configs/digits/deit-d6w96_digits-cls.py'
+train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+test_dataloader = dict(num_workers=0, persistent_workers=False)
+"""
+
+
+@pytest.fixture
+def search(tmp_path, monkeypatch, digit_scenes):
+    """A small search over tiny data, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Path('data').mkdir()
+    Path('data/digit_scenes').symlink_to(digit_scenes)
+    Path('small.py').write_text(CONFIG.format(repo=REPO, name='psvit'))
+    Path('deit.py').write_text(DEIT.format(repo=REPO))
+    Path('search.py').write_text(SMALL.format(repo=REPO))
+    return load_search(Path('search.py'))
+
+
+def changed(text):
+    """The search with some lines more."""
+    Path('search.py').write_text(SMALL.format(repo=REPO) + text)
+    return load_search(Path('search.py'))
+
+
+def test_costs_that_are_added_up_are_those_that_are_counted(search):
+    space = build_space(dict(units=3, widths=[12, 24], num_heads=[2, 3]))
+    cfg = Config.fromfile('small.py')
+    costs = Costs(cfg, space)
+
+    for text in ('FFFS|FS', 'FS|FFFF', 'FSFF|FF'):
+        cfg.model.backbone = scheduled_backbone(
+            cfg.model.backbone.to_dict(), space.stages(space.read(text))
+        )
+        counted = count_costs(build_part(cfg, cfg.model), image_shape(cfg, None), 'mmpretrain')
+        found = costs.count(space.read(text))
+        assert found == {kind: counted[kind] for kind in ('macs', 'params')}
+
+
+def test_latency_is_of_a_pass(search):
+    space = build_space(search.space)
+
+    milliseconds = Costs(Config.fromfile('small.py'), space).latency(next(iter(space)))
+
+    assert 0 < milliseconds < 1000
+
+
+def test_a_budget_that_no_schedule_meets_names_the_least(search):
+    space = build_space(search.space)
+    costs = {str(schedule): 10 - str(schedule).count('S') for schedule in space}
+
+    def price(schedule):
+        return costs[str(schedule)]
+
+    with pytest.raises(UserError, match=r'budget of 7 macs; the least, FS\|FS, costs 8'):
+        budget_check(space, dict(macs=7), price)
+    fits = budget_check(space, dict(macs=8), price)
+    assert [str(schedule) for schedule in space if fits(schedule)] == ['FS|FS']
+
+
+def test_held_out_images_are_neither_trained_on_nor_drawn_anew(search):
+    cfg = Config.fromfile('small.py')
+
+    trained, held_out = split_training_set(cfg, 0.25, seed=0)
+
+    assert sorted(trained + held_out) == list(range(40)) and len(held_out) == 10
+    assert split_training_set(cfg, 0.25, seed=0) == (trained, held_out)
+    assert split_training_set(cfg, 0.25, seed=1)[1] != held_out
+
+
+def test_a_part_of_a_training_set_is_not_divided(search):
+    cfg = Config.fromfile('small.py')
+    cfg.train_dataloader.dataset.indices = 20
+
+    with pytest.raises(UserError, match='is cut by indices; a search divides a whole data set'):
+        split_training_set(cfg, 0.25, seed=0)
+    with pytest.raises(UserError, match='held_out 0.001 of 40 images leaves 0'):
+        split_training_set(Config.fromfile('small.py'), 0.001, seed=0)
+
+
+def test_the_supernets_config_is_legal_and_tests_on_what_is_held_out(search):
+    space = build_space(search.space)
+
+    cfg = supernet_config(search, space, [0, 1, 2], [3, 4], Path('work'))
+
+    cfg.dump('supernet.py')
+    check_config(Config.fromfile('supernet.py'), ('model', 'train_dataloader'))
+    assert cfg.train_dataloader.dataset.indices == [0, 1, 2]
+    assert cfg.test_dataloader.dataset.indices == [3, 4]
+    assert cfg.test_dataloader.dataset.data_prefix == cfg.train_dataloader.dataset.data_prefix
+    assert cfg.test_dataloader.dataset.pipeline != cfg.train_dataloader.dataset.pipeline
+    assert cfg.train_cfg.max_iters == 3
+
+
+def test_a_judge_measures_paths_of_their_own(search):
+    space = build_space(search.space)
+    cfg = supernet_config(search, space, [0], list(range(20)), Path('work'))
+    cfg.model.backbone.out_type = 'avg_featmap'
+    model = build_part(cfg, cfg.model)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter)
+        # Random features differ little between images: the scores are of what differs.
+        mean = model.backbone(torch.randn(8, 3, 64, 64))[0].mean(0)
+        model.head.fc.bias.copy_(-model.head.fc.weight @ mean)
+    torch.save(model.state_dict(), 'net.pth')
+    judge = Judge(cfg, 'net.pth', 'accuracy/top1')
+
+    found = {str(schedule): judge.measure(str(schedule)) for schedule in space}
+
+    assert all(0 <= value <= 100 for value in found.values()) and len(set(found.values())) > 1
+    assert {text: judge.measure(text) for text in reversed(found)} == found
+
+
+def test_a_leaf_of_a_schedule_is_a_config_that_trains(search):
+    space = build_space(search.space)
+    Path('out').mkdir()
+
+    write_leaf(search, space, space.read('FS|FF'), Path('out/found.py'), 'a command')
+
+    cfg = Config.fromfile('out/found.py')
+    check_config(cfg, ('model', 'train_dataloader'))
+    assert cfg.model.backbone.stages == space.stages(space.read('FS|FF'))
+    assert cfg.model.backbone.num_aux_tokens == 1
+    compile(Path('out/found.py').read_text(), 'found.py', 'exec')
+
+
+def test_a_folder_of_another_search_is_refused(search):
+    cfg = Config.fromfile('small.py')
+    claim(Path('work'), search, build_space(search.space), cfg)
+    claim(Path('work'), search, build_space(search.space), cfg)
+
+    other = changed('space = dict(units=3, widths=[12, 24], num_heads=[2, 3])')
+
+    with pytest.raises(
+        UserError, match=r"folder work holds a search of another space: .*'units': 2"
+    ):
+        claim(Path('work'), other, build_space(other.space), cfg)
+
+
+@pytest.mark.parametrize(
+    ('text', 'named'),
+    [
+        ('held_out = 1.5', 'held_out 1.5'),
+        ('budget = dict(macs=1e6, params=1e6, _delete_=True)', 'is not one of macs, params'),
+        ('budget = dict(flops=1e6, _delete_=True)', 'is not one of macs, params, latency_ms'),
+        ('retraining = dict(top=0)', 'retraining.top 0'),
+        ('evolution = dict(populaton=3)', 'populaton'),
+        ('supernet = dict(iterations=0)', 'iterations 0'),
+        ('space = dict(units=2, widths=[12], num_heads=[2, 3])', 'is not as long as'),
+        ('seeds = [0]', 'seeds'),
+        ("baselines = [dict(name='DeiT')]", 'config'),
+    ],
+)  # fmt: skip
+def test_search_files_without_meaning_are_refused(search, text, named):
+    with pytest.raises(UserError, match=named):
+        changed(text)
+
+
+def test_a_config_of_another_backbone_is_refused(search):
+    with pytest.raises(UserError, match="backbone of the config is TokenViT: set type='PSViT'"):
+        scheduled_backbone(Config.fromfile('deit.py').model.backbone, [])
+
+
+FOUND = dict(
+    title='A search', question='Does it find?', command='python tools/search.py a.py',
+    metric=dict(key='accuracy/top1', name='top-1', unit='%'), budget=dict(macs=4e6),
+    space=dict(units=2, widths=[12, 24], num_heads=[2, 3], choices=['FF', 'FS'], schedules=4),
+    supernet=dict(iterations=3), held_out=0.25, seed=0, exhaustive=True,
+    measured=[
+        dict(schedule='FF|FF', value=50.0, price=3e6, macs=3e6, params=2e5),
+        dict(schedule='FS|FS', value=40.0, price=2e6, macs=2e6, params=1e5),
+    ],
+    retrained=[
+        dict(name='searched 1', value=61.25, schedule='FF|FF', measured=50.0, macs=3e6, params=2e5),
+        dict(name='random 1', value=70.0, schedule='FS|FS', measured=40.0, macs=2e6, params=1e5),
+        dict(name='DeiT', value=55.0, schedule=None, measured=None, macs=3e6, params=2e5),
+    ],
+    found='FF|FF', rank_correlation=-1.0,
+    environment=dict(versions=dict(torch='2'), processor='CPU', commit='abc'),
+)  # fmt: skip
+
+
+def test_the_report_shows_what_was_measured(tmp_path):
+    write_search_report(FOUND, tmp_path)
+
+    page = (tmp_path / 'README.md').read_text()
+    rows = [line for line in page.splitlines() if line.startswith('| ') and '---' not in line]
+    assert [row.split(' | ')[0] for row in rows[1:]] == ['| random 1', '| searched 1', '| DeiT']
+    assert r'| searched 1 | `FF\|FF` | 61.2 | 50.0 | 3.0 M | 0.20 M |' in page
+    assert 'Found: `FF|FF`' in page and '(Spearman) of the two columns of figures: -1.00' in page
+    assert json.loads((tmp_path / 'results.json').read_text()) == FOUND
+    for picture in ('pareto.png', 'schedules.png'):
+        assert matplotlib.image.imread(tmp_path / picture).std() > 0.05
+
+
+@pytest.mark.long
+def test_a_search_goes_from_its_first_step_to_a_config_that_trains(search, load_tool, monkeypatch):
+    tool = load_tool('search.py')
+    tool.main(['search.py', '--workers', '2', '--out', 'out', '--work-dir', 'work'])
+
+    found = json.loads(Path('out/results.json').read_text())
+    assert {entry['schedule'] for entry in found['measured']} == {
+        'FF|FF', 'FF|FS', 'FS|FF', 'FS|FS'
+    }  # fmt: skip
+    assert [entry['name'] for entry in found['retrained']] == ['searched 1', 'random 1', 'DeiT']
+    check_config(Config.fromfile('out/search_found.py'), ('model', 'train_dataloader'))
+    # Nothing is measured, and nothing trained, again.
+    monkeypatch.setattr(runs, 'judge_all', lambda *_: pytest.fail('measured again'))
+    before = {path: path.stat().st_mtime for path in Path('work').rglob('*.log')}
+    tool.main(['search.py', '--workers', '2', '--out', 'again', '--work-dir', 'work'])
+    assert {path: path.stat().st_mtime for path in Path('work').rglob('*.log')} == before
+    again = json.loads(Path('again/results.json').read_text())
+    assert {k: v for k, v in again.items() if k != 'environment'} == {
+        k: v for k, v in found.items() if k != 'environment'
+    }
