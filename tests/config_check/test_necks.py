@@ -29,8 +29,8 @@ def test_right_configs_are_let_pass(scope):
         (
             'mmdet',
             {'model.neck': dict(PYRAMID, patch_size=16)},
-            'model: patch_size 16 of SimpleFeaturePyramid does not fit its backbone TokenViT, whose '
-            'last map has a stride of 8; set patch_size=8 in the config of the neck',
+            'model: patch_size 16 of SimpleFeaturePyramid does not fit its backbone TokenViT, '
+            'whose last map has a stride of 8; set patch_size=8 in the config of the neck',
         ),
         (
             'mmdet',

@@ -1,5 +1,8 @@
 """How a benchmark times and compares, on tiny models; never its times."""
 
+import platform
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -114,3 +117,25 @@ def test_a_preset_file_may_time_what_it_defines_itself(tmp_path):
     path.write_text(PRESET)
     # The weights and their gradients, 4 bytes each.
     assert peak_memory(partial(load_preset, path), 'a', Case(8, 1), threads=1) > 8
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='only glibc is told')
+def test_freed_memory_is_kept():
+    code = (
+        'import resource, torch\n'
+        'from mmtoken.experiments.benchmark_timing import keep_freed_memory\n'
+        'def faults():\n'
+        '    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n'
+        'def use():\n'
+        '    start = faults()\n'
+        '    for _ in range(5):\n'
+        '        blocks = [torch.ones(3 * 2**20) for _ in range(6)]; del blocks\n'
+        '    return faults() - start\n'
+        'use(); before = use(); told = keep_freed_memory(); use(); print(before, told, use())\n'
+    )
+
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+
+    before, told, after = out.stdout.split()
+    assert (told, int(before) > 1000) == ('True', True)
+    assert int(after) < int(before) / 10

@@ -21,7 +21,7 @@ from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.experiments.benchmark_models import config_preset, load_preset
 from mmtoken.experiments.benchmark_report import markdown
 from mmtoken.experiments.benchmark_rows import Case, Preset
-from mmtoken.experiments.benchmark_timing import measure
+from mmtoken.experiments.benchmark_timing import keep_freed_memory, measure
 from mmtoken.tasks.task import write_json
 
 import torch
@@ -78,6 +78,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=15, help='measured rounds (%(default)s)')
     parser.add_argument('--warmup', type=int, default=2, help='rounds before them (%(default)s)')
     parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
+    parser.add_argument(
+        '--keep-memory',
+        action='store_true',
+        help='let the C library keep freed memory, which a row else pays for after another',
+    )
     parser.add_argument(
         '--out', type=Path, metavar='PREFIX', help='write PREFIX.json and PREFIX.md'
     )
@@ -147,6 +152,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     cases = make_cases(args, load())
     if args.threads:
         torch.set_num_threads(args.threads)
+    if args.keep_memory and not keep_freed_memory():
+        raise UserError('--keep-memory tells glibc, which is not the C library here; leave it out')
     entry = measure(load, cases, args.rounds, args.warmup, memory=not args.no_memory)
     words = sys.argv[1:] if argv is None else argv
     entry['command'] = ' '.join(['python tools/analysis_tools/benchmark.py', *words])
