@@ -25,6 +25,7 @@ from public_layouts import (
     write_imagenet,
 )
 
+from mmtoken.datasets import DigitDataOptions, write_scene_data
 from mmtoken.life import LIFEViT
 
 RUNS = count()
@@ -90,6 +91,18 @@ def short_options(config: str) -> list[str]:
     return ['--cfg-options', *found]
 
 
+def shorten_search(path: str) -> str:
+    """Write a search of one step each, and the data that it needs."""
+    scenes = Path('data/digit_scenes')
+    if not scenes.exists():
+        write_scene_data(scenes, DigitDataOptions(cls_train=40, cls_val=20, train=2, val=2))
+    Path('short_search.py').write_text(
+        f'_base_ = {path!r}\nheld_out = 0.25\nsupernet = dict(iterations=1)\n'
+        'retraining = dict(top=1, random=1, iterations=1)\n'
+    )
+    return 'short_search.py'
+
+
 def alias_checkpoints() -> None:
     """Let what a short training saved stand under the names that documents and configs use."""
     files = [*DOCUMENTS, *(ROOT / 'configs').rglob('*.py')]
@@ -112,6 +125,8 @@ def run_command(line: str, load_tool: Callable) -> None:
     name = Path(tool).name
     if name in SHORTENED:
         arguments += short_options(arguments[0])
+    if name == 'search.py':
+        arguments[0] = shorten_search(arguments[0])
     if program == 'bash':
         place = 2 if name == 'dist_test.sh' else 1
         assert arguments[place] == '8', line
