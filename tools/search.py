@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmtoken.config_check.mode import hand_on
-from mmtoken.errors import exit_on_user_error
+from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.experiments.study_tasks import Place
 from mmtoken.psvit.search import build_space
 from mmtoken.psvit.search.configs import write_leaf
@@ -37,6 +37,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--workers', type=int, default=1, help='processes side by side; they share the CPU cores'
     )
+    parser.add_argument(
+        '--processes', type=int, default=1,
+        help='processes, or GPUs, that train the supernet together, each with a batch of its own',
+    )  # fmt: skip
     parser.add_argument(
         '--exhaustive', action='store_true', help='measure every schedule within the budget'
     )
@@ -64,8 +68,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     hand_on(args.check)
     search = load_search(args.search)
     place = Place(args.work_dir, TOOLS, args.work_dir / 'none.json', args.workers)
-    found = run_search(search, args.search, place, args.exhaustive)
+    if min(args.workers, args.processes) < 1:
+        raise UserError(
+            f'--workers {args.workers} --processes {args.processes} runs nothing; use 1 or more'
+        )
+    found = run_search(search, args.search, place, args.exhaustive, args.processes)
     words = ['python', 'tools/search.py', args.search, '--workers', args.workers]
+    words += ['--processes', args.processes] if args.processes > 1 else []
     found['command'] = ' '.join(map(str, [*words, *['--exhaustive'] * args.exhaustive]))
     write_search_report(found, args.out)
     leaf = args.out / f'{args.search.stem}_found.py'

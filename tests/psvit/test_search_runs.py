@@ -187,7 +187,7 @@ def test_a_folder_of_another_search_is_refused(search):
         ('budget = dict(flops=1e6, _delete_=True)', 'is not one of macs, params, latency_ms'),
         ('retraining = dict(top=0)', 'retraining.top 0'),
         ('evolution = dict(populaton=3)', 'populaton'),
-        ('supernet = dict(iterations=0)', 'iterations 0'),
+        ('supernet = dict(iterations=1)', 'iterations 1'),
         ('space = dict(units=2, widths=[12], num_heads=[2, 3])', 'is not as long as'),
         ('seeds = [0]', 'seeds'),
         ("baselines = [dict(name='DeiT')]", 'config'),
@@ -238,7 +238,8 @@ def test_the_report_shows_what_was_measured(tmp_path):
 @pytest.mark.long
 def test_a_search_goes_from_its_first_step_to_a_config_that_trains(search, load_tool, monkeypatch):
     tool = load_tool('search.py')
-    tool.main(['search.py', '--workers', '2', '--out', 'out', '--work-dir', 'work'])
+    together = ['search.py', '--workers', '2', '--processes', '2', '--work-dir', 'work']
+    tool.main([*together, '--out', 'out'])
 
     found = json.loads(Path('out/results.json').read_text())
     assert {entry['schedule'] for entry in found['measured']} == {
@@ -249,7 +250,7 @@ def test_a_search_goes_from_its_first_step_to_a_config_that_trains(search, load_
     # Nothing is measured, and nothing trained, again.
     monkeypatch.setattr(runs, 'judge_all', lambda *_: pytest.fail('measured again'))
     before = {path: path.stat().st_mtime for path in Path('work').rglob('*.log')}
-    tool.main(['search.py', '--workers', '2', '--out', 'again', '--work-dir', 'work'])
+    tool.main([*together, '--out', 'again'])
     assert {path: path.stat().st_mtime for path in Path('work').rglob('*.log')} == before
     again = json.loads(Path('again/results.json').read_text())
     assert {k: v for k, v in again.items() if k != 'environment'} == {

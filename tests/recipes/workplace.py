@@ -97,8 +97,8 @@ def shorten_search(path: str) -> str:
     if not scenes.exists():
         write_scene_data(scenes, DigitDataOptions(cls_train=40, cls_val=20, train=2, val=2))
     Path('short_search.py').write_text(
-        f'_base_ = {path!r}\nheld_out = 0.25\nsupernet = dict(iterations=1)\n'
-        'retraining = dict(top=1, random=1, iterations=1)\n'
+        f'_base_ = {path!r}\nheld_out = 0.25\nsupernet = dict(iterations=2)\n'
+        'retraining = dict(top=1, random=1, iterations=2)\n'
     )
     return 'short_search.py'
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,7 +34,7 @@ SEARCHED, DRAWN = 'searched', 'random'
 
 
 def run_search(
-    search: Config, path: Path, place: Place, exhaustive: bool = False
+    search: Config, path: Path, place: Place, exhaustive: bool = False, processes: int = 1
 ) -> dict[str, Any]:
     """Search, going on where an earlier call stopped.
 
@@ -42,6 +43,7 @@ def run_search(
         path: Its file.
         place: Where its runs are and go, and how many side by side.
         exhaustive: Whether every schedule within the budget is measured, and none is bred.
+        processes: That train the supernet together; each has a batch of its own.
 
     Returns:
         What the report shows, as JSON holds it.
@@ -55,7 +57,8 @@ def run_search(
     costs = Costs(cfg, space)
     price = _priced(costs, search.budget, place.work_dir)
     fits = budget_check(space, search.budget, price)
-    task = supernet_task(supernet_config(search, space, trained, held_out, place.work_dir), place)
+    net = supernet_config(search, space, trained, held_out, place.work_dir)
+    task = supernet_task(net, place, processes)
     run_from_command_line([task], 1)
 
     def judge(schedules: Sequence[Schedule]) -> dict[Schedule, float]:
@@ -112,12 +115,13 @@ def claim(folder: Path, search: Config, space: Space, cfg: Config) -> None:
     write_json(stamp, own)
 
 
-def supernet_task(cfg: Config, place: Place) -> Task:
+def supernet_task(cfg: Config, place: Place, processes: int = 1) -> Task:
     """The training of the supernet.
 
     Args:
         cfg: Its config.
         place: Where it goes.
+        processes: That train it together.
 
     Returns:
         The task, whose folder then has `config.py` and `final.pth`.
@@ -130,14 +134,24 @@ def supernet_task(cfg: Config, place: Place) -> Task:
         return environment()
 
     step = train_step(place.tools, config, folder, cfg, ['--no-validate'], lambda: cfg.dump(config))
+    alone = step.argv
+    if processes > 1:
+        step = replace(step, argv=lambda: _launched(alone(), processes))
     return Task(
         name='supernet',
         folder=folder,
         steps=[step],
-        identity={'config': text_digest(str(cfg.to_dict()))},
+        identity={'config': text_digest(str(cfg.to_dict())), 'processes': processes},
         outputs=[final],
         finish=finish,
     )
+
+
+def _launched(command: Sequence[str], processes: int) -> list[str]:
+    """A command of Python as torch's launcher starts it, on this machine."""
+    python, *words = command
+    flags = ['--standalone', '--nproc_per_node', str(processes)]
+    return [python, '-m', 'torch.distributed.run', *flags, *words, '--launcher', 'pytorch']
 
 
 def budget_check(

@@ -71,7 +71,7 @@ def load_search(path: Path) -> Config:
     search.retraining.setdefault('random', 5)
     for part in (search.supernet, search.retraining):
         part.setdefault('options', {})
-        check_whole('iterations', part.iterations, example=1000)
+        check_whole('iterations', part.iterations, least=2, example=1000)
     check_whole('retraining.top', search.retraining.top, example=5)
     check_whole('retraining.random', search.retraining.random, least=0, example=5)
     for name in ('population', 'generations', 'parents'):
