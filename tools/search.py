@@ -12,6 +12,7 @@ config for ``tools/train.py``. The same command goes on after an interruption.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,7 +73,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(
             f'--workers {args.workers} --processes {args.processes} runs nothing; use 1 or more'
         )
-    found = run_search(search, args.search, place, args.exhaustive, args.processes)
+    try:
+        found = run_search(search, args.search, place, args.exhaustive, args.processes)
+    except KeyboardInterrupt:
+        print('\nstopped; the same command goes on from here', file=sys.stderr)
+        raise SystemExit(130) from None
     words = ['python', 'tools/search.py', args.search, '--workers', args.workers]
     words += ['--processes', args.processes] if args.processes > 1 else []
     found['command'] = ' '.join(map(str, [*words, *['--exhaustive'] * args.exhaustive]))

@@ -235,6 +235,36 @@ def test_the_report_shows_what_was_measured(tmp_path):
         assert matplotlib.image.imread(tmp_path / picture).std() > 0.05
 
 
+def test_what_is_measured_stays_when_a_search_is_stopped(search, load_tool, monkeypatch, capsys):
+    space, asked = build_space(search.space), []
+
+    def measure_two(config, weights, key, schedules, workers):
+        asked.append([str(schedule) for schedule in schedules])
+        yield from ((schedule, 50.0) for schedule in schedules[:2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, 'judge_all', measure_two)
+    monkeypatch.setattr(runs, 'run_from_command_line', lambda *_: None)
+    Path('work/supernet').mkdir(parents=True)
+
+    for _ in range(2):
+        with pytest.raises(SystemExit) as stop:
+            load_tool('search.py').main(['search.py', '--exhaustive', '--work-dir', 'work'])
+        assert stop.value.code == 130
+        assert 'the same command goes on from here' in capsys.readouterr().err
+
+    every = [str(schedule) for schedule in space]
+    assert asked == [every, every[2:]]
+
+
+@pytest.mark.parametrize('flags', [['--workers', '0'], ['--processes', '0']])
+def test_no_process_runs_nothing(search, load_tool, flags, capsys):
+    with pytest.raises(SystemExit) as stop:
+        load_tool('search.py').main(['search.py', *flags])
+    assert stop.value.code == 2
+    assert 'runs nothing; use 1 or more' in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_a_search_goes_from_its_first_step_to_a_config_that_trains(search, load_tool, monkeypatch):
     tool = load_tool('search.py')
