@@ -51,6 +51,18 @@ def test_what_does_not_fit_is_named_with_what_would(scope, changes, named):
     assert named in text
 
 
+def test_heads_in_a_list_are_looked_at_and_one_that_cannot_be_built_hides_none():
+    auxiliary = CONFIGS['mmseg']['model']['auxiliary_head'][0]
+    wrong, unknown = dict(auxiliary, in_channels=99), dict(auxiliary, type='Nothing')
+
+    (text,) = problems('mmseg', **{'model.auxiliary_head': [auxiliary, wrong]})
+    assert 'set in_channels=24 in the config of auxiliary_head' in text
+    (text,) = problems(
+        'mmseg', **{'model.auxiliary_head': unknown, 'model.decode_head.in_channels': 99}
+    )
+    assert 'set in_channels=24 in the config of decode_head' in text
+
+
 def test_other_backbones_and_what_cannot_be_built_are_left_to_others():
     neck = dict(PYRAMID, patch_size=16)
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmdet.models.necks import FPN
+from mmdet.models.necks import FPN, YOLOV3Neck
 from mmengine.registry import HOOKS
 from torch import nn
 
@@ -140,6 +140,9 @@ def head(in_channels, in_index):
         (dict(decode_head=head([12], [3])), r'in_index \[3\] of Module is none of the 3 maps'),
         (dict(auxiliary_head=nn.ModuleList([head(12, 0), head(24, 2)])), 'set in_channels=48'),
         (dict(head=head(12, -1)), 'set in_channels=48 in the config of head'),
+        (dict(decode_head=nn.Sequential(head(48, -1), head(12, 1))), 'set in_channels=24'),
+        (dict(decode_head=head(80, [0, 1, 2])), r'80 .* set in_channels=\[12, 24, 48\]'),
+        (dict(neck=YOLOV3Neck(3, [48, 24, 10], [16, 8, 4])), 'YOLOV3Neck does not fit'),
     ],
 )  # fmt: skip
 def test_necks_and_heads_of_another_width_are_refused(model, named):
@@ -160,6 +163,8 @@ def test_necks_and_heads_of_another_width_are_refused(model, named):
         # What a neck makes of the maps is not known.
         dict(neck=nn.Identity(), head=head(12, -1)),
         dict(decode_head=head([12, 24, 48], [0, 1, 2]), auxiliary_head=head(24, 1)),
+        dict(neck=YOLOV3Neck(3, [48, 24, 12], [16, 8, 4])),
+        dict(decode_head=nn.Sequential(head(12, 0), head([12, 48], [0, 2]))),
         # One that concatenates the maps has the sum of their widths.
         dict(decode_head=head(84, [0, 1, 2])),
         dict(head=nn.Identity()),

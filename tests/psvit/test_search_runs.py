@@ -12,13 +12,14 @@ from mmtoken.config_check.check import check_config
 from mmtoken.errors import UserError
 from mmtoken.experiments.costs import count_costs, image_shape
 from mmtoken.experiments.scoreboard_stages import build_part
-from mmtoken.psvit.search import build_space, runs
+from mmtoken.psvit.search import budget, build_space, runs
 from mmtoken.psvit.search.budget import Costs, scheduled_backbone
 from mmtoken.psvit.search.configs import split_training_set, supernet_config, write_leaf
+from mmtoken.psvit.search.evolution import evolve
 from mmtoken.psvit.search.judge import Judge
 from mmtoken.psvit.search.report import write_search_report
-from mmtoken.psvit.search.runs import budget_check, claim
-from mmtoken.psvit.search.search_file import load_search
+from mmtoken.psvit.search.runs import check_fit, claim, least_costly
+from mmtoken.psvit.search.search_file import EVOLUTION, load_search
 
 REPO = Path(__file__).parents[2]
 SMALL = """
@@ -77,25 +78,51 @@ def test_costs_that_are_added_up_are_those_that_are_counted(search):
         assert found == {kind: counted[kind] for kind in ('macs', 'params')}
 
 
-def test_latency_is_of_a_pass(search):
+def test_latency_is_the_median_of_passes(search, monkeypatch):
     space = build_space(search.space)
 
+    clock = iter(range(100))
+    monkeypatch.setattr(budget.time, 'perf_counter', lambda: next(clock) ** 2 / 1000)
     milliseconds = Costs(Config.fromfile('small.py'), space).latency(next(iter(space)))
 
-    assert 0 < milliseconds < 1000
+    # Passes take 1, 5, 9, … ms by this clock; five are left out, and the median is the 13th.
+    assert milliseconds == pytest.approx(4 * 12 + 1)
 
 
-def test_a_budget_that_no_schedule_meets_names_the_least(search):
-    space = build_space(search.space)
-    costs = {str(schedule): 10 - str(schedule).count('S') for schedule in space}
+def test_a_budget_that_no_schedule_meets_names_the_least():
+    space = build_space(dict(units=5, widths=[12, 24, 48], num_heads=[2, 3, 4]))
 
     def price(schedule):
-        return costs[str(schedule)]
+        # As parameters: wider stages cost more, so that those that pool late cost least.
+        widths = zip((1, 4, 16), str(schedule).split('|'), strict=True)
+        return sum(width * (12 * len(part) - 2 * part.count('S')) for width, part in widths)
 
-    with pytest.raises(UserError, match=r'budget of 7 macs; the least, FS\|FS, costs 8'):
-        budget_check(space, dict(macs=7), price)
-    fits = budget_check(space, dict(macs=8), price)
-    assert [str(schedule) for schedule in space if fits(schedule)] == ['FS|FS']
+    true = min(space, key=price)
+    with pytest.raises(UserError, match=r'the least, FSFSFS\|FS\|FS, costs 506: raise'):
+        least_costly(space, dict(macs=505), price)
+    assert least_costly(space, dict(macs=506), price) == true
+
+
+def test_a_budget_that_one_schedule_meets_is_searched():
+    space = build_space(dict(units=12, widths=[1, 2, 3], num_heads=[1, 1, 1]))
+    only = space.read('FS|FS|' + 'FS' * 10)
+
+    found = evolve(
+        space, lambda schedule: schedule == only, lambda some: dict.fromkeys(some, 1.0),
+        EVOLUTION, 0, [only],
+    )  # fmt: skip
+
+    assert list(found) == [only]
+
+
+def test_what_the_name_of_an_arch_says_is_kept():
+    backbone = dict(type='PSViT', arch='1d-tiny', img_size=32, pool_before=())
+
+    found = scheduled_backbone(backbone, [dict(depth=2, embed_dims=24, num_heads=3)])
+
+    assert found['pooling'] == '1d' and 'arch' not in found
+    pool = dict(type='TokenPool')
+    assert scheduled_backbone(dict(backbone, pool=pool), [])['pool'] == pool
 
 
 def test_held_out_images_are_neither_trained_on_nor_drawn_anew(search):
@@ -191,6 +218,11 @@ def test_a_folder_of_another_search_is_refused(search):
         ('space = dict(units=2, widths=[12], num_heads=[2, 3])', 'is not as long as'),
         ('seeds = [0]', 'seeds'),
         ("baselines = [dict(name='DeiT')]", 'config'),
+        ("baselines = [dict(name='a', config='deit.py')] * 2", "'a' of search .* named twice"),
+        ("baselines = [dict(name='searched 1', config='deit.py')]", 'as what is searched'),
+        ("baselines = [dict(name='a', config='nope.py')]", 'nope.py'),
+        ("budget = dict(macs='many')", "macs 'many' is not a number"),
+        ("metric = dict(kee='a')", 'kee'),
     ],
 )  # fmt: skip
 def test_search_files_without_meaning_are_refused(search, text, named):
@@ -198,24 +230,43 @@ def test_search_files_without_meaning_are_refused(search, text, named):
         changed(text)
 
 
+@pytest.mark.parametrize(
+    ('space', 'metric', 'named'),
+    [
+        (dict(widths=[12, 36]), {}, 'set in_channels=36 in the config of head'),
+        (dict(num_heads=[2, 5]), {}, 'embed_dims 24 is not a multiple of num_heads 5'),
+        ({}, dict(key='loss'), "metric.key 'loss' is none that .* measures; .* accuracy/top1"),
+    ],
+)
+def test_what_would_fail_later_fails_before_anything_is_trained(search, space, metric, named):
+    search.metric.update(metric)
+    cfg = Config.fromfile('small.py')
+
+    with pytest.raises(UserError, match=named):
+        check_fit(search, build_space(dict(search.space, **space)), cfg)
+    check_fit(load_search(Path('search.py')), build_space(search.space), cfg)
+
+
 def test_a_config_of_another_backbone_is_refused(search):
     with pytest.raises(UserError, match="backbone of the config is TokenViT: set type='PSViT'"):
         scheduled_backbone(Config.fromfile('deit.py').model.backbone, [])
 
 
+FULL = dict(price=3e6, macs=3e6, params=2e5)
+SHARING = dict(price=2e6, macs=2e6, params=1e5)
 FOUND = dict(
     title='A search', question='Does it find?', command='python tools/search.py a.py',
     metric=dict(key='accuracy/top1', name='top-1', unit='%'), budget=dict(macs=4e6),
     space=dict(units=2, widths=[12, 24], num_heads=[2, 3], choices=['FF', 'FS'], schedules=4),
     supernet=dict(iterations=3), held_out=0.25, seed=0, exhaustive=True,
     measured=[
-        dict(schedule='FF|FF', value=50.0, price=3e6, macs=3e6, params=2e5),
-        dict(schedule='FS|FS', value=40.0, price=2e6, macs=2e6, params=1e5),
+        dict(schedule='FF|FF', value=50.0, **FULL),
+        dict(schedule='FS|FS', value=40.0, **SHARING),
     ],
     retrained=[
-        dict(name='searched 1', value=61.25, schedule='FF|FF', measured=50.0, macs=3e6, params=2e5),
-        dict(name='random 1', value=70.0, schedule='FS|FS', measured=40.0, macs=2e6, params=1e5),
-        dict(name='DeiT', value=55.0, schedule=None, measured=None, macs=3e6, params=2e5),
+        dict(name='searched 1', value=61.25, schedule='FF|FF', measured=50.0, **FULL),
+        dict(name='random 1', value=70.0, schedule='FS|FS', measured=40.0, **SHARING),
+        dict(name='DeiT', value=55.0, schedule=None, measured=None, **FULL),
     ],
     found='FF|FF', rank_correlation=-1.0,
     environment=dict(versions=dict(torch='2'), processor='CPU', commit='abc'),
@@ -231,6 +282,7 @@ def test_the_report_shows_what_was_measured(tmp_path):
     assert r'| searched 1 | `FF\|FF` | 61.2 | 50.0 | 3.0 M | 0.20 M |' in page
     assert 'Found: `FF|FF`' in page and '(Spearman) of the two columns of figures: -1.00' in page
     assert json.loads((tmp_path / 'results.json').read_text()) == FOUND
+    assert 'What chance drew has 70.0 on average.' in page
     for picture in ('pareto.png', 'schedules.png'):
         assert matplotlib.image.imread(tmp_path / picture).std() > 0.05
 
@@ -263,6 +315,16 @@ def test_no_process_runs_nothing(search, load_tool, flags, capsys):
         load_tool('search.py').main(['search.py', *flags])
     assert stop.value.code == 2
     assert 'runs nothing; use 1 or more' in capsys.readouterr().err
+
+
+def test_a_budget_of_latency_is_shown_as_such(tmp_path):
+    entries = [dict(entry, price=12.5) for entry in FOUND['retrained']]
+    found = dict(FOUND, budget=dict(latency_ms=20), retrained=entries)
+
+    write_search_report(found, tmp_path)
+
+    page = (tmp_path / 'README.md').read_text()
+    assert '| parameters | an image |' in page and page.count('| 12.5 ms |') == 3
 
 
 @pytest.mark.long

@@ -36,10 +36,19 @@ def test_a_layer_that_shares_has_one_with_its_source(options):
 
 
 def test_maps_of_other_tokens_are_not_compared():
-    found = map_similarity(backbone(pool_before=(2,)), torch.randn(1, 3, 32, 32))
+    model = backbone(pool_before=(2,))
+    found = map_similarity(model, torch.randn(1, 3, 32, 32))
 
     assert found[:2, 2:].isnan().all() and not found[:2, :2].isnan().any()
-    assert neighbors(found) == pytest.approx(float(found[0, 1] + found[2, 3]) / 2)
+    assert neighbors(found, model) == pytest.approx(float(found[0, 1] + found[2, 3]) / 2)
+
+
+def test_a_shared_map_says_nothing_of_neighbors():
+    model = backbone(pattern='FSFS')
+    found = map_similarity(model, torch.randn(1, 3, 32, 32))
+
+    assert neighbors(found, model) == pytest.approx(float(found[1, 2]))
+    assert torch.isnan(torch.tensor(neighbors(found[:2, :2], model)))
 
 
 def test_it_is_the_cosine_of_the_explicit_matrices():
@@ -77,7 +86,7 @@ def test_the_tool_draws_a_config_and_its_weights(
 
     tool.main([str(path), 'weights.pth', '--number', '3', '--out', 'out/a.png'])
 
-    assert 'neighboring layers, on average: ' in capsys.readouterr().out
+    assert 'neighboring layers that do not share, on average: ' in capsys.readouterr().out
     assert Path('out/a.png').is_file()
     with pytest.raises(SystemExit) as error:
         tool.main([str(path), 'weights.pth', '--number', '0'])

@@ -114,7 +114,7 @@ def test_recomputing_layers_changes_no_gradient():
 
 @pytest.mark.parametrize('name', SCHEDULE_OPTIONS)
 def test_what_is_searched_is_not_said(name):
-    with pytest.raises(UserError, match=f'{name} is what is searched'):
+    with pytest.raises(UserError, match=f'{name} says what is searched'):
         supernet(**{name: [1]})
 
 

@@ -37,7 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def measure(cfg: Config, checkpoint: str, number: int) -> tuple[Tensor, int]:
+def measure(cfg: Config, checkpoint: str, number: int) -> tuple[Tensor, float, int]:
     """The mean similarity over images of a config's test data.
 
     Args:
@@ -46,7 +46,7 @@ def measure(cfg: Config, checkpoint: str, number: int) -> tuple[Tensor, int]:
         number: Images, at most.
 
     Returns:
-        (L, L), and how many images there were.
+        (L, L), of neighbors that do not share the mean, and how many images there were.
 
     Raises:
         UserError: If the backbone is none of the family.
@@ -65,7 +65,8 @@ def measure(cfg: Config, checkpoint: str, number: int) -> tuple[Tensor, int]:
     for data, _ in zip(images, track(range(count), description='similarity'), strict=False):
         inputs = model.data_preprocessor(data, False)['inputs']
         found.append(map_similarity(model.backbone, inputs))
-    return torch.stack(found).mean(dim=0), count
+    mean = torch.stack(found).mean(dim=0)
+    return mean, neighbors(mean, model.backbone), count
 
 
 @exit_on_user_error
@@ -79,10 +80,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.number < 1:
         raise UserError(f'--number {args.number} asks for no image; give 1 or more')
     cfg = load_checked_config(args, needs=('model', 'test_dataloader'))
-    found, count = measure(cfg, args.checkpoint, args.number)
+    found, likeness, count = measure(cfg, args.checkpoint, args.number)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     plot_similarity(found, f'{Path(args.config).stem}, {count} images', args.out)
-    print(f'neighboring layers, on average: {neighbors(found):.2f}')
+    print(f'neighboring layers that do not share, on average: {likeness:.2f}')
     print(f'the picture is {args.out}')
 
 

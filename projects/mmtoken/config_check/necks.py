@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmengine.registry import MODELS, DefaultScope
@@ -31,16 +32,29 @@ def neck_problems(content: dict, scope: str) -> Iterator[Problem]:
         if not dict_at(part.node, 'backbone'):
             continue
         model = nn.Module()
-        try:
-            with torch.device('meta'), DefaultScope.overwrite_default_scope(part.scopes[0]):
-                for name in _PARTS:
-                    if part.node.get(name):
-                        setattr(model, name, MODELS.build(copy.deepcopy(part.node[name])))
-                    if not hasattr(model.backbone, 'out_strides'):  # It does not say what it makes.
-                        break
-        except Exception:  # What refuses to be built is another problem, or needs its owner.
+        for name in _PARTS:
+            built = _build(part.node.get(name), part.scopes[0])
+            if built is not None:
+                setattr(model, name, built)
+        # What a neck that cannot be built makes of the maps is not known.
+        if not hasattr(model, 'backbone') or (part.node.get('neck') and not hasattr(model, 'neck')):
             continue
         try:
             check_pyramids(model)
         except UserError as error:
             yield Problem(f'{part}: {error}')
+
+
+def _build(cfg: Any, scope: str) -> nn.Module | None:
+    """A part without memory; None where there is none, or where it cannot be built, which is
+    another problem, or needs its owner.
+    """
+    if not cfg:
+        return None
+    try:
+        with torch.device('meta'), DefaultScope.overwrite_default_scope(scope):
+            if isinstance(cfg, (list, tuple)):
+                return nn.ModuleList(MODELS.build(copy.deepcopy(one)) for one in cfg)
+            return MODELS.build(copy.deepcopy(cfg))
+    except Exception:
+        return None

@@ -14,8 +14,7 @@ from .simple_feature_pyramid import SimpleFeaturePyramid
 
 @HOOKS.register_module()
 class PyramidCheckHook(Hook):
-    """Refuse a neck or head of another width, or a `SimpleFeaturePyramid` of another stride, than
-    the backbone's maps, before a run starts.
+    """Refuse a neck or head that `check_pyramids` refuses, before a run starts.
 
     A map does not say its stride: with a wrong one the model would train, on levels whose boxes are
     too large or too small.
@@ -27,7 +26,12 @@ class PyramidCheckHook(Hook):
 
 
 def check_pyramids(model: nn.Module) -> None:
-    """Hold every neck, and every head without one, against the backbone beside it.
+    """Hold necks, and heads that read the backbone's outputs themselves, against the backbone.
+
+    Of a `SimpleFeaturePyramid` stride and width are compared; of other necks the widths, where they
+    have one for each map; of a segmentor's or classifier's heads, where there is no neck, the width
+    of the map or maps that they read. Strides of anchors and of RoI extractors are not looked at,
+    nor are detectors' heads.
 
     Args:
         model: A classifier, detector or segmentor, or what wraps one or several. A backbone without
@@ -46,7 +50,8 @@ def check_pyramids(model: nn.Module) -> None:
             continue
         for name in ('decode_head', 'auxiliary_head', 'head'):
             heads = getattr(module, name, None)
-            for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
+            several = isinstance(heads, (nn.ModuleList, nn.Sequential))
+            for head in heads if several else [heads]:
                 check_head(backbone, head, name)
 
 
@@ -79,7 +84,10 @@ def check_neck(backbone: nn.Module, neck: nn.Module) -> None:
                     f'{name}={fitting} in the config of the neck'
                 )
     elif isinstance(given, (list, tuple)):
-        _compare(backbone, neck, list(given), list(backbone.out_channels), 'the neck')
+        right = list(backbone.out_channels)
+        # YOLO's necks count from the deepest map.
+        if list(given) != right[::-1] or 'YOLO' not in type(neck).__name__:
+            _compare(backbone, neck, list(given), right, 'the neck')
 
 
 def check_head(backbone: nn.Module, head: nn.Module | None, name: str) -> None:
@@ -94,10 +102,8 @@ def check_head(backbone: nn.Module, head: nn.Module | None, name: str) -> None:
         UserError: If it does not fit.
     """
     given, index = getattr(head, 'in_channels', None), getattr(head, 'in_index', -1)
-    widths = backbone.out_channels
-    several = isinstance(index, Sequence)
-    # What concatenates maps has the sum of their widths; what selects one has its own.
-    if given is None or isinstance(given, (list, tuple)) != several:
+    widths, several = backbone.out_channels, isinstance(index, Sequence)
+    if given is None or (isinstance(given, (list, tuple)) and not several):
         return
     places = list(index) if several else [index]
     if not all(-len(widths) <= place < len(widths) for place in places):
@@ -106,9 +112,11 @@ def check_head(backbone: nn.Module, head: nn.Module | None, name: str) -> None:
             f'{type(backbone).__name__}; set out_indices in the config of the backbone to as many'
         )
     found = [widths[place] for place in places]
-    _compare(
-        backbone, head, list(given) if several else given, found if several else found[0], name
-    )
+    if isinstance(given, (list, tuple)):
+        _compare(backbone, head, list(given), found, name)
+    elif given != sum(found):
+        # One that concatenates several maps knows the sum of their widths alone.
+        _compare(backbone, head, given, found if several else found[0], name)
 
 
 def _compare(backbone: nn.Module, user: nn.Module, given: Any, right: Any, name: str) -> None:

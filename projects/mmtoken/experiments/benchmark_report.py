@@ -50,8 +50,14 @@ def _section(name: str, entry: dict[str, Any]) -> list[str]:
             lines += ['', '| ratio | median (quartiles) | target |', '| --- | ---: | ---: |']
         for ratio in case['ratios']:
             spread = f'{ratio["median"]:.3f} ({ratio["low"]:.3f}–{ratio["high"]:.3f})'
-            target = '–' if ratio['target'] is None else f'≤ {ratio["target"]:.2f}'
+            target = '–' if ratio['target'] is None else _most(ratio['target'])
             # Entries from before there were others are ratios of time.
             of = ', memory' if ratio.get('of') == 'memory' else ''
             lines.append(f'| {ratio["row"]} / {ratio["base"]}{of} | {spread} | {target} |')
     return lines
+
+
+def _most(target: float) -> str:
+    """A target with two digits, or as many as it has where two would make it another."""
+    two = f'{target:.2f}'
+    return f'≤ {two if float(two) == target else format(target, "g")}'

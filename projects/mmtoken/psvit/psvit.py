@@ -74,7 +74,7 @@ class PSViT(TokenViT):
                 raise UserError(f'arch {arch!r} is set beside stages; leave one of them out')
             arch = dict(stages=stages)
         arch = self.default_arch if arch is None else arch
-        pooling = _pooling(arch, pooling)
+        pooling = resolve_pooling(arch, pooling)
         if num_aux_tokens is None:
             num_aux_tokens = 1 if pooling == '1d' or out_type == 'cls_token' else 0
         if out_type is None:
@@ -83,7 +83,8 @@ class PSViT(TokenViT):
             stages = resolve_arch(arch, self.archs).get('stages')
             # A stage that is none has its error in what follows.
             count = len(stages) - 1 if isinstance(stages, (list, tuple)) else 0
-            count += len(options.get('pool_before') or ())
+            pooled = options.get('pool_before', ())
+            count += 1 if isinstance(pooled, int) else len(pooled)
             options['pool'] = [
                 dict(type='SequencePool', along=('rows', 'columns')[place % 2])
                 for place in range(count)
@@ -91,8 +92,16 @@ class PSViT(TokenViT):
         super().__init__(arch=arch, num_aux_tokens=num_aux_tokens, out_type=out_type, **options)
 
 
-def _pooling(arch: str | dict, pooling: str | None) -> str:
-    """'1d' or '2d': as asked for, or as the arch is named."""
+def resolve_pooling(arch: str | dict | None, pooling: str | None) -> str:
+    """'1d' or '2d': as asked for, or as the arch is named.
+
+    Args:
+        arch: As of `PSViT`.
+        pooling: What is asked for, or None.
+
+    Raises:
+        UserError: If it is neither, or not that of the arch.
+    """
     if pooling not in (None, *POOLINGS):
         raise UserError(f'pooling {pooling!r} is unknown; use one of {POOLINGS}')
     named = arch[:2] if isinstance(arch, str) and arch[:2] in POOLINGS else None

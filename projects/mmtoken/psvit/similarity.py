@@ -33,7 +33,7 @@ def map_similarity(backbone: TokenViT, images: Tensor) -> Tensor:
         if str(index) in backbone.pools:
             tokens = backbone.pools[str(index)](tokens)
         seen, values = layer.attn.map_and_values(tokens.with_(x=layer.ln1(tokens.x)))
-        identity = torch.eye(values.shape[2], device=values.device)
+        identity = torch.eye(values.shape[2], device=values.device, dtype=values.dtype)
         identity = identity.expand(*values.shape[:2], -1, -1)
         # (B, h, N, N) → (B, N, N)
         weights = seen.attend(identity, tokens)[0].mean(dim=1)
@@ -47,9 +47,13 @@ def map_similarity(backbone: TokenViT, images: Tensor) -> Tensor:
     return found
 
 
-def neighbors(found: Tensor) -> float:
-    """The mean similarity of layers that follow each other over the same tokens; nan for none."""
-    return float(found.diagonal(offset=1).nanmean())
+def neighbors(found: Tensor, backbone: TokenViT) -> float:
+    """The mean similarity of layers that follow each other over the same tokens, and do not share;
+    nan for none.
+    """
+    pairs = found.diagonal(offset=1).clone()
+    pairs[[plan.shares for plan in backbone.plans[1 : len(found)]]] = torch.nan
+    return float(pairs.nanmean())
 
 
 def plot_similarity(found: Tensor, title: str, path: Path) -> None:

@@ -81,5 +81,6 @@ def check_fusion(head_fusion: str, discard_ratio: float) -> None:
 def _attention(attention: TokenAttention, tokens: Tokens) -> Tensor:
     """softmax(q·k^T/√d) of every head, (h, N, N): what it makes of values that are the identity."""
     seen, values = attention.map_and_values(tokens)
-    identity = torch.eye(values.shape[2], device=values.device).expand(1, values.shape[1], -1, -1)
+    identity = torch.eye(values.shape[2], device=values.device, dtype=values.dtype)
+    identity = identity.expand(1, values.shape[1], -1, -1)
     return seen.attend(identity, tokens.with_(trace=None))[0][0]

@@ -51,6 +51,8 @@ def plan_layers(
     Raises:
         UserError: If the stages, the pattern or the pools have no meaning; the message names them.
     """
+    if isinstance(pool_before, int):
+        pool_before = (pool_before,)
     if 'stages' in arch:
         for name, given in (('pattern', pattern), ('pool_before', tuple(pool_before))):
             if given:

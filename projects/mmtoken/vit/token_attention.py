@@ -76,7 +76,7 @@ class TokenAttention(nn.Module):
             and the map, where the next layer shares it.
         """
         attention, v = self.map_and_values(tokens)
-        if self.passes_on and not self.shares:
+        if self.passes_on and not self.shares and tokens.trace is None:
             attention = attention.kept()
         out, mixed = attention.attend(v, tokens, self.attn_drop if self.training else 0.0)
         # (B, h, N, d) → (B, N, h, d) → (B, N, C)

@@ -28,6 +28,12 @@ class TokenBackbone(BaseModule):
         """How many layers run: those up to the last output."""
         return max(self.out_indices) + 1
 
+    def steps(self) -> list[tuple[nn.Module | None, nn.Module]]:
+        """The layers that run, each with the pool before it, or None."""
+        pools = dict(self.pools.items())
+        running = self.layers[: self.num_running]
+        return [(pools.get(str(index)), layer) for index, layer in enumerate(running)]
+
     @property
     def out_strides(self) -> tuple[int | tuple[int, int], ...]:
         """The stride of each feature map of `out_indices`, in pixels; a pair, of rows and columns,
@@ -75,9 +81,8 @@ class TokenBackbone(BaseModule):
             (B, A + H'·W', M), what the pooling before that layer makes of it; itself where there is
             none.
         """
-        for index in range(1, resolve_start(trace_from, self.num_running) + 1):
-            if str(index) in self.pools:
-                pool = self.pools[str(index)]
+        for pool, _ in self.steps()[: resolve_start(trace_from, self.num_running) + 1]:
+            if pool is not None:
                 trace = pool.pool_trace(trace, grid)
                 grid = pool.pooled_grid(grid)
         return trace

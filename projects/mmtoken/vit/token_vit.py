@@ -244,9 +244,9 @@ class TokenViT(TokenBackbone):
         """
         start = resolve_start(trace_from, self.num_running)
         tokens, outs = self.embed(images, swap), {}
-        for index, layer in enumerate(self.layers[: self.num_running]):
-            if str(index) in self.pools:
-                tokens = self.pools[str(index)](tokens)
+        for index, (pool, layer) in enumerate(self.steps()):
+            if pool is not None:
+                tokens = pool(tokens)
             if index == start:
                 tokens = tokens.start_trace(trace, exact_trace)
             tokens = self.run_layer(layer, tokens)

@@ -15,6 +15,7 @@ from mmtoken.errors import UserError
 from mmtoken.experiments.costs import count_costs, image_shape
 from mmtoken.experiments.scoreboard_stages import build_part
 
+from ..psvit import resolve_pooling
 from .space import Schedule, Space
 
 # Passes of one image that are timed, after a few that are not.
@@ -72,20 +73,23 @@ class Costs:
 
     def latency(self, schedule: Schedule) -> float:
         """Milliseconds that one image takes here, the median of some passes."""
-        model = self._build(self.space.stages(schedule)).eval()
-        image = torch.randn(1, 3, *self.shape)
-        seconds = []
-        with torch.inference_mode():
-            for _ in range(WARMING + TIMED):
-                start = time.perf_counter()
-                model(image, mode='tensor')
-                seconds.append(time.perf_counter() - start)
-        return 1e3 * statistics.median(seconds[WARMING:])
+        return latency(self._build(self.space.stages(schedule)), self.shape)
 
     def _build(self, stages: list[dict[str, Any]]) -> torch.nn.Module:
         model = deepcopy(self.cfg.model)
         model.backbone = scheduled_backbone(model.backbone, stages)
         return build_part(self.cfg, model)
+
+
+def latency(model: torch.nn.Module, shape: tuple[int, int]) -> float:
+    """Milliseconds that a classifier takes for an image of a shape here, the median of passes."""
+    model, image, seconds = model.eval(), torch.randn(1, 3, *shape), []
+    with torch.inference_mode():
+        for _ in range(WARMING + TIMED):
+            start = time.perf_counter()
+            model(image, mode='tensor')
+            seconds.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(seconds[WARMING:])
 
 
 def scheduled_backbone(backbone: dict[str, Any], stages: list[dict[str, Any]]) -> dict[str, Any]:
@@ -107,8 +111,10 @@ def scheduled_backbone(backbone: dict[str, Any], stages: list[dict[str, Any]]) -
             f'a search varies the schedule of a PSViT; the backbone of the config is {kind}: '
             "set type='PSViT', of which every TokenViT is a case"
         )
-    said = ('arch', 'stages', 'pattern', 'pool_before', 'pool', 'init_cfg')
+    said = ('arch', 'stages', 'pattern', 'pool_before', 'init_cfg')
     kept = {key: value for key, value in backbone.items() if key not in said}
+    # Which the name of an arch says, too.
+    kept['pooling'] = resolve_pooling(backbone.get('arch'), backbone.get('pooling'))
     # Drawn as in the config; weights that it loads are of its own schedule.
     drawn = backbone.get('init_cfg')
     several = drawn if isinstance(drawn, (list, tuple)) else [drawn]

@@ -18,6 +18,7 @@ def evolve(
     judge: Callable[[Sequence[Schedule]], Mapping[Schedule, float]],
     options: Mapping[str, Any],
     seed: int,
+    first: Sequence[Schedule] = (),
 ) -> dict[Schedule, float]:
     """Search a space (our design, after single-path one-shot search, arXiv 1904.00420).
 
@@ -31,12 +32,13 @@ def evolve(
         judge: Measures some schedules: higher is better.
         options: `population`, `generations`, `parents`, `crossover`, `mutation` and `probability`.
         seed: Of the draws.
+        first: Schedules of the first population, so that a budget which few meet is met.
 
     Returns:
         Every schedule that was measured, and its measure.
     """
     random, found = Random(seed), {}
-    population = _fill([], options['population'], space, fits, found, random)
+    population = _fill([*first], options['population'], space, fits, found, random)
     for _ in range(options['generations']):
         if not population:  # The space is exhausted.
             break

@@ -7,8 +7,15 @@ from typing import Any
 
 from mmtoken.tasks.task import write_json
 
+from .search_file import DRAWN, SEARCHED
+
 COLORS = {'F': '#4c72b0', 'S': '#dd8452'}
-SCALES = {'macs': (1e6, 'million multiply-adds'), 'params': (1e6, 'million parameters')}
+# What a budget's kind is called, and in what it is shown.
+KINDS = {
+    'macs': (1e6, 'million multiply-adds'),
+    'params': (1e6, 'million parameters'),
+    'latency_ms': (1.0, 'milliseconds an image'),
+}
 
 
 def write_search_report(found: dict[str, Any], folder: Path) -> None:
@@ -29,6 +36,7 @@ def search_page(found: dict[str, Any]) -> str:
     """The page of a search, in Markdown."""
     metric, ((kind, most),) = found['metric'], found['budget'].items()
     unit, space = metric['unit'], found['space']
+    timed = kind == 'latency_ms'
     searched = 'all within it' if found['exhaustive'] else 'by evolution'
     ordered = sorted(found['retrained'], key=lambda entry: -entry['value'])
     lines = [
@@ -51,20 +59,29 @@ def search_page(found: dict[str, Any]) -> str:
         'before, tokens are pooled at each bar). The space, the search and all figures are our '
         'design; the paper says that both are searched, not how.',
         '',
-        '![Accuracy over multiply-adds](pareto.png)',
+        '![Accuracy over cost](pareto.png)',
         '',
         '![The schedules that were retrained](schedules.png)',
         '',
         f'| retrained | schedule | {metric["name"]} ({unit}) | by the supernet | multiply-adds | '
-        'parameters |',
-        '| :--- | :--- | ---: | ---: | ---: | ---: |',
+        'parameters |' + ' an image |' * timed,
+        '| :--- | :--- | ---: | ---: | ---: | ---: |' + ' ---: |' * timed,
     ]
     lines += [
         f'| {entry["name"]} | {_code(entry["schedule"])} | {entry["value"]:.1f} | '
         f'{"" if entry["measured"] is None else format(entry["measured"], ".1f")} | '
         f'{entry["macs"] / 1e6:.1f} M | {entry["params"] / 1e6:.2f} M |'
+        + (f' {entry["price"]:.1f} ms |' if timed else '')
         for entry in ordered
     ]
+    drawn = [entry['value'] for entry in found['retrained'] if entry['name'].startswith(DRAWN)]
+    if drawn:
+        lines += [
+            '',
+            f'What chance drew has {sum(drawn) / len(drawn):.1f} on average. What was found was '
+            'chosen by the figure that stands here, which flatters it: a study of it and of what '
+            'chance draws, on the test set and over several seeds, has to say if it is better.',
+        ]
     rank = found['rank_correlation']
     if rank is not None:
         lines += ['', f'Rank correlation (Spearman) of the two columns of figures: {rank:.2f}.']
@@ -80,40 +97,42 @@ def search_page(found: dict[str, Any]) -> str:
 
 
 def plot_pareto(found: dict[str, Any], path: Path) -> None:
-    """Draw accuracy over cost: every schedule that was measured, and those that were retrained.
+    """Draw accuracy over what the budget is of, by the supernet and retrained.
 
     Args:
         found: As of `write_search_report`.
         path: The picture.
     """
     pyplot = _pyplot()
-    scale, name = SCALES['macs']
+    (kind,) = found['budget']
+    scale, name = KINDS[kind]
     metric, measured, retrained = found['metric'], found['measured'], found['retrained']
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout='constrained')
     left.scatter(
-        [entry['macs'] / scale for entry in measured],
+        [entry['price'] / scale for entry in measured],
         [entry['value'] for entry in measured],
         s=14, color='0.6', label='every schedule measured',
     )  # fmt: skip
     front = _front(measured)
     left.plot(
-        [entry['macs'] / scale for entry in front],
+        [entry['price'] / scale for entry in front],
         [entry['value'] for entry in front],
         drawstyle='steps-post', color='0.2', label='best at this cost',
     )  # fmt: skip
     left.set_title('by the supernet')
-    kinds = {'searched': 'C3', 'random': 'C0', '': 'C2'}
+    kinds = {SEARCHED: 'C3', DRAWN: 'C0', '': 'C2'}
     for start, color in kinds.items():
-        some = [e for e in retrained if (e['schedule'] and e['name'].startswith(start)) or
-                (not start and not e['schedule'])]  # fmt: skip
-        some = [e for e in some if bool(e['schedule']) == bool(start)]
+        some = [
+            entry for entry in retrained
+            if (entry['name'].startswith(start) if start else entry['schedule'] is None)
+        ]  # fmt: skip
         right.scatter(
-            [entry['macs'] / scale for entry in some],
+            [entry['price'] / scale for entry in some],
             [entry['value'] for entry in some],
             color=color, label=start or 'baseline', zorder=3,
         )  # fmt: skip
         for entry in some if not start else ():
-            place = (entry['macs'] / scale, entry['value'])
+            place = (entry['price'] / scale, entry['value'])
             right.annotate(entry['name'], place, (5, 3), textcoords='offset points', fontsize=8)
     right.set_title('retrained from nothing')
     for panel in (left, right):
@@ -166,7 +185,7 @@ def plot_schedules(found: dict[str, Any], path: Path) -> None:
 def _front(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The schedules that no cheaper one matches, cheapest first."""
     front: list[dict[str, Any]] = []
-    for entry in sorted(measured, key=lambda entry: (entry['macs'], -entry['value'])):
+    for entry in sorted(measured, key=lambda entry: (entry['price'], -entry['value'])):
         if not front or entry['value'] > front[-1]['value']:
             front.append(entry)
     return front

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import METRICS
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from scipy import stats
 
+from mmtoken.dense import check_pyramids
 from mmtoken.errors import UserError
 from mmtoken.experiments.costs import count_costs, image_shape
 from mmtoken.experiments.scoreboard_stages import build_part
@@ -24,13 +27,12 @@ from mmtoken.tasks.launch import run_from_command_line
 from mmtoken.tasks.task import Task, text_digest, write_json
 from mmtoken.tasks.tool_steps import environment, export_weights, last_checkpoint, train_step
 
-from .budget import Costs
+from .budget import Costs, latency, scheduled_backbone
 from .configs import retraining_study, split_training_set, supernet_config
 from .evolution import best, evolve
 from .judge import judge_all
+from .search_file import DRAWN, SEARCHED
 from .space import Schedule, Space, build_space
-
-SEARCHED, DRAWN = 'searched', 'random'
 
 
 def run_search(
@@ -53,10 +55,16 @@ def run_search(
     """
     space, cfg = build_space(search.space), load_config(search.config)
     claim(place.work_dir, search, space, cfg)
+    check_fit(search, space, cfg)
     trained, held_out = split_training_set(cfg, search.held_out, search.seed)
     costs = Costs(cfg, space)
     price = _priced(costs, search.budget, place.work_dir)
-    fits = budget_check(space, search.budget, price)
+    least = least_costly(space, search.budget, price)
+    ((_, most),) = search.budget.items()
+
+    def fits(schedule: Schedule) -> bool:
+        return price(schedule) <= most
+
     net = supernet_config(search, space, trained, held_out, place.work_dir)
     task = supernet_task(net, place, processes)
     run_from_command_line([task], 1)
@@ -67,7 +75,7 @@ def run_search(
     if exhaustive:
         found = judge([schedule for schedule in space if fits(schedule)])
     else:
-        found = evolve(space, fits, judge, search.evolution, search.seed)
+        found = evolve(space, fits, judge, search.evolution, search.seed, [least])
     chosen = _to_retrain(search, space, fits, found)
     # Those that chance drew as well, so that both orders can be compared.
     found = found | judge([*chosen.values()])
@@ -79,6 +87,38 @@ def run_search(
     )  # fmt: skip
     entries = finish_runs(study, runs, set(runs), retraining)
     return _results(search, space, costs, price, found, chosen, entries, exhaustive)
+
+
+def check_fit(search: Config, space: Space, cfg: Config) -> None:
+    """Refuse what would fail once the supernet is trained.
+
+    Args:
+        search: The search.
+        space: Its space.
+        cfg: The config whose schedule it searches.
+
+    Raises:
+        UserError: If the head does not fit the last stage, a schedule cannot be built, or the
+            metric is none of those that the config measures.
+    """
+    model = deepcopy(cfg.model)
+    stages = space.stages(next(iter(space)))
+    model.backbone = scheduled_backbone(model.backbone, stages)
+    check_pyramids(build_part(cfg, model, 'meta'))
+    evaluators = cfg.test_evaluator
+    evaluators = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
+    with METRICS.switch_scope_and_registry(cfg.default_scope) as registry:
+        prefixes = [
+            evaluator.get('prefix')
+            or getattr(registry.get(evaluator['type']), 'default_prefix', '')
+            for evaluator in evaluators
+        ]
+    key = search.metric.key
+    if prefixes and all(prefix and not key.startswith(f'{prefix}/') for prefix in prefixes):
+        raise UserError(
+            f'metric.key {key!r} is none that {cfg.filename} measures; its test_evaluator has the '
+            f'prefix {", ".join(prefixes)}, as in {prefixes[0]}/top1'
+        )
 
 
 def claim(folder: Path, search: Config, space: Space, cfg: Config) -> None:
@@ -97,6 +137,7 @@ def claim(folder: Path, search: Config, space: Space, cfg: Config) -> None:
         space=space.describe(),
         held_out=search.held_out,
         seed=search.seed,
+        metric=search.metric.key,
         supernet=search.supernet.to_dict(),
         config=text_digest(str(cfg.to_dict())),
     )
@@ -154,10 +195,10 @@ def _launched(command: Sequence[str], processes: int) -> list[str]:
     return [python, '-m', 'torch.distributed.run', *flags, *words, '--launcher', 'pytorch']
 
 
-def budget_check(
+def least_costly(
     space: Space, budget: Mapping[str, float], price: Callable[[Schedule], float]
-) -> Callable[[Schedule], bool]:
-    """Whether a schedule meets the budget.
+) -> Schedule:
+    """The schedule that costs least, of those that share all they can: sharing is never dearer.
 
     Args:
         space: The space.
@@ -165,23 +206,18 @@ def budget_check(
         price: What a schedule costs of it.
 
     Raises:
-        UserError: If none of the space does, as far as it is looked through.
+        UserError: If it costs more than the budget, which no schedule meets then.
     """
     ((kind, most),) = budget.items()
-    # Of a large space, or where each is timed, some: those that share most and pool first are in.
-    few = 200 if kind == 'latency_ms' else 20_000
-    looked = space if len(space) <= few else [_cheap(space), *_some(space, few)]
-    cheapest, least = None, math.inf
-    for schedule in looked:
-        cost = price(schedule)
-        if cost <= most:
-            return lambda schedule: price(schedule) <= most
-        if cost < least:
-            cheapest, least = schedule, cost
-    raise UserError(
-        f'no schedule of the space meets the budget of {most:g} {kind}; the least, {cheapest}, '
-        f'costs {least:g}: raise the budget, or give the space narrower widths'
-    )
+    letters = 'FS' if 'FS' in space.choices else 'FF'
+    places = combinations(range(1, space.units), len(space.widths) - 1)
+    least = min((Schedule((letters,) * space.units, pools) for pools in places), key=price)
+    if price(least) > most:
+        raise UserError(
+            f'no schedule of the space meets the budget of {most:g} {kind}; the least, {least}, '
+            f'costs {price(least):g}: raise the budget, or give the space narrower widths'
+        )
+    return least
 
 
 def judged(
@@ -231,17 +267,6 @@ def _priced(costs: Costs, budget: Mapping[str, float], folder: Path) -> Callable
     return price
 
 
-def _cheap(space: Space) -> Schedule:
-    """The schedule that shares all it can and pools as early as it can."""
-    letters = 'FS' if 'FS' in space.choices else 'FF'
-    return Schedule((letters,) * space.units, tuple(range(1, len(space.widths))))
-
-
-def _some(space: Space, count: int) -> list[Schedule]:
-    random = Random(0)
-    return [space.sample(random) for _ in range(count)]
-
-
 def _to_retrain(
     search: Config,
     space: Space,
@@ -250,11 +275,12 @@ def _to_retrain(
 ) -> dict[str, Schedule]:
     top = best(found, search.retraining.top)
     random, drawn = Random(f'{search.seed}-retraining'), []
-    for _ in range(1000):
+    for _ in range(1000 * search.retraining.random):
         if len(drawn) == search.retraining.random:
             break
         schedule = space.sample(random)
-        if fits(schedule) and schedule not in (*top, *drawn):
+        # What chance draws may be what was searched.
+        if fits(schedule) and schedule not in drawn:
             drawn.append(schedule)
     named = [(SEARCHED, top), (DRAWN, drawn)]
     return {f'{name} {i}': s for name, some in named for i, s in enumerate(some, start=1)}
@@ -303,7 +329,11 @@ def _results(
                 value=value,
                 schedule=str(chosen[name]) if name in chosen else None,
                 measured=found.get(chosen[name]) if name in chosen else None,
-                **(costs.count(chosen[name]) if name in chosen else _baseline_costs(search, name)),
+                **(
+                    dict(costs.count(chosen[name]), price=price(chosen[name]))
+                    if name in chosen
+                    else _baseline_costs(search, name, kind)
+                ),
             )
             for name, value in retrained.items()
         ],
@@ -313,8 +343,10 @@ def _results(
     )
 
 
-def _baseline_costs(search: Config, name: str) -> dict[str, int]:
+def _baseline_costs(search: Config, name: str, kind: str) -> dict[str, float]:
     (path,) = (baseline.config for baseline in search.baselines if baseline.name == name)
     cfg = load_config(path)
-    counted = count_costs(build_part(cfg, cfg.model), image_shape(cfg, None), cfg.default_scope)
-    return {kind: counted[kind] for kind in ('macs', 'params')}
+    model, shape = build_part(cfg, cfg.model), image_shape(cfg, None)
+    counted = count_costs(model, shape, cfg.default_scope)
+    found = {name: counted[name] for name in ('macs', 'params')}
+    return found | {'price': latency(model, shape) if kind == 'latency_ms' else found[kind]}

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmtoken.checks import check_probability, check_whole
+from mmtoken.checks import check_number, check_probability, check_whole
 from mmtoken.errors import UserError
 from mmtoken.experiments.study_file import check_names
 from mmtoken.runtime.cli import load_config
@@ -37,6 +37,8 @@ SEARCH = (
     ('title', 'question', 'config', 'space', 'budget', 'supernet', 'retraining', 'metric'),
     ('held_out', 'evolution', 'baselines', 'seed'),
 )
+# Names of what is retrained, before their numbers.
+SEARCHED, DRAWN = 'searched', 'random'
 BUDGETS = ('macs', 'params', 'latency_ms')
 EVOLUTION = dict(
     population=50, generations=20, parents=10, crossover=25, mutation=25, probability=0.1
@@ -79,17 +81,32 @@ def load_search(path: Path) -> Config:
     for name in ('crossover', 'mutation'):
         check_whole(f'evolution.{name}', search.evolution[name], least=0, example=EVOLUTION[name])
     check_probability('evolution.probability', search.evolution.probability)
+    check_names(f'metric of search {path}', search.metric, ('key', 'name', 'unit'), ())
     if len(search.budget) != 1 or next(iter(search.budget)) not in BUDGETS:
         raise UserError(
             f'budget {dict(search.budget)} of search {path} is not one of {", ".join(BUDGETS)} '
             'and the most it may be; use one such as dict(macs=1.3e9)'
         )
+    check_number(*next(iter(search.budget.items())), above=0, example=1e9)
     if not 0 < search.held_out < 1:
         raise UserError(
             f'held_out {search.held_out} of search {path} is not between 0 and 1; use a share of '
             'the training set, such as 0.1'
         )
     build_space(search.space)
+    _check_baselines(search, path)
+    return search
+
+
+def _check_baselines(search: Config, path: Path) -> None:
+    seen: set[str] = set()
     for baseline in search.baselines:
         check_names(f'a baseline of search {path}', baseline, ('name', 'config'), ())
-    return search
+        name = baseline.name
+        if name in seen or name.startswith((SEARCHED, DRAWN)):
+            raise UserError(
+                f'the baseline {name!r} of search {path} is named twice, or as what is searched '
+                f'({SEARCHED} 1, {DRAWN} 1 …); give it another name'
+            )
+        seen.add(name)
+        load_config(baseline.config)

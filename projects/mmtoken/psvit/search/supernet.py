@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from random import Random
 
+import numpy as np
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS, MODELS
-from torch import Tensor
+from torch import nn
 
 from mmtoken.errors import UserError
-from mmtoken.tokens import Tokens
 from mmtoken.unwrap import unwrap
+from mmtoken.vit.schedule import plan_layers
 
 from ..psvit import PSViT
 from .space import Schedule, build_space
 
-SCHEDULE_OPTIONS = ('arch', 'stages', 'pattern', 'pool_before', 'out_indices')
+# What says a schedule, or depends on one, and what says nothing of it.
+SCHEDULE_OPTIONS = dict(
+    arch=None, stages=None, pattern=None, pool_before=(), out_indices=-1,
+    window_size=0, global_attn_indexes=(), frozen_stages=-1,
+)  # fmt: skip
 
 
 @MODELS.register_module()
@@ -30,7 +35,7 @@ class PSViTSupernet(PSViT):
 
     Args:
         space: Arguments of a `Space`.
-        **options: As of `PSViT`, without those that say a schedule.
+        **options: As of `PSViT`, without those that say a schedule, or name layers of one.
 
     Raises:
         UserError: If the space has no schedule, or an option says one.
@@ -38,43 +43,21 @@ class PSViTSupernet(PSViT):
 
     def __init__(self, space: dict, **options) -> None:
         built = build_space(space)
-        for name in SCHEDULE_OPTIONS:
-            if options.get(name) is not None:
-                raise UserError(f'{name} is what is searched; leave it out of PSViTSupernet')
+        for name, nothing in SCHEDULE_OPTIONS.items():
+            said = options.get(name)
+            if said is not None and said != nothing and said != []:
+                raise UserError(
+                    f'{name} says what is searched, or depends on it; leave it out of PSViTSupernet'
+                )
         sizes = zip(built.widths, built.num_heads, strict=True)
         depth = 2 * built.units_of_stage
         stages = [dict(depth=depth, embed_dims=width, num_heads=h) for width, h in sizes]
         super().__init__(stages=stages, **options)
         self.space = built
-        self.path = next(iter(built))
-
-    def forward(self, images: Tensor) -> tuple:
-        """Turn images into features, along the path.
-
-        Args:
-            images: (B, in_channels, height, width), any height and width.
-
-        Returns:
-            A tuple of one output, as `out_type` says.
-        """
-        tokens, stage = self.embed(images), 0
-        for unit, letters in enumerate(self.path.units):
-            if unit in self.path.pools:
-                stage += 1
-                tokens = self.pools[str(self._first_layer(stage))](tokens)
-            # Stage s cannot have the units before the s-th, which are in stages before it.
-            first = self._first_layer(stage) + 2 * (unit - stage)
-            tokens = self._run_unit(first, letters, tokens)
-        return (self._output(tokens, self.num_layers - 1),)
-
-    def _first_layer(self, stage: int) -> int:
-        return 2 * self.space.units_of_stage * stage
-
-    def _run_unit(self, first: int, letters: str, tokens: Tokens) -> Tokens:
-        source, second = self.layers[first], self.layers[first + 1]
-        shares = letters[1] == 'S'
-        source.attn.passes_on = second.attn.shares = shares
-        return self.run_layer(second, self.run_layer(source, tokens))
+        self.drop_path_rate = options.get('drop_path_rate', 0.0)
+        # Of a path, which has fewer layers than there are.
+        self.out_indices = (2 * built.units - 1,)
+        self.take(next(iter(built)))
 
     def take(self, path: Schedule | str) -> None:
         """Go along another path from now on.
@@ -83,6 +66,25 @@ class PSViTSupernet(PSViT):
             path: A schedule of the space, or its text.
         """
         self.path = self.space.read(path) if isinstance(path, str) else path
+        stages = self.space.stages(self.path)
+        self.plans, _ = plan_layers(dict(stages=stages), None, (), None)
+        rates = np.linspace(0, self.drop_path_rate, 2 * self.space.units).tolist()
+        for (_, layer), plan, rate in zip(self.steps(), self.plans, rates, strict=True):
+            layer.attn.shares, layer.attn.passes_on = plan.shares, plan.passes_on
+            layer.drop_path.drop_prob = layer.ffn.dropout_layer.drop_prob = rate
+
+    def steps(self) -> list[tuple[nn.Module | None, nn.Module]]:
+        """The layers of the path, each with the pool before it, or None."""
+        found, stage = [], 0
+        for unit in range(self.space.units):
+            pooled = unit in self.path.pools
+            stage += pooled
+            start = 2 * self.space.units_of_stage * stage
+            pool = self.pools[str(start)] if pooled else None
+            # Stage s cannot have the units before the s-th, which are in stages before it.
+            first = start + 2 * (unit - stage)
+            found += [(pool, self.layers[first]), (None, self.layers[first + 1])]
+        return found
 
 
 @HOOKS.register_module()
