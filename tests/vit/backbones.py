@@ -12,7 +12,8 @@ ARCH = dict(embed_dims=24, num_layers=3, num_heads=3, feedforward_channels=48)
 BACKBONES = sorted(
     name
     for name, cls in MODELS.module_dict.items()
-    if isinstance(cls, type) and issubclass(cls, TokenViT)
+    # A supernet is trained to be searched, and has tests of its own.
+    if isinstance(cls, type) and issubclass(cls, TokenViT) and name != 'PSViTSupernet'
 )
 VARIANTS = {
     'plain': {},
