@@ -44,12 +44,14 @@ VARIANTS = {
 
 # Of backbones that are a `TokenViT` with other defaults, those that the defaults may touch.
 OF_PRESETS = ('plain', 'distilled', 'windowed', 'stages')
+# LIFE's projection sees auxiliary tokens, grids, and that it makes values alone.
+OF_LIFE = (*OF_PRESETS, 'no-aux', 'registers', 'pooled', 'shared', 'raw', 'maps of two layers')
 
 
 def variants_of(name: str, variants: Iterable[str]) -> list[str]:
     """Those of some variants that a backbone is tested in."""
-    whole = name in ('TokenViT', 'LIFEViT')
-    return [variant for variant in variants if whole or variant in OF_PRESETS]
+    own = {'TokenViT': tuple(variants), 'LIFEViT': OF_LIFE}.get(name, OF_PRESETS)
+    return [variant for variant in variants if variant in own]
 
 
 def build(name: str, **options) -> TokenViT:
