@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python
 help:
 	@echo 'make env        the environment of the stack, in $(VENV) (10 minutes once, then seconds)'
 	@echo 'make demo       data, training, fine-tuning and pictures, in work_dirs/demo (19 minutes)'
-	@echo 'make test       the tests (11 minutes); make test-long adds the slow ones'
+	@echo 'make test       the tests (12 to 18 minutes); make test-long adds the slow ones'
 	@echo 'make mutants    changes the core in 400 places and lists what no test notices (1 hour)'
 	@echo 'make lint       ruff and codespell'
 	@echo 'make clean      what runs and builds left behind, but not the environments'
@@ -22,7 +22,7 @@ demo: env
 	$(RUN) tools/misc/demo.py
 
 test: env
-	@echo 'running the tests: about 11 minutes on 2 processors'
+	@echo 'running the tests: 12 to 18 minutes on 2 processors'
 	$(RUN) -m pytest -m 'not long' tests
 
 test-long: env
