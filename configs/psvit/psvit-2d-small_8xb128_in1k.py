@@ -6,18 +6,7 @@ Costs: 83.27 M parameters, 4.72 G multiply-adds an image. Training time was not 
 Command: bash tools/dist_train.sh configs/psvit/psvit-2d-small_8xb128_in1k.py 8 --amp
 """
 
-_base_ = [
-    '../_base_/models/token-vit_cls.py',
-    '../_base_/datasets/imagenet_bs64_deit_224.py',
-    '../_base_/schedules/imagenet_bs1024_adamw_deit.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './psvit-2d-tiny_8xb128_in1k.py'
 # 1,281,167 images / (8 x 128) = 1,252 iterations an epoch; x 300 epochs = 375,600 iterations.
 
-model = dict(
-    backbone=dict(type='PSViT', arch='2d-small', out_type='avg_featmap'),
-    head=dict(in_channels=1024),
-)
-train_dataloader = dict(batch_size=128)
-val_dataloader = dict(batch_size=128)
-test_dataloader = val_dataloader
+model = dict(backbone=dict(arch='2d-small'), head=dict(in_channels=1024))

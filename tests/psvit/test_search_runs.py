@@ -14,11 +14,11 @@ from mmtoken.experiments.costs import count_costs, image_shape
 from mmtoken.experiments.scoreboard_stages import build_part
 from mmtoken.psvit.search import budget, build_space, runs
 from mmtoken.psvit.search.budget import Costs, scheduled_backbone
+from mmtoken.psvit.search.checks import check_fit, claim, least_costly
 from mmtoken.psvit.search.configs import split_training_set, supernet_config, write_leaf
 from mmtoken.psvit.search.evolution import evolve
 from mmtoken.psvit.search.judge import Judge
 from mmtoken.psvit.search.report import write_search_report
-from mmtoken.psvit.search.runs import check_fit, claim, least_costly
 from mmtoken.psvit.search.search_file import EVOLUTION, load_search
 
 REPO = Path(__file__).parents[2]

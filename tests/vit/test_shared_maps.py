@@ -119,6 +119,12 @@ def test_no_layer_hands_on_a_map_that_none_uses():
     assert handed == [True, True, False, True, False]
 
 
+def test_no_map_is_kept_for_a_layer_that_does_not_run():
+    backbone = TokenViT(ARCH, 32, 4, pattern=PATTERN, out_indices=1)
+
+    assert [layer.attn.passes_on for layer in backbone.layers] == [True, *[False] * 4]
+
+
 def test_each_use_of_a_map_drops_weights_of_its_own():
     torch.manual_seed(0)
     backbone = TokenViT(ARCH, 32, 4, pattern='FSFFF', attn_drop_rate=0.5).train()

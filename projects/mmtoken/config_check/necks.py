@@ -11,9 +11,8 @@ from torch import nn
 from mmtoken.config_check.parts import dict_at, find_parts
 from mmtoken.config_check.problem import Problem
 from mmtoken.dense import check_pyramids
+from mmtoken.dense.pyramid_check import HEADS
 from mmtoken.errors import UserError
-
-_PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head', 'head')
 
 
 def neck_problems(content: dict, scope: str) -> Iterator[Problem]:
@@ -31,13 +30,15 @@ def neck_problems(content: dict, scope: str) -> Iterator[Problem]:
     for part in find_parts(content, scope, 'model'):
         if not dict_at(part.node, 'backbone'):
             continue
-        model = nn.Module()
-        for name in _PARTS:
-            built = _build(part.node.get(name), part.scopes[0])
-            if built is not None:
-                setattr(model, name, built)
-        # What a neck that cannot be built makes of the maps is not known.
-        if not hasattr(model, 'backbone') or (part.node.get('neck') and not hasattr(model, 'neck')):
+        model, own = nn.Module(), part.scopes[0]
+        model.backbone = _build(part.node['backbone'], own)
+        if not hasattr(model.backbone, 'out_strides'):
+            continue
+        # A neck that cannot be built stays None, and what it makes for the heads is not known.
+        read = ('neck',) if part.node.get('neck') else HEADS
+        for name in read:
+            setattr(model, name, _build(part.node.get(name), own))
+        if 'neck' in read and model.neck is None:
             continue
         try:
             check_pyramids(model)

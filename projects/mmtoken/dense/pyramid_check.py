@@ -11,6 +11,9 @@ from mmtoken.errors import UserError
 
 from .simple_feature_pyramid import SimpleFeaturePyramid
 
+# Heads that read a backbone's outputs where there is no neck.
+HEADS = ('decode_head', 'auxiliary_head', 'head')
+
 
 @HOOKS.register_module()
 class PyramidCheckHook(Hook):
@@ -46,9 +49,10 @@ def check_pyramids(model: nn.Module) -> None:
             continue
         neck = getattr(module, 'neck', None)
         if neck is not None:
-            check_neck(backbone, neck[0] if isinstance(neck, nn.Sequential) else neck)
+            several = isinstance(neck, (nn.ModuleList, nn.Sequential))
+            check_neck(backbone, neck[0] if several else neck)
             continue
-        for name in ('decode_head', 'auxiliary_head', 'head'):
+        for name in HEADS:
             heads = getattr(module, name, None)
             several = isinstance(heads, (nn.ModuleList, nn.Sequential))
             for head in heads if several else [heads]:

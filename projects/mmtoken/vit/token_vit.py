@@ -195,7 +195,7 @@ class TokenViT(TokenBackbone):
                 norm_cfg,
                 residual_scale,
                 plan.shares,
-                plan.passes_on,
+                plan.passes_on and index + 1 < self.num_running,
             )
             for index, (plan, drop_path) in enumerate(
                 zip(

@@ -1,0 +1,112 @@
+"""What would end a search late or badly, refused before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from itertools import combinations
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import METRICS
+
+from mmtoken.dense import check_pyramids
+from mmtoken.errors import UserError
+from mmtoken.experiments.scoreboard_stages import build_part
+from mmtoken.tasks.task import text_digest, write_json
+
+from .budget import scheduled_backbone
+from .space import Schedule, Space
+
+
+def check_fit(search: Config, space: Space, cfg: Config) -> None:
+    """Refuse what would fail once the supernet is trained.
+
+    Args:
+        search: The search.
+        space: Its space.
+        cfg: The config whose schedule it searches.
+
+    Raises:
+        UserError: If the head does not fit the last stage, a schedule cannot be built, or the
+            metric is none of those that the config measures.
+    """
+    model = deepcopy(cfg.model)
+    stages = space.stages(next(iter(space)))
+    model.backbone = scheduled_backbone(model.backbone, stages)
+    check_pyramids(build_part(cfg, model, 'meta'))
+    evaluators = cfg.test_evaluator
+    evaluators = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
+    with METRICS.switch_scope_and_registry(cfg.default_scope) as registry:
+        prefixes = [
+            evaluator.get('prefix')
+            or getattr(registry.get(evaluator['type']), 'default_prefix', '')
+            for evaluator in evaluators
+        ]
+    key = search.metric.key
+    if prefixes and all(prefix and not key.startswith(f'{prefix}/') for prefix in prefixes):
+        raise UserError(
+            f'metric.key {key!r} is none that {cfg.filename} measures; its test_evaluator has the '
+            f'prefix {", ".join(prefixes)}, as in {prefixes[0]}/top1'
+        )
+
+
+def claim(folder: Path, search: Config, space: Space, cfg: Config) -> None:
+    """Be sure that a folder holds this search, or nothing.
+
+    Args:
+        folder: The folder; made where it is missing.
+        search: The search.
+        space: Its space.
+        cfg: The config whose schedule it searches.
+
+    Raises:
+        UserError: If it holds another one, with what differs.
+    """
+    own = dict(
+        space=space.describe(),
+        held_out=search.held_out,
+        seed=search.seed,
+        metric=search.metric.key,
+        supernet=search.supernet.to_dict(),
+        config=text_digest(str(cfg.to_dict())),
+    )
+    own = json.loads(json.dumps(own))
+    stamp = folder / 'search.json'
+    if stamp.exists():
+        theirs = json.loads(stamp.read_text())
+        differing = [name for name in own if own[name] != theirs.get(name)]
+        if differing:
+            name = differing[0]
+            raise UserError(
+                f'the folder {folder} holds a search of another {name}: {theirs.get(name)}, and '
+                f'this one has {own[name]}; give it another --work-dir, or remove the folder'
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(stamp, own)
+
+
+def least_costly(
+    space: Space, budget: Mapping[str, float], price: Callable[[Schedule], float]
+) -> Schedule:
+    """The schedule that costs least, of those that share all they can: sharing is never dearer.
+
+    Args:
+        space: The space.
+        budget: One of `BUDGETS` and the most it may be.
+        price: What a schedule costs of it.
+
+    Raises:
+        UserError: If it costs more than the budget, which no schedule meets then.
+    """
+    ((kind, most),) = budget.items()
+    letters = 'FS' if 'FS' in space.choices else 'FF'
+    places = combinations(range(1, space.units), len(space.widths) - 1)
+    least = min((Schedule((letters,) * space.units, pools) for pools in places), key=price)
+    if price(least) > most:
+        raise UserError(
+            f'no schedule of the space meets the budget of {most:g} {kind}; the least, {least}, '
+            f'costs {price(least):g}: raise the budget, or give the space narrower widths'
+        )
+    return least
