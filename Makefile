@@ -3,13 +3,16 @@
 STACK ?= onedl
 VENV := $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
 RUN := $(VENV)/bin/python
+# A file's tests stay together, since they share what they make. More processes need 1.5 GB each.
+PROCESSES ?= 2
+PYTEST := $(RUN) -m pytest --numprocesses $(PROCESSES) --dist loadfile
 
 .PHONY: help env demo test test-long mutants lint clean
 
 help:
 	@echo 'make env        the environment of the stack, in $(VENV) (10 minutes once, then seconds)'
 	@echo 'make demo       data, training, fine-tuning and pictures, in work_dirs/demo (19 minutes)'
-	@echo 'make test       the tests (12 to 18 minutes); make test-long adds the slow ones'
+	@echo 'make test       the tests (11 to 15 minutes); make test-long adds the slow ones'
 	@echo 'make mutants    changes the core in 400 places and lists what no test notices (1 hour)'
 	@echo 'make lint       ruff and codespell'
 	@echo 'make clean      what runs and builds left behind, but not the environments'
@@ -22,12 +25,12 @@ demo: env
 	$(RUN) tools/misc/demo.py
 
 test: env
-	@echo 'running the tests: 12 to 18 minutes on 2 processors'
-	$(RUN) -m pytest -m 'not long' tests
+	@echo 'running the tests: 11 to 15 minutes on 2 processors'
+	$(PYTEST) -m 'not long' tests
 
 test-long: env
 	@echo 'running all tests, the long ones too'
-	$(RUN) -m pytest tests
+	$(PYTEST) tests
 
 mutants: env
 	@echo 'trying the tests on 400 mutants: up to 1 hour on 2 processors; goes on where it was stopped'
