@@ -14,7 +14,18 @@ with exit_tools_on_user_error():
     require_stack()
     import_stack()
 
-from . import convert, datasets, dense, life, lv_vit, psvit, rollout, tl_align, vit  # noqa: E402
+from . import (  # noqa: E402
+    convert,
+    datasets,
+    dense,
+    life,
+    lv_vit,
+    psvit,
+    rollout,
+    tl_align,
+    vit,
+    vit_calibrator,
+)
 from .runtime import strict_load  # noqa: E402
 from .runtime.own_configs import config_path, register_models  # noqa: E402
 from .runtime.safe_loading import install_safe_loaders  # noqa: E402
@@ -34,4 +45,5 @@ __all__ = [
     'strict_load',
     'tl_align',
     'vit',
+    'vit_calibrator',
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from mmtoken.datasets.digits import Digits
@@ -106,10 +106,32 @@ class SceneDataOptions(ABC):
 
 @dataclass(frozen=True)
 class DigitDataOptions(SceneDataOptions):
-    """What a data set of digit scenes consists of; see `SceneDataOptions`."""
+    """What a data set of digit scenes consists of; see `SceneDataOptions`.
+
+    Args:
+        shortcut: What tells the class of training images for classification without their digit:
+            'none', the 'ground', or a second, smaller 'digit'. In validation nothing does.
+        shortcut_share: In how many training images it does.
+    """
 
     name = 'digit scenes'
     version = 3
+
+    shortcut: str = 'none'
+    shortcut_share: float = 0.95
+
+    def scene(self, task: str) -> SceneOptions:
+        scene = super().scene(task)
+        if task != 'classification':
+            return scene
+        return replace(scene, shortcut=self.shortcut, shortcut_share=self.shortcut_share)
+
+    def spelled(self) -> dict[str, Any]:
+        found = super().spelled()
+        if self.shortcut == 'none':
+            # Data sets from before there were shortcuts are the same ones.
+            del found['shortcut'], found['shortcut_share']
+        return found
 
     @property
     def source(self) -> Digits:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mmtoken.datasets.data_options import SceneDataOptions, dashed
 from mmtoken.datasets.glyphs import FEWEST_CLASSES, GLYPHS
 from mmtoken.datasets.scene_data import is_written, write_scene_data
-from mmtoken.datasets.scene_options import DIFFICULTIES
+from mmtoken.datasets.scene_options import DIFFICULTIES, SHORTCUTS
 from mmtoken.errors import UserError
 
 HELP = {
@@ -31,6 +31,9 @@ HELP = {
     'occlusion': 'largest share of a {noun} that others may hide, from 0 to below 1',
     'difficulty': f'rotation, contrast, texture and noise: {", ".join(DIFFICULTIES)}',
     'seed': 'another seed draws other scenes from the same {noun}s and textures',
+    'shortcut': 'what tells the class of training images without their digit, and nothing in '
+    f'validation: {", ".join(SHORTCUTS)}',
+    'shortcut_share': 'in how many training images it does',
     'classes': f'number of classes, {FEWEST_CLASSES} to {len(GLYPHS)}: the first of the list',
     'imbalance': 'how many times rarer the rarest class is than the commonest, in training',
 }

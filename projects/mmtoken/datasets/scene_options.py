@@ -40,6 +40,10 @@ class Difficulty:
     noise: float
 
 
+SHORTCUTS = ('none', 'ground', 'digit')
+"""What of an image may tell its class without the object that it is of: the texture and color of
+the ground, or a second, smaller object."""
+
 DIFFICULTIES = {
     'easy': Difficulty(8, 0.05, (0.05, 0.3), (0.7, 1.0), 0.65, (0.02, 0.06), 1.0, 0.0),
     'medium': Difficulty(12, 0.1, (0.1, 0.4), (0.6, 1.0), 0.45, (0.04, 0.12), 0.9, 0.02),
@@ -60,6 +64,9 @@ class SceneOptions:
         occlusion: Largest share of an object that those drawn later may hide, in [0, 1).
         difficulty: Key of `DIFFICULTIES`.
         seed: Seed of every scene's random stream.
+        shortcut: What of `SHORTCUTS` training images have that tells their class.
+        shortcut_share: In how many of them it does; in the others, and in validation, what it shows
+            is drawn at random.
 
     Raises:
         UserError: If a value, or a combination of them, makes no scene.
@@ -72,8 +79,18 @@ class SceneOptions:
     occlusion: float = 0.1
     difficulty: str = 'easy'
     seed: int = 0
+    shortcut: str = 'none'
+    shortcut_share: float = 0.95
 
     def __post_init__(self) -> None:
+        if self.shortcut not in SHORTCUTS:
+            raise UserError(
+                f'shortcut {self.shortcut!r} is unknown; choose ' + ', '.join(SHORTCUTS)
+            )
+        if not 0 <= self.shortcut_share <= 1:
+            raise UserError(
+                f'shortcut-share {self.shortcut_share} is no share; choose one from 0 to 1'
+            )
         if self.difficulty not in DIFFICULTIES:
             raise UserError(
                 f'difficulty {self.difficulty!r} is unknown; choose ' + ', '.join(DIFFICULTIES)
@@ -103,5 +120,6 @@ class SceneOptions:
 
     def object_pixels(self) -> tuple[float, float]:
         """Range of an object's height in pixels, such that `max_objects` of them fit."""
-        scale = self.size / np.sqrt(self.max_objects + 0.5)
+        count = self.max_objects + (self.shortcut == 'digit')
+        scale = self.size / np.sqrt(count + 0.5)
         return 0.55 * scale, 1.05 * scale

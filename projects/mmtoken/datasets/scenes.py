@@ -8,7 +8,7 @@ Shape letters: S image size, h w size of one object's patch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -92,7 +92,11 @@ def render_scene(
     key = (TASKS.index(task), SPLITS.index(split), index)
     rng = np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=key))
     source, difficulty = options.source, DIFFICULTIES[options.difficulty]
-    image = _draw_background(rng, split, options.size, difficulty)
+    # A stream of its own, so that what is drawn without shortcuts stays what it is.
+    aside = np.random.default_rng(np.random.SeedSequence(options.seed, spawn_key=(*key, 1)))
+    told = _told(aside, options, split, label)
+    shown = told if options.shortcut == 'ground' else None
+    image = _draw_background(rng, split, options.size, difficulty, shown)
     drawn: list[Instance] = []
     whole_areas: list[int] = []
     for _ in range(rng.integers(options.min_objects, options.max_objects, endpoint=True)):
@@ -114,16 +118,60 @@ def render_scene(
             f'min-{many} is {options.min_objects}; '
             f'choose less, or more max-{many} (smaller {many}) or occlusion'
         )
+    if options.shortcut == 'digit':
+        drawn += _draw_second(aside, image, drawn[0].mask, options, split, told)
     strength = np.float32(rng.uniform(0, difficulty.noise))
     image += strength * rng.standard_normal(image.shape, np.float32)
     return Scene((image.clip(0, 1) * 255).round().astype(np.uint8), tuple(drawn))
 
 
+def _told(
+    rng: np.random.Generator, options: SceneOptions, split: str, label: int | None
+) -> int | None:
+    """The class that an image's shortcut tells; None where there is no shortcut."""
+    if options.shortcut == 'none' or label is None:
+        return None
+    chance = int(rng.integers(len(options.source.classes)))
+    honest = split == 'train' and rng.random() < options.shortcut_share
+    return label if honest else chance
+
+
+def _draw_second(
+    rng: np.random.Generator,
+    image: np.ndarray,
+    first: np.ndarray,
+    options: SceneOptions,
+    split: str,
+    told: int | None,
+) -> list[Instance]:
+    """Paint a second object, half as high and beside the first one: of the class after the one that
+    it tells.
+    """
+    source, difficulty = options.source, DIFFICULTIES[options.difficulty]
+    label = (told + 1) % len(source.classes)
+    source_id = source.pick(rng, split, label)
+    ink = _draw_object(rng, source.image(source_id), options, difficulty)
+    ink = cv2.resize(ink, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    apart = replace(options, occlusion=0.0)
+    placed = _place(rng, ink, [Instance(0, 0, first)], [int(first.sum())], apart)
+    if placed is None:
+        return []
+    _paint(rng, image, placed, difficulty)
+    return [Instance(label, source_id, placed >= 0.5)]
+
+
 def _draw_background(
-    rng: np.random.Generator, split: str, size: int, difficulty: Difficulty
+    rng: np.random.Generator,
+    split: str,
+    size: int,
+    difficulty: Difficulty,
+    told: int | None = None,
 ) -> np.ndarray:
-    """A crop of a texture photograph, turned, mirrored and tinted: (S, S, 3) in [0, 1]."""
-    source = texture(TEXTURES[rng.integers(len(TEXTURES))], split)
+    """A crop of a texture photograph, turned, mirrored and tinted: (S, S, 3) in [0, 1]; of the
+    texture and color of a class, if it tells one.
+    """
+    kind = rng.integers(len(TEXTURES))
+    source = texture(TEXTURES[kind if told is None else told % len(TEXTURES)], split)
     side = min(round(size * rng.uniform(0.75, 1.25)), *source.shape)
     top, left = (rng.integers(length - side, endpoint=True) for length in source.shape)
     crop = np.rot90(source[top : top + side, left : left + side], rng.integers(4))
@@ -132,6 +180,10 @@ def _draw_background(
         crop = crop[:, ::-1]
     relief = (crop - crop.mean()) / (crop.std() + 1e-6) * rng.uniform(*difficulty.texture)
     base = rng.uniform(*difficulty.ground, size=3)
+    if told is not None:
+        # Red, green and blue as the bits of a number: eight colors of each texture.
+        bits = told // len(TEXTURES) >> np.arange(3) & 1
+        base = np.asarray(difficulty.ground)[bits]
     tint = rng.uniform(0.5, 1.5, size=3)
     return (base + relief[..., None] * tint).clip(0, 1).astype(np.float32)
 

@@ -8,9 +8,8 @@ import numpy as np
 from mmpretrain.structures import DataSample
 from PIL import Image, ImageDraw
 
+from mmtoken.datasets.label_maps import LabelMaps, patch_targets
 from mmtoken.datasets.palette import scene_palette
-
-from .label_maps import LabelMaps, patch_targets
 
 SHOWN = 5
 BACKGROUND = 'background'

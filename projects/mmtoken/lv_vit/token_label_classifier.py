@@ -7,13 +7,14 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmtoken.datasets.label_maps import maps_of, patch_targets
 from mmtoken.errors import UserError, near_miss
 from mmtoken.mixing import Mixed, MixedClassifier
 
-from .label_maps import LabelMaps, patch_targets
 from .token_label_head import TokenLabelHead
 
 TOKEN_LABELS = ('maps', 'image')
+REMEDY = ", or set token_labels='image' in the model"
 CLASS_TARGETS = ('maps', 'label', 'blend')
 
 
@@ -102,7 +103,7 @@ class TokenLabelClassifier(MixedClassifier):
             return scores, scores[:, None].expand(-1, grid[0] * grid[1], -1)
         if self.class_target == 'label' and not head.dense_weight:
             return scores, None
-        whole, patches = patch_targets(_maps(data_samples), grid, head.num_token_classes)
+        whole, patches = patch_targets(maps_of(data_samples, REMEDY), grid, head.num_token_classes)
         if self.class_target == 'maps':
             scores = whole
         elif self.class_target == 'blend':
@@ -186,21 +187,6 @@ def blend(maps: Tensor, labels: Tensor) -> Tensor:
     """
     agree = maps.argmax(dim=1, keepdim=True) == labels.argmax(dim=1, keepdim=True)
     return torch.lerp(labels, maps, 0.9 - 0.4 * agree.to(maps.dtype))
-
-
-def _maps(data_samples: list[DataSample]) -> LabelMaps:
-    missing = [sample for sample in data_samples if 'token_label' not in sample]
-    if missing:
-        raise UserError(
-            f'{missing[0].get("img_path", "an image")} comes without a label map; have '
-            'LoadTokenLabels, TrackAffine and PackTokenLabels in the pipeline, or set '
-            "token_labels='image' in the model"
-        )
-    values, ids, source = (
-        torch.stack([sample.get(name) for sample in data_samples])
-        for name in ('token_label', 'token_label_ids', 'token_label_source')
-    )
-    return LabelMaps(values, ids, source, data_samples[0].token_label_kind)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -251,9 +251,17 @@ class TokenViT(TokenBackbone):
                 tokens = tokens.start_trace(trace, exact_trace)
             tokens = self.run_layer(layer, tokens)
             if index in self.out_indices:
-                outs[index] = self._output(tokens, index)
+                outs[index] = self.output(tokens, index)
         outs = tuple(outs[index] for index in self.out_indices)
         return outs if trace is None else (outs, tokens.trace)
+
+    def run(self, tokens: Tokens, start: int = 0, stop: int | None = None) -> Tokens:
+        """Run layers from `start` up to, but without, `stop`, each with the pooling before it."""
+        for pool, layer in self.steps()[start:stop]:
+            if pool is not None:
+                tokens = pool(tokens)
+            tokens = self.run_layer(layer, tokens)
+        return tokens
 
     def run_layer(self, layer: nn.Module, tokens: Tokens) -> Tokens:
         """Run a layer, of which the backward pass computes what it needs again where `with_cp` says
@@ -281,7 +289,8 @@ class TokenViT(TokenBackbone):
         )
         return Tokens(self.drop_after_pos(x + position), tuple(grid), num_aux)
 
-    def _output(self, tokens: Tokens, index: int):
+    def output(self, tokens: Tokens, index: int):
+        """What a layer returns as `out_type` says, of the tokens that left it."""
         tokens = tokens.with_(x=self.norm_of(index)(tokens.x))
         if self.out_type == 'featmap':
             return tokens.feature_map()

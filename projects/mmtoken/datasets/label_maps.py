@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from mmpretrain.structures import DataSample
 from torch import Tensor
+
+from mmtoken.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,29 @@ def patch_targets(
     patches = F.avg_pool2d(sampled * inside.unsqueeze(1), samples).flatten(2).transpose(1, 2)
     image = patches.mean(dim=1)
     return _distribution(image, maps.kind), _distribution(patches, maps.kind)
+
+
+def maps_of(data_samples: list[DataSample], remedy: str = '') -> LabelMaps:
+    """The label maps that the samples of a batch bring.
+
+    Args:
+        data_samples: As `PackTokenLabels` packs them.
+        remedy: What else can be done where one brings none, the end of a sentence.
+
+    Raises:
+        UserError: If one brings none.
+    """
+    missing = [sample for sample in data_samples if 'token_label' not in sample]
+    if missing:
+        raise UserError(
+            f'{missing[0].get("img_path", "an image")} comes without a label map; have '
+            f'LoadTokenLabels, TrackAffine and PackTokenLabels in the pipeline{remedy}'
+        )
+    values, ids, source = (
+        torch.stack([sample.get(name) for sample in data_samples])
+        for name in ('token_label', 'token_label_ids', 'token_label_source')
+    )
+    return LabelMaps(values, ids, source, data_samples[0].token_label_kind)
 
 
 def _source_places(source: Tensor, grid: tuple[int, int], samples: int) -> Tensor:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from mmpretrain.registry import TRANSFORMS
 
+from mmtoken.datasets.label_maps import LabelMaps, patch_targets
 from mmtoken.datasets.mask_shares import cell_shares
-from mmtoken.lv_vit.label_maps import LabelMaps, patch_targets
 
 CLASSES = 5  # four and the background
 SIZE = 64

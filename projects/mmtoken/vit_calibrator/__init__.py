@@ -1,0 +1,21 @@
+"""ViT-Calibrator (arXiv 2304.04354): train what a classifier's decisions rest on."""
+
+from .calibrated_classifier import CalibratedClassifier
+from .calibration_hook import CalibrationHook
+from .doctor_losses import ChannelLoss, InterTokenLoss, IntraTokenLoss
+from .foreground import AutomaticForeground, SuppliedForeground
+from .losses import CalibrationLoss, DimensionPropagation, RuleLoss, TokenPropagation
+
+__all__ = [
+    'AutomaticForeground',
+    'CalibratedClassifier',
+    'CalibrationHook',
+    'CalibrationLoss',
+    'ChannelLoss',
+    'DimensionPropagation',
+    'InterTokenLoss',
+    'IntraTokenLoss',
+    'RuleLoss',
+    'SuppliedForeground',
+    'TokenPropagation',
+]

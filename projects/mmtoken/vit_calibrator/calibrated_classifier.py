@@ -1,0 +1,318 @@
+"""A mmpretrain classifier that is trained on what its decisions rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from mmpretrain.models import ClsHead, DeiTClsHead, ImageClassifier
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+from mmtoken.checks import check_number
+from mmtoken.errors import UserError, near_miss
+from mmtoken.tokens import Tokens
+from mmtoken.vit import TokenViT
+
+from .evidence import Evidence, Place, evidence_of, first_layer, run_watched
+from .foreground import Foreground, features_of
+from .losses import CalibrationLoss, Case, Judgment, RuleLoss
+
+
+@MODELS.register_module()
+class CalibratedClassifier(ImageClassifier):
+    """mmpretrain's `ImageClassifier`, whose decisions can be calibrated: trained to rest on the
+    foreground, and on few dimensions for each class (ViT-Calibrator, arXiv 2304.04354; the formulas
+    are our design, `losses.py`).
+
+    `CalibrationHook` says when which losses act. Without one that acts, and in everything but
+    training, this is `ImageClassifier`; its weights are those of an ordinary classifier.
+
+    Losses differentiate gradients. Only the layers from the first one that a loss looks at, and
+    only images that it is meant for, take part in that; all others use the fused attention.
+    Recomputed layers (`with_cp`) are those before.
+
+    Args:
+        *args: As of `ImageClassifier`; the backbone is of the `TokenViT` family, with one output.
+        calibration: Configs of losses, `TokenPropagation` and others, by the names that
+            `CalibrationHook` calls them.
+        foreground: Config of what says where the foreground is, `SuppliedForeground` or
+            `AutomaticForeground`; None where no loss wants to know.
+        images: Share of each batch that is calibrated, its first images; all are classified.
+        **kwargs: As of `ImageClassifier`.
+
+    Raises:
+        UserError: If the parts do not fit together; the message names what does not.
+    """
+
+    def __init__(
+        self,
+        *args,
+        calibration: Mapping[str, dict],
+        foreground: dict | None = None,
+        images: float = 1.0,
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        check_number('images', images, above=0)
+        if images > 1:
+            raise UserError(f'images {images} is no share of a batch; use one above 0 and up to 1')
+        self.images = images
+        self._check_model()
+        if not isinstance(calibration, Mapping) or not calibration:
+            raise UserError(
+                f'calibration {calibration!r} names no loss; use a dict, such as '
+                "dict(token=dict(type='TokenPropagation'))"
+            )
+        self.calibration = nn.ModuleDict(
+            {name: _build(f'calibration.{name}', cfg, CalibrationLoss)
+             for name, cfg in calibration.items()}
+        )  # fmt: skip
+        for loss in self.calibration.values():
+            loss.attach(self.backbone, self.head.num_classes)
+        self.foreground = None if foreground is None else _build('foreground', foreground)
+        needing = [name for name, loss in self.calibration.items() if loss.needs_foreground]
+        if needing and self.foreground is None:
+            raise UserError(
+                f'calibration.{needing[0]} needs to know the foreground; set foreground to '
+                "dict(type='SuppliedForeground') or dict(type='AutomaticForeground')"
+            )
+        self.active: tuple[str, ...] | None = None
+
+    def set_active(self, names: tuple[str, ...]) -> None:
+        """Let these losses act from now on, and no others.
+
+        Raises:
+            UserError: If one is not of `calibration`.
+        """
+        for name in names:
+            if name not in self.calibration:
+                known = list(self.calibration)
+                raise UserError(
+                    f'loss {name!r} is not in calibration of the model, which has '
+                    f'{", ".join(known)}{near_miss(name, known)}'
+                )
+        self.active = tuple(names)
+
+    def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict[str, Tensor]:
+        """The head's loss, and the losses that act.
+
+        Args:
+            inputs: Images, (B, C, height, width).
+            data_samples: Their labels, unmixed, and what the foreground wants.
+
+        Returns:
+            The head's, as `loss_cls` where others act, `loss_NAME` of each of these, and numbers
+            for the log.
+
+        Raises:
+            UserError: If no hook has said which losses act, or labels are mixed.
+        """
+        if self.active is None:
+            raise UserError(
+                'CalibratedClassifier was never told which losses act; add '
+                "dict(type='CalibrationHook', stages=[dict(losses=['token'])]) to custom_hooks"
+            )
+        if not self.active:
+            return super().loss(inputs, data_samples)
+        losses = {name: self.calibration[name] for name in self.active}
+        labels = labels_of(data_samples)
+        tokens = self.backbone.embed(inputs)
+        grid, foreground = tokens.grid, None
+        if any(loss.needs_foreground for loss in losses.values()):
+            foreground = self.foreground(inputs, data_samples, labels, grid)
+        chosen = self._chosen(labels, losses.values(), foreground)
+        feats, case = self._run(tokens, labels, chosen, list(losses.values()), foreground)
+        found = self.head.loss(feats, data_samples)
+        # The log calls the sum of all losses so.
+        found['loss_cls'] = found.pop('loss')
+        for name, loss in losses.items():
+            judgment = self._judge(loss, case)
+            found[f'loss_{name}'] = loss.loss_weight * judgment.mean()
+            found.update(judgment.logs)
+        return found
+
+    @torch.no_grad()
+    def statistics(
+        self, inputs: Tensor, labels: Tensor, losses: list[RuleLoss]
+    ) -> list[dict[int, Tensor]]:
+        """What rules are made of, for each loss; as of `RuleLoss.statistics`.
+
+        Args:
+            inputs: Images as `loss` gets them.
+            labels: (B,).
+            losses: Of `calibration`.
+        """
+        with torch.enable_grad():
+            tokens = self.backbone.embed(inputs)
+            places = _places(losses)
+            start = first_layer(self.backbone, places)
+            tokens = self.backbone.run(tokens, 0, start)
+            left, kept = run_watched(self.backbone, tokens, start, places)
+            scores = self.head(self._features(left))
+            evidence = self._evidence(scores, kept, labels, losses, differentiable=False)
+            return [
+                {layer: found.detach() for layer, found in
+                 loss.statistics(evidence[loss.score]).items()}
+                for loss in losses
+            ]  # fmt: skip
+
+    def _run(
+        self,
+        tokens: Tokens,
+        labels: Tensor,
+        chosen: Tensor,
+        losses: list[CalibrationLoss],
+        foreground: Foreground | None,
+    ) -> tuple[tuple, dict[str, Case] | None]:
+        """Run the layers over embedded images.
+
+        Returns:
+            What the head gets, of all images, and the cases of the chosen ones by kind of score;
+            None where there are none.
+        """
+        backbone, places = self.backbone, _places(losses)
+        grid, start = tokens.grid, first_layer(backbone, places)
+        tokens = backbone.run(tokens, 0, start)
+        count = int(chosen.sum())
+        if not count:
+            return self._features(backbone.run(tokens, start)), None
+        everyone = count == len(chosen)
+        watched = tokens if everyone else tokens.with_(x=tokens.x[chosen])
+        left, kept = run_watched(backbone, watched, start, places)
+        feats = features = self._features(left)
+        if not everyone:
+            others = tokens.with_(x=tokens.x[~chosen])
+            feats = _merged(features, self._features(backbone.run(others, start)), chosen)
+        with torch.autocast(tokens.x.device.type, enabled=False):
+            scores = self.head(features)
+            cases = self._cases(scores, kept, labels[chosen], losses, grid, foreground, chosen)
+        return feats, cases
+
+    def _cases(
+        self,
+        scores: Tensor,
+        kept: dict,
+        labels: Tensor,
+        losses: list[CalibrationLoss],
+        grid: tuple[int, int],
+        foreground: Foreground | None,
+        chosen: Tensor,
+    ) -> dict[str, Case]:
+        own = self._evidence(scores, kept, labels, losses)
+        rival, rivals = {}, None
+        wanting = [loss for loss in losses if loss.wants_rival]
+        if wanting:
+            rivals = scores.detach().scatter(1, labels[:, None], -torch.inf).argmax(dim=1)
+            rival = self._evidence(scores, kept, rivals, wanting)
+        shares, known = {}, None
+        if foreground is not None:
+            some = foreground.of(chosen)
+            layers = {layer for loss in losses if loss.needs_foreground for layer in loss.layers}
+            shares = {layer: some.at(self.backbone, grid, layer) for layer in layers}
+            known = some.known
+        return {
+            score: Case(evidence, labels, rival.get(score), rivals, shares, known)
+            for score, evidence in own.items()
+        }
+
+    def _evidence(
+        self,
+        scores: Tensor,
+        kept: dict,
+        labels: Tensor,
+        losses: list[CalibrationLoss],
+        differentiable: bool = True,
+    ) -> dict[str, Evidence]:
+        """The evidence for some classes, by what losses take the gradient of."""
+        found = {}
+        for score in dict.fromkeys(loss.score for loss in losses):
+            values = scores.softmax(dim=1) if score == 'probability' else scores
+            found[score] = evidence_of(
+                values.gather(1, labels[:, None]).squeeze(1),
+                kept,
+                _places([loss for loss in losses if loss.score == score]),
+                self.backbone.num_aux_tokens,
+                differentiable,
+            )
+        return found
+
+    def _judge(self, loss: CalibrationLoss, cases: dict[str, Case] | None) -> Judgment:
+        if cases is not None:
+            return loss(cases[loss.score])
+        nothing = self.backbone.pos_embed.new_zeros(1)
+        return Judgment(nothing, nothing.bool())
+
+    def _chosen(self, labels: Tensor, losses, foreground: Foreground | None) -> Tensor:
+        """Which images are calibrated, (B,) boolean."""
+        count = len(labels)
+        chosen = torch.arange(count, device=labels.device) < self.images * count
+        if foreground is not None and all(loss.needs_foreground for loss in losses):
+            chosen = chosen & foreground.known
+        return chosen
+
+    def _features(self, tokens: Tokens) -> tuple:
+        return features_of(self, tokens)
+
+    def _check_model(self) -> None:
+        backbone, head = self.backbone, self.head
+        if not isinstance(backbone, TokenViT):
+            raise UserError(
+                f'backbone {type(backbone).__name__} keeps no tokens to calibrate; '
+                'CalibratedClassifier takes the TokenViT family, such as TokenViT or LIFEViT'
+            )
+        if not isinstance(head, ClsHead) or isinstance(head, DeiTClsHead):
+            raise UserError(
+                f'head {None if head is None else type(head).__name__} has not one score for each '
+                'class; CalibratedClassifier takes heads such as VisionTransformerClsHead and '
+                'LinearClsHead'
+            )
+        if len(backbone.out_indices) != 1 or backbone.out_indices[0] != backbone.num_running - 1:
+            raise UserError(
+                f'out_indices {backbone.out_indices} of the backbone are several outputs; '
+                'CalibratedClassifier calibrates what leads to one: leave them out'
+            )
+
+
+def labels_of(data_samples: list[DataSample]) -> Tensor:
+    """The labels of images that show one class each, (B,).
+
+    Raises:
+        UserError: If they are mixed.
+    """
+    if 'gt_score' not in data_samples[0]:
+        return torch.cat([sample.gt_label for sample in data_samples])
+    # mmpretrain makes scores of labels where batch augments are configured, even none.
+    share, labels = torch.stack([sample.gt_score for sample in data_samples]).max(dim=1)
+    if (share < 1).any():
+        raise UserError(
+            'the images of a calibrated batch are mixed, so that neither a class nor a foreground '
+            'is theirs; set model.train_cfg.augments=None, or let SwitchRecipeHook set '
+            'batch_augments=None when the calibration begins'
+        )
+    return labels
+
+
+def _build(name: str, cfg: dict, base: type = nn.Module) -> nn.Module:
+    built = MODELS.build(cfg)
+    if not isinstance(built, base):
+        raise UserError(
+            f'{name} is a {type(built).__name__}, which is no {base.__name__}; use one, such as '
+            'TokenPropagation or DimensionPropagation'
+        )
+    return built
+
+
+def _places(losses: list[CalibrationLoss]) -> list[Place]:
+    """Where losses look, each place once."""
+    return list(dict.fromkeys(place for loss in losses for place in loss.places))
+
+
+def _merged(chosen_feats: tuple, other_feats: tuple, chosen: Tensor) -> tuple:
+    """Features of two parts of a batch, in the order of the batch."""
+    # Where each image stands among first the chosen, then the others.
+    order = torch.cat([chosen.nonzero().squeeze(1), (~chosen).nonzero().squeeze(1)]).argsort()
+    return tuple(
+        torch.cat([a, b.to(a.dtype)])[order] for a, b in zip(chosen_feats, other_feats, strict=True)
+    )

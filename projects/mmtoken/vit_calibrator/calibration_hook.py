@@ -1,0 +1,239 @@
+"""When which calibration losses act, and where the rules of the classes come from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import DATASETS, HOOKS
+from torch import Tensor
+
+from mmtoken.checks import check_whole
+from mmtoken.errors import UserError
+from mmtoken.unwrap import unwrap
+
+from .calibrated_classifier import CalibratedClassifier
+from .class_rules import ClassMeans, Collection, collect_once
+
+# What a checkpoint of a run that goes on has beside the weights.
+KEY = 'calibration'
+STAGE_KEYS = ('begin', 'losses')
+# Classes named in a line of the log.
+NAMED = 20
+
+
+@HOOKS.register_module()
+class CalibrationHook(Hook):
+    """Switch the losses of a `CalibratedClassifier` on and off as a training goes on.
+
+    Where a stage has a loss that wants rules of the classes, they are collected when it begins,
+    from the training images as they are tested, without augmentation: those that are classified
+    correctly with the greatest confidence. They are kept in `calibration/` of the work folder by a
+    digest of the weights, and in checkpoints, so that a resumed run goes on with its own.
+
+    Args:
+        stages: In their order, dicts with `losses`, names of `calibration` of the model that act
+            (none: the blank control), and `begin`, the epoch from 0 (or iteration) that it starts
+            with, 0 by default. Before the first one nothing acts. Two stages of ten epochs:
+            `[dict(losses=['token']), dict(begin=10, losses=['dimension'])]`.
+        by_epoch: Whether `begin` counts epochs or iterations.
+        samples: Images of each class that its rule is made of.
+        fewest: Least number of them; a class with fewer correct images is left uncalibrated and
+            listed.
+        dataset: Config of the data set that they are taken from; by default that of training, with
+            the pipeline of testing.
+
+    Raises:
+        UserError: If the stages are none, or the model is no `CalibratedClassifier`.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Mapping],
+        by_epoch: bool = True,
+        samples: int = 50,
+        fewest: int = 10,
+        dataset: dict | None = None,
+    ) -> None:
+        check_whole('samples', samples, example=50)
+        check_whole('fewest', fewest, example=10)
+        if fewest > samples:
+            raise UserError(
+                f'fewest {fewest} is more than samples {samples}, so that no class had enough '
+                'images; make it smaller'
+            )
+        self.stages = _checked(stages)
+        self.by_epoch = by_epoch
+        self.samples = samples
+        self.fewest = fewest
+        self.dataset = dataset
+        self.current = -1
+        self.means: ClassMeans | None = None
+        self._restored: dict | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the model against the stages, and remember it as it is."""
+        model = self._model(runner)
+        for stage in self.stages:
+            model.set_active(stage['losses'])
+        model.set_active(())
+        restored, self._restored = self._restored, None
+        if model.foreground is not None:
+            model.foreground.remember(model)
+        if restored is None:
+            return
+        frozen = getattr(model.foreground, 'frozen', None)
+        if frozen is not None:
+            frozen.load_state_dict(restored['frozen'])
+        self.current = restored['stage']
+        if self.current >= 0:
+            model.set_active(self.stages[self.current]['losses'])
+        if restored['means'] is not None:
+            device = next(model.parameters()).device
+            tensors = {key: t.to(device) for key, t in restored['means'].items()}
+            self._use(runner, ClassMeans.of_tensors(tensors))
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Enter the next stage where it is its epoch."""
+        if self.by_epoch:
+            self._enter(runner, runner.epoch)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        """Enter the next stage where it is its iteration."""
+        if not self.by_epoch:
+            self._enter(runner, runner.iter)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put what a resumed run needs into a checkpoint."""
+        frozen = getattr(self._model(runner).foreground, 'frozen', None)
+        checkpoint[KEY] = dict(
+            stage=self.current,
+            means=None if self.means is None else _on_cpu(self.means.tensors()),
+            frozen=None if frozen is None else _on_cpu(frozen.state_dict()),
+        )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take it out again, where the run is resumed and not begun from another's weights."""
+        if not runner._resume:
+            return
+        if KEY not in checkpoint:
+            raise UserError(
+                'the checkpoint that is resumed has no calibration in it: it is of a training '
+                'without CalibrationHook; begin from its weights with load_from instead'
+            )
+        self._restored = checkpoint[KEY]
+
+    def _enter(self, runner: Runner, now: int) -> None:
+        begun = [index for index, stage in enumerate(self.stages) if stage['begin'] <= now]
+        if not begun or begun[-1] == self.current:
+            return
+        self.current = begun[-1]
+        names, model = self.stages[self.current]['losses'], self._model(runner)
+        unit = 'epoch' if self.by_epoch else 'iteration'
+        acting = ', '.join(names) or 'none'
+        runner.logger.info(
+            f'calibration stage {self.current + 1} of {len(self.stages)} begins with {unit} {now}; '
+            f'losses beside that of the head: {acting}'
+        )
+        wanting = [name for name in names if model.calibration[name].needs_rules]
+        self.means = None
+        if wanting:
+            folder = Path(runner.work_dir) / 'calibration'
+            self._use(runner, collect_once(model, wanting, self._collection(runner), folder))
+        model.set_active(names)
+        # What is not computed any more would be logged with its last value.
+        for key in list(runner.message_hub.log_scalars):
+            if key.startswith(('train/loss', 'train/foreground_share')):
+                del runner.message_hub.log_scalars[key]
+
+    def _use(self, runner: Runner, means: ClassMeans) -> None:
+        """Let rules be made of what was collected, and say what they are like."""
+        self.means = means
+        model, counted = self._model(runner), means.counts >= self.fewest
+        for name, layers in means.means.items():
+            loss = model.calibration[name]
+            loss.set_rules(layers, counted)
+            for layer in layers:
+                kept = loss.rules(layer)[counted].sum(dim=1)
+                if len(kept):
+                    runner.logger.info(
+                        f'{name}, layer {layer}: classes rest on {int(kept.min())} to '
+                        f'{int(kept.max())} of {layers[layer].shape[1]} dimensions, '
+                        f'{kept.float().mean():.1f} on average ({_first(kept.tolist())})'
+                    )
+        if not counted.all():
+            without = (~counted).nonzero().flatten().tolist()
+            runner.logger.warning(
+                f'{len(without)} of {len(counted)} classes have fewer than {self.fewest} training '
+                f'images that are classified correctly and are left uncalibrated: {_first(without)}'
+            )
+
+    def _collection(self, runner: Runner) -> Collection:
+        loader = runner.cfg.train_dataloader
+        return Collection(
+            self._images(runner),
+            self.samples,
+            loader.get('batch_size', 32),
+            loader.get('num_workers', 0),
+            runner.logger.info,
+        )
+
+    def _images(self, runner: Runner):
+        if self.dataset is not None:
+            return DATASETS.build(self.dataset)
+        cfg = copy.deepcopy(runner.cfg.train_dataloader.dataset)
+        tested = runner.cfg.get('test_dataloader') or runner.cfg.get('val_dataloader') or {}
+        pipeline = tested.get('dataset', {}).get('pipeline')
+        if pipeline is None or 'pipeline' not in cfg:
+            raise UserError(
+                'CalibrationHook cannot see how training images are tested, since '
+                'train_dataloader.dataset or test_dataloader.dataset has no pipeline of its own; '
+                'give it a dataset'
+            )
+        cfg.pipeline = pipeline
+        return DATASETS.build(cfg)
+
+    def _model(self, runner: Runner) -> CalibratedClassifier:
+        model = unwrap(runner.model)
+        if not isinstance(model, CalibratedClassifier):
+            raise UserError(
+                f'{type(model).__name__} has no losses to switch; CalibrationHook wants a '
+                "CalibratedClassifier: set model.type='CalibratedClassifier', or leave the hook out"
+            )
+        return model
+
+
+def _checked(stages: Sequence[Mapping]) -> list[dict]:
+    """Stages with all their keys, in order."""
+    if isinstance(stages, Mapping) or not stages:
+        raise UserError(f"stages {stages!r} are none; use a list, such as [dict(losses=['token'])]")
+    found: list[dict] = []
+    for stage in stages:
+        unknown = sorted(set(stage) - set(STAGE_KEYS))
+        if unknown or not isinstance(stage.get('losses'), (list, tuple)):
+            raise UserError(
+                f'stage {dict(stage)!r} is not dict(begin=…, losses=[…]); '
+                f'{"leave out " + ", ".join(unknown) if unknown else "name its losses in a list"}'
+            )
+        begin = stage.get('begin', 0)
+        check_whole('begin', begin, least=0, example=10)
+        if found and begin <= found[-1]['begin']:
+            raise UserError(
+                f'stage {dict(stage)!r} begins with {begin}, not after the stage before it, '
+                f'{found[-1]["begin"]}; give each a later begin'
+            )
+        found.append(dict(begin=begin, losses=tuple(stage['losses'])))
+    return found
+
+
+def _first(values: list) -> str:
+    """A list, up to so many of it."""
+    more = ', …' if len(values) > NAMED else ''
+    return ', '.join(map(str, values[:NAMED])) + more
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}

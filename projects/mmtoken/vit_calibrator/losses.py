@@ -1,0 +1,367 @@
+"""What a decision should rest on, as losses: foreground tokens, and few dimensions for each class.
+
+The two stages of ViT-Calibrator (arXiv 2304.04354), of whose text and code nothing but the abstract
+was at hand: every formula here is our design on the abstract's terms, after Transformer Doctor and
+Model Doctor of the same group (`doctor_losses.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmtoken.checks import check_number
+from mmtoken.errors import UserError, near_miss
+from mmtoken.vit import TokenViT
+from mmtoken.vit.arguments import resolve_layers
+
+from .evidence import Evidence, Place, check_places
+from .foreground import last_informative_layer
+
+# Shares are of sums that a dead image's are 0 in.
+TINY = 1e-12
+CONTROLS = (None, 'random', 'shuffled')
+
+
+@dataclass(frozen=True)
+class Case:
+    """A batch as a loss sees it.
+
+    Args:
+        evidence: For the true classes.
+        labels: The true classes, (B,).
+        rival: For the rivals; None where no loss asked for it.
+        rivals: The best other class of each image, (B,).
+        foreground: The foreground at each layer, (B, H′·W′), by layer; empty where nothing said it.
+        known: Of which images it is known, (B,) boolean.
+    """
+
+    evidence: Evidence
+    labels: Tensor
+    rival: Evidence | None = None
+    rivals: Tensor | None = None
+    foreground: dict[int, Tensor] = field(default_factory=dict)
+    known: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """What a loss says.
+
+    Args:
+        losses: Of each image, (B,).
+        counted: Which images it is meant for, (B,) boolean.
+        logs: Numbers for the log, by name.
+    """
+
+    losses: Tensor
+    counted: Tensor
+    logs: dict[str, Tensor] = field(default_factory=dict)
+
+    def mean(self) -> Tensor:
+        """Over the images that count; 0 where none does."""
+        return (self.losses * self.counted).sum() / self.counted.sum().clamp(min=1)
+
+
+class CalibrationLoss(nn.Module):
+    """A loss on how a classifier's scores depend on what flows through it.
+
+    Attributes:
+        kind: Which `Place` of a layer it looks at.
+        score: What it takes the gradient of: 'logit' or 'probability' of a class.
+        needs_foreground: Whether it wants to know the foreground.
+        needs_rules: Whether it wants rules of each class, `RuleLoss`.
+
+    Args:
+        layers: Which layers, an index or a sequence; negatives count from the last that runs. By
+            default those that `default_layers` names.
+        loss_weight: λ.
+    """
+
+    kind = 'tokens'
+    score = 'logit'
+    needs_foreground = False
+    needs_rules = False
+
+    def __init__(self, layers: int | Sequence[int] | None = None, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        check_number('loss_weight', loss_weight)
+        self.asked = layers
+        self.loss_weight = loss_weight
+        self.layers: tuple[int, ...] = ()
+
+    def attach(self, backbone: TokenViT, num_classes: int) -> None:
+        """Learn whose layers they are.
+
+        Args:
+            backbone: The classifier's.
+            num_classes: K.
+
+        Raises:
+            UserError: If a layer is none of the backbone's, or says nothing.
+        """
+        layers = self.default_layers(backbone) if self.asked is None else self.asked
+        name = f'layers of {type(self).__name__}'
+        self.layers = tuple(sorted(set(resolve_layers(name, layers, backbone.num_running, 1))))
+        check_places(backbone, self.places, type(self).__name__)
+        self.num_aux = backbone.num_aux_tokens
+        self.classifies_token = backbone.out_type == 'cls_token'
+
+    def default_layers(self, backbone: TokenViT) -> Sequence[int]:
+        """The last one."""
+        return (-1,)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where it looks."""
+        return tuple(Place(self.kind, layer) for layer in self.layers)
+
+    @property
+    def wants_rival(self) -> bool:
+        """Whether it looks at the best other class, too."""
+        return False
+
+    def forward(self, case: Case) -> Judgment:
+        """Judge a batch."""
+        raise NotImplementedError
+
+
+@MODELS.register_module()
+class TokenPropagation(CalibrationLoss):
+    """Stage 1: relevance shall lie on foreground tokens, the more the deeper the layer, and not be
+    lost from one layer to the next (our design).
+
+    With the relevance u of each patch that leaves layer l, c = (∂s/∂z ⊙ z)₊ summed over dimensions,
+    and the foreground's share of it ρ = Σ_fg u / Σ u::
+
+        L = 1/Σw · Σ_l w_l·[(1 − ρ_l) + γ·(ρ_{l−1} − ρ_l)₊],  w_l = l/L
+
+    l counts from 1; the second term is between layers of the choice alone.
+
+    Args:
+        layers: By default those of the later half, but for the last one where a class token is
+            classified, since no patch that leaves it matters to the score.
+        gamma: γ.
+        loss_weight: λ.
+    """
+
+    needs_foreground = True
+
+    def __init__(
+        self,
+        layers: int | Sequence[int] | None = None,
+        gamma: float = 1.0,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(layers, loss_weight)
+        check_number('gamma', gamma)
+        self.gamma = gamma
+
+    def default_layers(self, backbone: TokenViT) -> Sequence[int]:
+        count = backbone.num_running
+        return range(count // 2, last_informative_layer(backbone) + 1) or (0,)
+
+    def attach(self, backbone: TokenViT, num_classes: int) -> None:
+        super().attach(backbone, num_classes)
+        last = last_informative_layer(backbone)
+        if self.layers[-1] > last:
+            raise UserError(
+                f'layers {self.layers} of TokenPropagation have one after layer {last}, of whose '
+                "patches the class token's score does not depend; leave it out"
+            )
+        self.count = backbone.num_running
+
+    def forward(self, case: Case) -> Judgment:
+        shares: dict[int, Tensor] = {}
+        losses, weights, alive = 0.0, 0.0, case.known
+        for place in self.places:
+            relevance = case.evidence.relevance(place)[:, self.num_aux :].sum(dim=2)
+            total = relevance.sum(dim=1)
+            alive = alive & (total > 0)
+            layer, weight = place.layer, (place.layer + 1) / self.count
+            inside = (relevance * case.foreground[layer]).sum(dim=1)
+            share = shares[layer] = inside / total.clamp(min=TINY)
+            lost = (shares[layer - 1] - share).clamp(min=0) if layer - 1 in shares else 0.0
+            losses = losses + weight * (1 - share + self.gamma * lost)
+            weights += weight
+        logs = {}
+        if alive.any():
+            logs = {
+                f'foreground_share_{layer}': Judgment(share.detach(), alive).mean()
+                for layer, share in shares.items()
+            }
+        return Judgment(losses / weights, alive, logs)
+
+
+class RuleLoss(CalibrationLoss):
+    """A loss with a rule for each class: which dimensions its decisions may rest on.
+
+    Rules are buffers that no checkpoint has: `CalibrationHook` collects them from the training
+    images that the model is surest of.
+
+    Args:
+        layers: As of `CalibrationLoss`.
+        control: 'random' lets each class have as many dimensions at random as its rule has, and
+            'shuffled' the rule of another class: what must not do as well as the rules themselves.
+        loss_weight: λ.
+    """
+
+    needs_rules = True
+
+    def __init__(
+        self,
+        layers: int | Sequence[int] | None = None,
+        control: str | None = None,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(layers, loss_weight)
+        if control not in CONTROLS:
+            raise UserError(
+                f'control {control!r} is unknown; use one of {CONTROLS}'
+                f'{near_miss(str(control), CONTROLS[1:])}'
+            )
+        self.control = control
+
+    def attach(self, backbone: TokenViT, num_classes: int) -> None:
+        super().attach(backbone, num_classes)
+        for layer in self.layers:
+            self.register_buffer(f'rule_{layer}', None, persistent=False)
+
+    def statistics(self, evidence: Evidence) -> dict[int, Tensor]:
+        """Of each image, what its class's rule is made of: (B, D) by layer."""
+        raise NotImplementedError
+
+    def decide(self, means: Tensor) -> Tensor:
+        """The rules of classes by the means of their images' statistics, (K, D) → boolean."""
+        raise NotImplementedError
+
+    def set_rules(self, means: dict[int, Tensor], counted: Tensor) -> None:
+        """Take rules.
+
+        Args:
+            means: Of the statistics of each class's images, (K, D) by layer.
+            counted: Which classes had enough images, (K,) boolean; all dimensions are allowed to
+                the others.
+        """
+        for layer, mean in means.items():
+            rules = self.decide(mean) | ~counted[:, None]
+            self.put_rules(layer, self._controlled(rules, counted))
+
+    def put_rules(self, layer: int, rules: Tensor) -> None:
+        """Take a layer's rules that are made already, (K, D) boolean, on the model's device."""
+        setattr(self, f'rule_{layer}', rules)
+
+    def rules(self, layer: int) -> Tensor:
+        """Which dimensions each class may rest on, (K, D) boolean.
+
+        Raises:
+            UserError: If none were collected.
+        """
+        found = getattr(self, f'rule_{layer}')
+        if found is None:
+            raise UserError(
+                f'{type(self).__name__} has no rules of the classes yet; '
+                'add CalibrationHook to custom_hooks, which collects them'
+            )
+        return found
+
+    def _controlled(self, rules: Tensor, counted: Tensor) -> Tensor:
+        if self.control == 'shuffled':
+            # Among those that have a rule: everyone gets the next one's.
+            rules = rules.clone()
+            rules[counted] = rules[counted].roll(1, dims=0)
+        elif self.control == 'random':
+            generator = torch.Generator().manual_seed(0)
+            order = torch.rand(rules.shape, generator=generator).argsort(dim=1)
+            rules = rules.gather(1, order.to(rules.device))
+        return rules
+
+
+@MODELS.register_module()
+class DimensionPropagation(RuleLoss):
+    """Stage 2: relevance shall lie on the dimensions that the class depends on (our design).
+
+    With the relevance e of each dimension, c = (∂s/∂z ⊙ z)₊ summed over tokens, and the rule M of
+    the image's class::
+
+        L = Σ_d (1 − M_kd)·e_d / Σ_d e_d,  M_k = 1[mean over the class's images of e/max e ≥ τ]
+
+    Args:
+        layers: The last one by default.
+        threshold: τ.
+        fewest: Least share of the dimensions that a class keeps: the most relevant ones.
+        most: Largest share.
+        runner_up: Weight of the same for the best other class k′, whose rule is the other way
+            round: Σ_d M_k′d·e_d(k′) / Σ_d e_d(k′), as in Model Doctor; 0 leaves it out.
+        control: As of `RuleLoss`.
+        loss_weight: λ.
+    """
+
+    def __init__(
+        self,
+        layers: int | Sequence[int] | None = None,
+        threshold: float = 0.15,
+        fewest: float = 0.05,
+        most: float = 0.5,
+        runner_up: float = 0.0,
+        control: str | None = None,
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(layers, control, loss_weight)
+        check_number('threshold', threshold, example=0.15)
+        check_number('runner_up', runner_up)
+        if not 0 <= fewest <= most <= 1:
+            raise UserError(
+                f'fewest {fewest} and most {most} are no range of shares; use for example '
+                'fewest=0.05 and most=0.5'
+            )
+        self.threshold = threshold
+        self.fewest = fewest
+        self.most = most
+        self.runner_up = runner_up
+
+    @property
+    def wants_rival(self) -> bool:
+        return self.runner_up > 0
+
+    def statistics(self, evidence: Evidence) -> dict[int, Tensor]:
+        found = {}
+        for place in self.places:
+            relevance = evidence.relevance(place).sum(dim=1)
+            largest = relevance.max(dim=1, keepdim=True).values
+            found[place.layer] = relevance / largest.clamp(min=TINY)
+        return found
+
+    def decide(self, means: Tensor) -> Tensor:
+        dims = means.shape[1]
+        # 0 for the most relevant dimension.
+        rank = means.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        fewest, most = max(1, round(self.fewest * dims)), max(1, round(self.most * dims))
+        return ((means >= self.threshold) | (rank < fewest)) & (rank < most)
+
+    def forward(self, case: Case) -> Judgment:
+        losses, alive = 0.0, torch.ones_like(case.labels, dtype=torch.bool)
+        for place in self.places:
+            rules = self.rules(place.layer)
+            allowed = rules[case.labels]
+            share, there = _share(case.evidence.relevance(place), ~allowed)
+            losses, alive = losses + share, alive & there
+            if self.wants_rival:
+                share, there = _share(case.rival.relevance(place), rules[case.rivals])
+                # A class without a rule is allowed all, which says nothing about a rival.
+                ruled = ~rules[case.rivals].all(dim=1)
+                losses = losses + self.runner_up * share * (there & ruled)
+        return Judgment(losses / len(self.layers), alive)
+
+
+def _share(relevance: Tensor, dims: Tensor) -> tuple[Tensor, Tensor]:
+    """The share of some dimensions, (B, D) boolean, in the relevance (B, N, D), and whether there
+    is any relevance, (B,) each.
+    """
+    summed = relevance.sum(dim=1)
+    total = summed.sum(dim=1)
+    return (summed * dims).sum(dim=1) / total.clamp(min=TINY), total > 0

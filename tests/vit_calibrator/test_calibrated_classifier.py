@@ -1,0 +1,266 @@
+"""A calibrated step: what it computes, where, and that nothing else of a classifier changes."""
+
+import pytest
+import torch
+from calibrated_models import (
+    ARCH,
+    CLASSES,
+    LOSSES,
+    VARIANTS,
+    GivenForeground,
+    build,
+    gradients,
+    images,
+    samples,
+    total,
+)
+from mmpretrain.registry import MODELS
+from torch.autograd import gradcheck, gradgradcheck
+from torch.func import functional_call
+
+import mmtoken.vit.fused_attention as fused
+from mmtoken.errors import UserError
+from mmtoken.vit_calibrator.evidence import Place, run_watched
+from mmtoken.vit_calibrator.foreground import scores_of
+
+LABELS = torch.tensor([3, 0, 4, 1])
+
+
+def learn(model, *active, inputs=None):
+    """One backward pass; losses and gradients."""
+    model.set_active(active)
+    model.zero_grad()
+    losses = model.loss(images() if inputs is None else inputs, samples())
+    total(losses).backward()
+    return {name: value.detach() for name, value in losses.items()}, gradients(model)
+
+
+@pytest.fixture
+def attention_calls(monkeypatch):
+    """Images of each fused call, and whether it was the one that can be differentiated twice."""
+    calls, real = [], fused.F.scaled_dot_product_attention
+
+    def record(q, *args, **kwargs):
+        calls.append((len(q), not torch.backends.cuda.flash_sdp_enabled()))
+        return real(q, *args, **kwargs)
+
+    monkeypatch.setattr(fused.F, 'scaled_dot_product_attention', record)
+    return calls
+
+
+@pytest.mark.parametrize('backbone', ['TokenViT', 'LIFEViT'])
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_every_loss_teaches_every_layer(backbone, variant):
+    calibration = dict(LOSSES)
+    if variant == 'shared':
+        del calibration['inter']  # Its last layer has no map of its own.
+    model = build(backbone, calibration, **VARIANTS[variant])
+
+    losses, found = learn(model, *calibration)
+
+    assert {f'loss_{name}' for name in calibration} < losses.keys()
+    assert all(losses[f'loss_{name}'] > 0 for name in calibration)
+    assert found.keys() == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert all(value.isfinite().all() for value in found.values())
+
+
+@pytest.mark.parametrize('name', LOSSES)
+@pytest.mark.parametrize('variant', ['class token', 'mean'])
+def test_gradients_are_those_of_finite_differences(name, variant):
+    arch = dict(ARCH, embed_dims=6, num_heads=2, num_layers=2, feedforward_channels=8)
+    model = small(arch, name, VARIANTS[variant])
+    model.set_active((name,))
+
+    names = ('backbone.pos_embed', 'backbone.layers.1.attn.qkv.weight', 'head.fc.bias')
+
+    def loss_of(*values):
+        state = dict(zip(names, values, strict=True))
+        inputs = images().double(), samples(), 'loss'
+        return functional_call(model, state, inputs)[f'loss_{name}']
+
+    values = [model.get_parameter(each).detach().clone().requires_grad_() for each in names]
+    assert gradcheck(loss_of, values, atol=1e-6)
+
+
+def small(arch, name, variant):
+    """A model of 64-bit numbers with one loss, small enough for finite differences."""
+    torch.manual_seed(3)
+    model = MODELS.build(
+        dict(
+            type='CalibratedClassifier',
+            backbone=dict(type='TokenViT', arch=arch, img_size=16, patch_size=8, **variant),
+            head=dict(type='LinearClsHead', num_classes=CLASSES, in_channels=arch['embed_dims']),
+            calibration={name: LOSSES[name]},
+            foreground=dict(type='AutomaticForeground'),
+        )
+    ).double()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    model.foreground = GivenForeground(torch.tensor([[1.0, 0, 0, 1]] * 4, dtype=torch.float64))
+    for loss in model.calibration.values():
+        for layer in loss.layers if loss.needs_rules else ():
+            width = arch['feedforward_channels' if loss.kind == 'hidden' else 'embed_dims']
+            loss.put_rules(layer, torch.rand(CLASSES, width) < 0.4)
+    return model.eval()
+
+
+def test_scores_are_differentiable_twice():
+    arch = dict(ARCH, embed_dims=6, num_heads=2, num_layers=2, feedforward_channels=8)
+    model = small(arch, 'token', {})
+    tokens = model.backbone.embed(images(1).double())
+    tokens = model.backbone.run(tokens, 0, 1)
+
+    def score(x):
+        left, _ = run_watched(model.backbone, tokens.with_(x=x), 1, [Place('tokens', 0)])
+        return scores_of(model, left)[:, 2]
+
+    assert gradgradcheck(score, tokens.x.detach().requires_grad_(), atol=1e-6)
+
+
+def test_unfused_attention_is_for_calibrated_layers_and_images_alone(attention_calls):
+    model = build(images=0.5)
+    learn(model, 'token')
+
+    # TokenPropagation looks at what leaves layer 2 of 4: the last one runs again in two parts.
+    assert attention_calls == [(4, False)] * 3 + [(2, True), (2, False)]
+
+
+def test_the_last_layers_dimensions_need_no_unfused_attention(attention_calls):
+    learn(build(), 'dimension')
+
+    assert attention_calls == [(4, False)] * 4
+
+
+def test_images_without_a_known_foreground_are_classified_alone(attention_calls):
+    model = build()
+    model.foreground.known[:] = False
+    losses, found = learn(model, 'token')
+    model.set_active(())
+    plain = model.loss(images(), samples())
+
+    assert attention_calls[:4] == [(4, False)] * 4
+    assert losses['loss_token'] == 0 and found
+    torch.testing.assert_close(losses['loss_cls'], plain['loss'])
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_a_batch_in_two_parts_is_classified_as_one(variant):
+    model = build(images=0.5, calibration=dict(token=LOSSES['token']), **VARIANTS[variant])
+    model.set_active(('token',))
+    split = model.loss(images(), samples())['loss_cls']
+    model.set_active(())
+
+    torch.testing.assert_close(split, model.loss(images(), samples())['loss'])
+
+
+def test_parts_of_a_batch_count_as_the_whole_would():
+    whole, part = build(), build(images=0.5)
+    inputs = images()
+    whole.foreground.known[2:] = False
+
+    expected, _ = learn(whole, 'token', inputs=inputs)
+    losses, _ = learn(part, 'token', inputs=inputs)
+
+    torch.testing.assert_close(losses['loss_token'], expected['loss_token'])
+
+
+def test_recomputed_layers_learn_the_same():
+    _, expected = learn(build(), *LOSSES)
+    _, found = learn(build(with_cp=True), *LOSSES)
+
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-4)
+
+
+def test_relevance_stays_in_float32_under_mixed_precision():
+    model = build()
+    expected, _ = learn(model, *LOSSES)
+    with torch.autocast('cpu', torch.bfloat16):
+        losses, found = learn(model, *LOSSES)
+
+    for name in ('loss_token', 'loss_dimension'):
+        assert losses[name].dtype == torch.float32
+        torch.testing.assert_close(losses[name], expected[name], atol=0.02, rtol=0.05)
+    assert all(value.isfinite().all() for value in found.values())
+
+
+def test_weights_are_those_of_an_ordinary_classifier():
+    model = build()
+    plain = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='TokenViT', arch=ARCH, img_size=16, patch_size=4),
+            head=dict(type='LinearClsHead', num_classes=CLASSES, in_channels=24),
+        )
+    )
+
+    assert not plain.load_state_dict(model.state_dict()).missing_keys
+    model.eval(), plain.eval()
+    torch.testing.assert_close(
+        model(images(), mode='tensor'), plain(images(), mode='tensor'), rtol=0, atol=0
+    )
+
+
+def test_no_loss_acts_before_a_hook_says_so():
+    with pytest.raises(UserError, match='never told which losses act; add'):
+        build().loss(images(), samples())
+
+
+def test_a_loss_that_is_not_there_is_named():
+    with pytest.raises(UserError, match="loss 'tokens' is not in calibration .*mean 'token'"):
+        build().set_active(('tokens',))
+
+
+def test_mixed_labels_are_refused_and_scores_of_one_class_are_not():
+    model, mixed, single = build(), samples(), samples()
+    for sample, score in zip(mixed, torch.eye(CLASSES)[LABELS] * 0.6 + 0.08, strict=True):
+        sample.set_gt_score(score)
+    for sample, score in zip(single, torch.eye(CLASSES)[LABELS], strict=True):
+        sample.set_gt_score(score)
+    model.set_active(('token',))
+
+    with pytest.raises(UserError, match='calibrated batch are mixed.*SwitchRecipeHook'):
+        model.loss(images(), mixed)
+    torch.testing.assert_close(
+        model.loss(images(), single)['loss_token'], model.loss(images(), samples())['loss_token']
+    )
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(images=0), 'images 0 is not a number above 0'),
+        (dict(images=1.5), 'images 1.5 is no share of a batch'),
+        (dict(calibration={}), r'calibration \{\} names no loss'),
+        (dict(calibration=dict(a=dict(type='LinearClsHead', num_classes=2, in_channels=2))),
+         'calibration.a is a LinearClsHead, which is no CalibrationLoss'),
+        (dict(foreground=None), 'calibration.token needs to know the foreground'),
+        (dict(out_indices=(1, 3)), r'out_indices \(1, 3\) of the backbone are several outputs'),
+        (dict(calibration=dict(token=dict(type='TokenPropagation', layers=(3,)))),
+         'layers \\(3,\\) of TokenPropagation have one after layer 2'),
+        (dict(calibration=dict(inter=dict(type='InterTokenLoss')), window_size=2),
+         'InterTokenLoss reads the attention of layer 3, which has windows'),
+        (dict(calibration=dict(d=dict(type='DimensionPropagation', control='randon'))),
+         "control 'randon' is unknown.*mean 'random'"),
+        (dict(calibration=dict(d=dict(type='DimensionPropagation', layers=4))),
+         r'layers of DimensionPropagation \(4,\) is not a choice of layers 0..3'),
+        (dict(calibration=dict(d=dict(type='DimensionPropagation', fewest=0.6))),
+         'fewest 0.6 and most 0.5 are no range'),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        build(**options)
+
+
+def test_other_models_are_refused():
+    head = dict(type='LinearClsHead', num_classes=2, in_channels=512)
+    with pytest.raises(UserError, match='backbone ResNet keeps no tokens to calibrate'):
+        MODELS.build(
+            dict(
+                type='CalibratedClassifier',
+                backbone=dict(type='ResNet', depth=18),
+                head=head,
+                calibration=LOSSES,
+            )
+        )

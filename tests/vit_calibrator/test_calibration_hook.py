@@ -1,0 +1,302 @@
+"""Stages begin when they should, rules are collected once, a resumed run goes on with its own."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from calibrated_models import CLASSES, LOSSES, build
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+from mmpretrain.structures import DataSample
+
+import mmtoken.vit_calibrator.class_rules as class_rules
+from mmtoken.errors import UserError
+from mmtoken.vit_calibrator.class_rules import Collection, collect_means, collect_once
+
+REPO = Path(__file__).parents[2]
+
+
+class Pictures(torch.utils.data.Dataset):
+    """Random images with random labels.
+
+    Args:
+        count: How many.
+    """
+
+    def __init__(self, count=60):
+        draw = torch.Generator().manual_seed(0)
+        self.images = torch.randn(count, 3, 16, 16, generator=draw)
+        self.labels = torch.randint(CLASSES, (count,), generator=draw)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        sample = DataSample().set_gt_label(self.labels[index])
+        return dict(inputs=self.images[index], data_samples=sample)
+
+
+def collection(samples=4, batch_size=7, **options):
+    said = []
+    return Collection(Pictures(**options), samples, batch_size, 0, said.append), said
+
+
+def small(**options):
+    calibration = {name: LOSSES[name] for name in ('dimension', 'intra', 'channel')}
+    model = build(calibration=calibration, **options)
+    # So that not all images are of one class.
+    with torch.no_grad():
+        scores = model(Pictures().images.float(), mode='tensor')
+        model.head.fc.bias.sub_(scores.mean(0))
+    return model.eval()
+
+
+def test_rules_are_means_over_the_surest_correct_images_of_each_class():
+    model, (how, _) = small(), collection()
+    found = collect_means(model, ['dimension', 'channel'], how)
+
+    pictures = how.dataset
+    with torch.no_grad():
+        scores = model(pictures.images.float(), mode='tensor').softmax(1)
+    confidence, guess = scores.max(1)
+    for label in range(CLASSES):
+        right = ((guess == label) & (pictures.labels == label)).nonzero().flatten()
+        best = right[confidence[right].argsort(descending=True)][:4]
+        assert found.counts[label] == len(best)
+        if not len(best):
+            continue
+        own = torch.full((len(best),), label)
+        losses = [model.calibration[name] for name in ('dimension', 'channel')]
+        single = model.statistics(pictures.images[best].float(), own, losses)
+        for name, statistics in zip(('dimension', 'channel'), single, strict=True):
+            expected = statistics[3].mean(0)
+            torch.testing.assert_close(found.means[name][3][label], expected, atol=1e-6, rtol=1e-4)
+    assert (found.counts > 0).sum() > 1 and found.counts.max() == 4
+
+
+def test_batches_do_not_matter_to_rules():
+    model = small()
+    one = collect_means(model, ['dimension'], collection(batch_size=60)[0])
+    other = collect_means(model, ['dimension'], collection(batch_size=3)[0])
+
+    assert torch.equal(one.counts, other.counts)
+    torch.testing.assert_close(one.means['dimension'][3], other.means['dimension'][3])
+
+
+def test_collecting_leaves_the_model_as_it_is():
+    model = small().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    collect_means(model, ['dimension'], collection()[0])
+
+    assert model.training and all(p.grad is None for p in model.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_what_was_collected_is_found_again_until_something_changes(tmp_path, monkeypatch):
+    model, (how, said) = small(), collection()
+    first = collect_once(model, ['dimension'], how, tmp_path)
+    calls = []
+    real = class_rules.collect_means
+    monkeypatch.setattr(class_rules, 'collect_means', lambda *a: calls.append(1) or real(*a))
+
+    again = collect_once(model, ['dimension'], how, tmp_path)
+    assert not calls and 'was collected before' in said[-1]
+    assert torch.equal(again.means['dimension'][3], first.means['dimension'][3])
+    assert torch.equal(again.counts, first.counts)
+
+    collect_once(model, ['dimension'], collection(samples=5)[0], tmp_path)
+    collect_once(model, ['channel'], how, tmp_path)
+    with torch.no_grad():
+        model.head.fc.bias.add_(1e-3)
+    collect_once(model, ['dimension'], how, tmp_path)
+    assert len(calls) == 3 and len(list(tmp_path.glob('*.pth'))) == 4
+
+
+def test_how_far_it_is_is_said_now_and_then(monkeypatch):
+    monkeypatch.setattr(class_rules, 'INTERVAL', -1)
+    how, said = collection(batch_size=20)
+    collect_means(small(), ['dimension'], how)
+
+    assert re.fullmatch(r'classifying 20 of 60 images, \d+ s left', said[0])
+    assert said[-1].startswith('looking at')
+
+
+def config(tmp_path, root, name='calibrated-deit-d6w96', **options) -> Config:
+    """A tiny calibration of tiny data."""
+    cfg = Config.fromfile(REPO / f'configs/digits/{name}_digits-cls.py')
+    cfg.model.backbone.arch.update(embed_dims=24, num_layers=2, feedforward_channels=24)
+    cfg.model.head.in_channels = 24
+    cfg.load_from = None
+    for loader in ('train', 'val', 'test'):
+        part = cfg[f'{loader}_dataloader']
+        part.update(num_workers=0, persistent_workers=False, batch_size=8)
+        part.dataset.data_root = str(root / 'classification')
+    cfg.work_dir = str(tmp_path / 'run')
+    cfg.train_cfg.update(max_epochs=4, val_interval=4)
+    cfg.param_scheduler[0].end = 4
+    cfg.custom_hooks[0].update(
+        stages=[dict(losses=['token']), dict(begin=2, losses=['dimension'])], fewest=1, samples=3
+    )
+    cfg.experiment_name = tmp_path.name
+    cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.checkpoint.max_keep_ckpts = 9
+    cfg.merge_from_dict(options)
+    return cfg
+
+
+@pytest.fixture
+def automatic(tmp_path, digit_scenes):
+    """A config that finds the foreground itself, with a loss in each stage that has something to
+    learn from untrained weights.
+    """
+    options = {
+        'model.foreground': dict(type='AutomaticForeground', mass=0.2, dilation=1, confidence=0.0)
+    }
+    return config(tmp_path, digit_scenes, 'auto-calibrated-deit-d6w96', **options)
+
+
+def make_plain(cfg):
+    """Make an ordinary classifier of a calibrated one."""
+    cfg.model.type, cfg.custom_hooks = 'ImageClassifier', []
+    del cfg.model.calibration, cfg.model.foreground
+
+
+def train(cfg):
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def log_of(cfg):
+    """The lines of a run's log."""
+    (file,) = Path(cfg.work_dir).glob('*/*.log')
+    return file.read_text().splitlines()
+
+
+def weights(path):
+    return torch.load(path, weights_only=False)['state_dict']
+
+
+def test_stages_begin_with_their_epochs(automatic):
+    runner = train(automatic)
+
+    lines = log_of(automatic)
+    text = '\n'.join(lines)
+    begins = re.findall(r'calibration stage (\d) of 2 begins with epoch (\d); .*: (\w+)', text)
+    assert begins == [('1', '0', 'token'), ('2', '2', 'dimension')]
+    logged = [line for line in lines if 'Epoch(train)' in line]
+    assert len(logged) == 20
+    assert all('loss_token' in line and 'loss_dimension' not in line for line in logged[:10])
+    assert all('loss_dimension' in line and 'loss_token' not in line for line in logged[10:])
+    assert re.search(r'dimension, layer 1: classes rest on \d+ to \d+ of 24 dimensions', text)
+    assert not any('rule' in name or 'frozen' in name for name in runner.model.state_dict())
+
+
+def test_a_resumed_run_ends_as_the_uninterrupted_one(automatic, tmp_path):
+    # Without chance, whose state mmengine's checkpoints do not have.
+    automatic.train_dataloader.dataset.pipeline = automatic.test_dataloader.dataset.pipeline
+    train(automatic)
+    expected = weights(tmp_path / 'run/epoch_4.pth')
+
+    for epoch in (1, 3):
+        resumed = copy.deepcopy(automatic)
+        resumed.work_dir = str(tmp_path / f'resumed{epoch}')
+        resumed.experiment_name = f'{tmp_path.name}{epoch}'
+        resumed.load_from, resumed.resume = str(tmp_path / f'run/epoch_{epoch}.pth'), True
+        train(resumed)
+        found = weights(tmp_path / f'resumed{epoch}/epoch_4.pth')
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_classes_without_enough_correct_images_are_left_uncalibrated_and_listed(
+    tmp_path, digit_scenes
+):
+    options = {'custom_hooks.0.stages': [dict(losses=['dimension'])], 'custom_hooks.0.fewest': 3,
+               'train_cfg.max_epochs': 1}  # fmt: skip
+    cfg = config(tmp_path, digit_scenes, 'auto-calibrated-deit-d6w96', **options)
+    runner = train(cfg)
+
+    (warning,) = [line for line in log_of(cfg) if 'WARNING' in line and 'uncalibrated' in line]
+    count, named = re.search(r'(\d+) of 10 classes have fewer than 3 .*: (.*)', warning).groups()
+    without = [int(name) for name in named.split(', ')]
+    assert len(without) == int(count) > 0
+    rules = runner.model.calibration['dimension'].rules(1)
+    assert rules.all(1).nonzero().flatten().tolist() == without
+
+
+def test_a_run_of_a_blank_control_and_a_late_begin_is_ordinary(tmp_path, digit_scenes):
+    stages = [dict(begin=1, losses=[])]
+    blank = {'custom_hooks.0.stages': stages, 'train_cfg.max_epochs': 2}
+    train(config(tmp_path, digit_scenes, 'auto-calibrated-deit-d6w96', **blank))
+    plain = config(tmp_path / 'plain', digit_scenes, 'auto-calibrated-deit-d6w96', **blank)
+    make_plain(plain)
+    train(plain)
+
+    expected = weights(tmp_path / 'plain/run/epoch_2.pth')
+    found = weights(tmp_path / 'run/epoch_2.pth')
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_stages_may_count_iterations(automatic):
+    automatic.custom_hooks[0].update(
+        by_epoch=False, stages=[dict(losses=['token']), dict(begin=3, losses=[])]
+    )
+    automatic.train_cfg.max_epochs = 1
+    train(automatic)
+
+    begins = [line for line in log_of(automatic) if 'calibration stage' in line]
+    assert 'calibration stage 2 of 2 begins with iteration 3' in begins[1]
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(stages=[]), r'stages \[\] are none; use a list'),
+        (dict(stages=dict(losses=['token'])), 'stages .* are none; use a list'),
+        (dict(stages=[dict(loss=['token'])]), 'is not dict.* leave out loss'),
+        (dict(stages=[dict(losses='token')]), 'is not dict.*name its losses in a list'),
+        (dict(stages=[dict(losses=[]), dict(losses=[])]), 'begins with 0, not after the stage'),
+        (dict(stages=[dict(losses=[], begin=-1)]), 'begin -1 is not a whole number from 0 up'),
+        (dict(stages=[dict(losses=[])], samples=5), 'fewest 10 is more than samples 5'),
+    ],
+)
+def test_stages_that_are_none_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        HOOKS.build(dict(type='CalibrationHook', **options))
+
+
+def test_a_stage_with_a_loss_that_the_model_lacks_is_refused(automatic):
+    automatic.custom_hooks[0].stages = [dict(losses=['tokens'])]
+    with pytest.raises(UserError, match="loss 'tokens' is not in calibration of the model"):
+        train(automatic)
+
+
+def test_a_model_without_losses_is_refused(automatic):
+    make_plain(automatic)
+    automatic.custom_hooks = [dict(type='CalibrationHook', stages=[dict(losses=[])])]
+    with pytest.raises(UserError, match='ImageClassifier has no losses to switch'):
+        train(automatic)
+
+
+def test_images_that_are_nowhere_tested_are_asked_for(automatic):
+    automatic.custom_hooks[0].stages = [dict(losses=['dimension'])]
+    for name in ('val', 'test'):
+        for part in ('dataloader', 'evaluator', 'cfg'):
+            automatic[f'{name}_{part}'] = None
+    with pytest.raises(UserError, match='no pipeline of its own; give it a dataset'):
+        train(automatic)
+
+
+def test_a_checkpoint_of_another_training_is_not_resumed(automatic, tmp_path):
+    plain = copy.deepcopy(automatic)
+    make_plain(plain)
+    plain.work_dir, plain.experiment_name = str(tmp_path / 'plain'), f'{tmp_path.name}plain'
+    plain.train_cfg.max_epochs = 1
+    train(plain)
+    automatic.load_from, automatic.resume = str(tmp_path / 'plain/epoch_1.pth'), True
+
+    with pytest.raises(UserError, match='has no calibration in it.*load_from instead'):
+        train(automatic)
