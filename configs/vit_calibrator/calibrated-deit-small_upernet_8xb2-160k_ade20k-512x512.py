@@ -6,7 +6,7 @@ Needs: the DeiT-S of calibrated-deit-small_8xb64_in1k.py, trained by you.
 Defaults: kept, those of the classifier's own segmentor.
 Costs: 54.6 M parameters, 259 G multiply-adds at 512 px. Training time was not measured.
 Command: bash tools/dist_train.sh \
-    configs/vit_calibrator/calibrated-deit-small_upernet_8xb2-160k_ade20k-512x512.py 8 --amp
+configs/vit_calibrator/calibrated-deit-small_upernet_8xb2-160k_ade20k-512x512.py 8 --amp
 """
 
 _base_ = '../deit/deit-small_upernet_8xb2-160k_ade20k-512x512.py'

@@ -28,6 +28,13 @@ custom_hooks = [dict(type='CalibrationHook', stages=stages)]
 # A tenth of the classifier's, over 20 epochs.
 optim_wrapper = dict(optimizer=dict(lr=5e-5))
 param_scheduler = [
-    dict(type='CosineAnnealingLR', eta_min_ratio=0.01, end=20, convert_to_iter_based=True)
+    dict(
+        type='CosineAnnealingLR',
+        eta_min_ratio=0.01,
+        by_epoch=True,
+        begin=0,
+        end=20,
+        convert_to_iter_based=True,
+    )
 ]
 train_cfg = dict(max_epochs=20)

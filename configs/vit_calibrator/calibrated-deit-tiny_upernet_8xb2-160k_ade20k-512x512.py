@@ -6,7 +6,7 @@ Needs: the DeiT-T of calibrated-deit-tiny_8xb64_in1k.py, trained by you.
 Defaults: kept, those of the classifier's own segmentor.
 Costs: 37.3 M parameters, 236 G multiply-adds at 512 px. Training time was not measured.
 Command: bash tools/dist_train.sh \
-    configs/vit_calibrator/calibrated-deit-tiny_upernet_8xb2-160k_ade20k-512x512.py 8 --amp
+configs/vit_calibrator/calibrated-deit-tiny_upernet_8xb2-160k_ade20k-512x512.py 8 --amp
 """
 
 _base_ = '../deit/deit-tiny_upernet_8xb2-160k_ade20k-512x512.py'

@@ -4,7 +4,7 @@ Reproduces: nothing; the paper has no LIFE.
 Needs: the weights of ../life/life-deit-tiny-p4_1xb512_cifar100.py.
 Costs: those of the classifier; training time was not measured.
 Command (automatic mixed precision; relevance stays in float32): python tools/train.py \
-    configs/vit_calibrator/calibrated-life-deit-tiny-p4_1xb512_cifar100.py --amp
+configs/vit_calibrator/calibrated-life-deit-tiny-p4_1xb512_cifar100.py --amp
 """
 
 _base_ = './calibrated-deit-tiny-p4_1xb512_cifar100.py'

@@ -7,7 +7,7 @@ Defaults: kept, those of the classifier's own detector.
 Costs: 25.9 M parameters; backbone and neck 108 G multiply-adds at 800 x 1344 px.
     Training time was not measured.
 Command: bash tools/dist_train.sh \
-    configs/vit_calibrator/mask-rcnn_calibrated-deit-tiny_sfp_1x_coco.py 8 --amp
+configs/vit_calibrator/mask-rcnn_calibrated-deit-tiny_sfp_1x_coco.py 8 --amp
 """
 
 _base_ = '../deit/mask-rcnn_deit-tiny_sfp_1x_coco.py'

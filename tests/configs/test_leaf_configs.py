@@ -14,6 +14,7 @@ from mmengine.dataset import Compose
 from mmengine.hooks import CheckpointHook
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS
+from started_models import start
 from torch import nn
 
 from mmtoken.config_check.check import find_problems
@@ -28,13 +29,15 @@ def classification_batch(config: Config) -> dict:
     # Larger ones take seconds.
     side = min(config.model.backbone.get('img_size', 224), 224)
     samples = [DataSample().set_gt_label(label) for label in (0, 1)]
-    if config.model.type == 'TokenLabelClassifier':
+    supplied = config.model.get('foreground', {}).get('type') == 'SuppliedForeground'
+    if supplied or config.model.type == 'TokenLabelClassifier':
         classes = config.model.head.get('num_token_classes', config.model.head.num_classes)
         for sample in samples:
             sample.set_field(torch.randn(2, 4, 4), 'token_label')
             sample.set_field(torch.randint(0, classes, (2, 4, 4)), 'token_label_ids')
             sample.set_field(torch.eye(2, 3), 'token_label_source')
-            sample.set_field('logit', 'token_label_kind', field_type='metainfo')
+            kind = 'share' if supplied else 'logit'
+            sample.set_field(kind, 'token_label_kind', field_type='metainfo')
     return dict(
         inputs=torch.randint(0, 256, (2, 3, side, side), dtype=torch.uint8), data_samples=samples
     )
@@ -75,7 +78,7 @@ def test_model_computes_a_finite_loss(config: Config, model: nn.Module) -> None:
         model.data_preprocessor.size = (64, 64)
 
     data = model.data_preprocessor(batch, training=True)
-    loss = total(model(**data, mode='loss'))
+    loss = total(start(model)(**data, mode='loss'))
 
     assert torch.isfinite(loss)
     assert loss.requires_grad

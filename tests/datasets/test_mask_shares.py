@@ -99,5 +99,29 @@ def test_annotations_of_other_classes_or_images_are_refused(tmp_path):
 
     with pytest.raises(UserError, match='has 2 categories and the config 3 classes'):
         CocoMasks(file, 3)
-    with pytest.raises(UserError, match="has no image 'b.png'"):
-        CocoMasks(file, 2).read('b.png')
+    with pytest.raises(UserError, match="no mask of 1 of 2 training images, such as 'b.png'"):
+        CocoMasks(file, 2).check(['a.png', 'b.png'])
+
+
+def test_objects_without_masks_are_their_boxes(tmp_path):
+    file = coco_file(tmp_path / 'i.json')
+    content = json.loads(file.read_text())
+    content['annotations'][1].update(segmentation=[], bbox=[4.0, 1.0, 5.0, 2.0])
+    file.write_text(json.dumps(content))
+
+    assert CocoMasks(file, 2).read('a.png').tolist() == [
+        [2, 2, 2, 2, 2, 2],
+        [2, 1, 1, 1, 0, 0],
+        [2, 1, 1, 1, 0, 0],
+        [2, 2, 2, 2, 2, 2],
+    ]
+
+
+def test_images_without_a_mask_are_counted_before_anything_is_read(tmp_path):
+    (tmp_path / 'a').mkdir()
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / 'a/1.png')
+    masks = MaskFolder(tmp_path, 2)
+
+    masks.check(['a/1.jpg'])
+    with pytest.raises(UserError, match="no mask of 2 of 3 training images, such as 'a/2.jpg'"):
+        masks.check(['a/1.jpg', 'a/2.jpg', 'b/1.jpg'])

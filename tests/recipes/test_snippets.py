@@ -10,15 +10,16 @@ from documents import ROOT, Block, find_blocks
 from label_stores import write_stores_of
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmpretrain.registry import DATASETS, MODELS
+from mmpretrain.registry import DATASETS, HOOKS, MODELS
 from mmpretrain.structures import DataSample
+from started_models import start
 
 from mmtoken.config_check.check import check_config
 
 OTHERS = [block for block in find_blocks('python') if not block.text.startswith('_base_')]
 PROGRAMS = [block for block in OTHERS if 'import' in block.text]
 SNIPPETS = [block for block in OTHERS if block not in PROGRAMS]
-ASSIGNED = ('backbone', 'model', 'train_pipeline')
+ASSIGNED = ('backbone', 'model', 'train_pipeline', 'custom_hooks')
 
 
 def run_lines(text: str) -> list[tuple[str, object]]:
@@ -51,6 +52,9 @@ def test_a_snippet_builds_what_computes(snippet: Block, workplace):
     for name, value in assigned:
         if name == 'train_pipeline':
             continue
+        if name == 'custom_hooks':
+            assert all(HOOKS.build(hook) for hook in value)
+            continue
         built = MODELS.build(value)
         built.init_weights()
         images = torch.zeros(2, 3, 224, 224)
@@ -60,7 +64,7 @@ def test_a_snippet_builds_what_computes(snippet: Block, workplace):
             samples = [DataSample().set_gt_label(label) for label in (0, 1)]
             if pipeline:
                 images, samples = load_images(pipeline)
-            losses = built.train().loss(images, samples)
+            losses = start(built).train().loss(images, samples)
             assert sum(losses.values()).isfinite()
 
 
@@ -85,10 +89,11 @@ def test_a_line_of_the_methods_works_over_our_own_config(line, tmp_path):
     child.write_text(f'_base_ = {str(ROOT / "configs/deit/deit-tiny_8xb64_in1k.py")!r}\n{model=}\n')
     cfg = Config.fromfile(child)
     check_config(cfg)
-    built = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor)).train()
+    built = start(MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))).train()
     images = torch.zeros(2, 3, 224, 224, dtype=torch.uint8)
     samples = [DataSample().set_gt_label(label) for label in (0, 1)]
 
     data = built.data_preprocessor(dict(inputs=images, data_samples=samples), training=True)
 
-    assert built(**data, mode='loss')['loss'].isfinite()
+    losses = built(**data, mode='loss')
+    assert sum(losses[name] for name in losses if 'loss' in name).isfinite()

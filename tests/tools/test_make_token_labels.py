@@ -159,6 +159,16 @@ def test_a_classifier_is_trained_on_masks(make, config, masks, tmp_path, digit_s
     assert (rows[:, :, -1].argmax(-1) == 10).all()
 
 
+def test_masks_of_another_size_than_their_images_are_refused(make, config, masks, tmp_path, capsys):
+    Image.fromarray(np.zeros((32, 48), np.uint8)).save(masks / '3/000003.png')
+    with pytest.raises(SystemExit):
+        make(config.filename, '--from-masks', masks, '--num-classes', 10, '--grid', 8,
+             '--out', tmp_path / 'labels', '--workers', 0)  # fmt: skip
+
+    said = capsys.readouterr().err
+    assert '3/000003.png has 48x32 pixels and the image 64x64; give --from-masks' in said
+
+
 def test_masks_with_workers_are_the_same(make, config, masks, tmp_path):
     words = (config.filename, '--from-masks', masks, '--num-classes', 10, '--grid', 4, 6)
     for workers in (0, 2):
@@ -191,7 +201,10 @@ def test_maps_of_other_classes_are_refused_when_the_pipeline_is_built(
         (('--from-masks', 'nowhere'), '--from-masks nowhere does not exist'),
         (('--from-masks', '.'), '--from-masks wants --num-classes'),
         (('--from-masks', '.', '--num-classes', 10, '--grid', 0), '--from-masks wants'),
-        (('--from-masks', '.', '--num-classes', 10, '--grid', 8), 'mask'),
+        (
+            ('--from-masks', '.', '--num-classes', 10, '--grid', 8),
+            '. has no mask of 40 of 40 training',
+        ),
     ],
 )
 def test_bad_input_is_answered_by_one_sentence_and_exit_code_2(

@@ -67,8 +67,7 @@ def build(backbone='TokenViT', calibration=LOSSES, seed=0, **options):
     if 'foreground' not in model:
         built.foreground = GivenForeground((torch.rand(4, 16) < 0.5).float())
     for loss in built.calibration.values():
-        for layer in loss.layers if loss.needs_rules else ():
-            width = 48 if loss.kind == 'hidden' else 24
+        for layer, width in loss.widths.items() if loss.needs_rules else ():
             loss.put_rules(layer, torch.rand(CLASSES, width) < 0.4)
     return built.train()
 

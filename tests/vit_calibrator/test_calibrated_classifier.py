@@ -98,8 +98,7 @@ def small(arch, name, variant):
         torch.nn.init.normal_(parameter, std=0.5)
     model.foreground = GivenForeground(torch.tensor([[1.0, 0, 0, 1]] * 4, dtype=torch.float64))
     for loss in model.calibration.values():
-        for layer in loss.layers if loss.needs_rules else ():
-            width = arch['feedforward_channels' if loss.kind == 'hidden' else 'embed_dims']
+        for layer, width in loss.widths.items() if loss.needs_rules else ():
             loss.put_rules(layer, torch.rand(CLASSES, width) < 0.4)
     return model.eval()
 

@@ -77,6 +77,22 @@ def test_rules_are_means_over_the_surest_correct_images_of_each_class():
     assert (found.counts > 0).sum() > 1 and found.counts.max() == 4
 
 
+def test_a_model_that_is_always_wrong_has_no_rules():
+    model = small()
+    with torch.no_grad():
+        model.head.fc.weight.zero_()
+        model.head.fc.bias.copy_(torch.tensor([9.0, 0, 0, 0, 0]))
+    how, _ = collection()
+    how.dataset.labels[:] = 1
+
+    found = collect_means(model, ['dimension', 'intra'], how)
+    assert found.counts.tolist() == [0] * CLASSES
+    shapes = {name: layers[3].shape for name, layers in found.means.items()}
+    assert shapes == {'dimension': (CLASSES, 24), 'intra': (CLASSES, 48)}
+    model.calibration['dimension'].set_rules(found.means['dimension'], found.counts >= 1)
+    assert model.calibration['dimension'].rules(3).all()
+
+
 def test_batches_do_not_matter_to_rules():
     model = small()
     one = collect_means(model, ['dimension'], collection(batch_size=60)[0])
@@ -209,6 +225,18 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(automatic, tmp_path):
         train(resumed)
         found = weights(tmp_path / f'resumed{epoch}/epoch_4.pth')
         assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_a_late_calibration_looks_where_the_trained_model_does(automatic, tmp_path):
+    automatic.custom_hooks[0].stages = [dict(begin=2, losses=['token'])]
+    train(automatic)
+
+    before = torch.load(tmp_path / 'run/epoch_1.pth', weights_only=False)
+    after = torch.load(tmp_path / 'run/epoch_4.pth', weights_only=False)
+    assert before['calibration']['frozen'] is None
+    frozen, trained = after['calibration']['frozen'], weights(tmp_path / 'run/epoch_2.pth')
+    assert frozen.keys() == trained.keys()
+    assert all(torch.equal(frozen[name], value) for name, value in trained.items())
 
 
 def test_classes_without_enough_correct_images_are_left_uncalibrated_and_listed(

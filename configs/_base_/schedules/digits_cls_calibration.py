@@ -4,7 +4,14 @@ _base_ = './digits_cls_adamw.py'
 
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 param_scheduler = [
-    dict(type='CosineAnnealingLR', eta_min_ratio=0.0, end=6, convert_to_iter_based=True)
+    dict(
+        type='CosineAnnealingLR',
+        eta_min_ratio=0.0,
+        by_epoch=True,
+        begin=0,
+        end=6,
+        convert_to_iter_based=True,
+    )
 ]
 stages = [dict(losses=['token']), dict(begin=3, losses=['dimension'])]
 custom_hooks = [dict(type='CalibrationHook', stages=stages)]

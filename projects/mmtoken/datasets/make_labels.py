@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmpretrain.registry import DATASETS
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mmtoken.datasets.annotator import position_scores
@@ -160,6 +161,7 @@ def fill_from_masks(
     else:
         reader = MaskFolder(masks, num_classes, background)
     images = TrainImages(cfg)
+    reader.check(images.names)
     manifest = Manifest(
         kind='share',
         classes=num_classes + 1,
@@ -172,7 +174,7 @@ def fill_from_masks(
     )
 
     def batches(left: np.ndarray) -> Batches:
-        shares = _Shares(reader, images.names, left, grid, manifest.top_k)
+        shares = _Shares(reader, images, left, grid, manifest.top_k)
         loader = DataLoader(shares, 64, num_workers=job.workers, collate_fn=list)
         for batch in loader:
             yield tuple(np.stack(part) for part in zip(*batch, strict=True))
@@ -187,12 +189,12 @@ class _Shares(Dataset):
     def __init__(
         self,
         reader: MaskFolder | CocoMasks,
-        names: list[str],
+        images: TrainImages,
         left: np.ndarray,
         grid: tuple[int, int],
         top_k: int,
     ) -> None:
-        self.reader, self.names, self.left = reader, names, left
+        self.reader, self.images, self.left = reader, images, left
         self.grid, self.top_k = grid, top_k
 
     def __len__(self) -> int:
@@ -200,7 +202,15 @@ class _Shares(Dataset):
 
     def __getitem__(self, place: int) -> tuple[int, np.ndarray, np.ndarray]:
         index = self.left[place]
-        classes = self.reader.read(self.names[index])
+        name = self.images.names[index]
+        classes, file = self.reader.read(name), self.images.folder / name
+        with Image.open(file) as image:
+            width, height = image.size
+        if classes.shape != (height, width):
+            raise UserError(
+                f'the mask of {file} has {classes.shape[1]}x{classes.shape[0]} pixels and the '
+                f'image {width}x{height}; give --from-masks masks of the size of their images'
+            )
         return index, *cell_shares(classes, self.grid, self.top_k)
 
 

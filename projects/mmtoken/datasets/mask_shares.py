@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,22 @@ class MaskFolder:
         self.num_classes = num_classes
         self.background = background
 
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse images without a mask.
+
+        Args:
+            names: As of `read`.
+
+        Raises:
+            UserError: If one has none.
+        """
+        _refuse_missing(
+            [name for name in names if not self._file(name).is_file()], names, self.folder
+        )
+
+    def _file(self, name: str) -> Path:
+        return (self.folder / name).with_suffix('.png')
+
     def read(self, name: str) -> np.ndarray:
         """The classes of an image's pixels, (height, width); K is the background.
 
@@ -37,7 +54,7 @@ class MaskFolder:
         Raises:
             UserError: If there is no mask, or none that can be read.
         """
-        file = (self.folder / name).with_suffix('.png')
+        file = self._file(name)
         try:
             mask = np.asarray(Image.open(file))
         except OSError as error:
@@ -56,7 +73,8 @@ class MaskFolder:
 
 
 class CocoMasks:
-    """Instance masks of a COCO annotation file; later ones lie over earlier ones.
+    """Instance masks of a COCO annotation file, or boxes where it has no masks; later ones lie over
+    earlier ones.
 
     Args:
         file: The annotations.
@@ -80,20 +98,35 @@ class CocoMasks:
         self.images = {image['file_name']: image for image in self.coco.loadImgs(
             self.coco.getImgIds())}  # fmt: skip
 
-    def read(self, name: str) -> np.ndarray:
+    def check(self, names: Sequence[str]) -> None:
         """As of `MaskFolder`."""
-        if name not in self.images:
-            raise UserError(
-                f'{self.file} has no image {name!r}; give --from-masks the annotations of the '
-                'images that are trained on'
-            )
+        _refuse_missing([name for name in names if name not in self.images], names, self.file)
+
+    def read(self, name: str) -> np.ndarray:
+        """As of `MaskFolder`; the image must be there."""
         image = self.images[name]
         classes = np.full((image['height'], image['width']), self.num_classes)
         for annotation in self.coco.loadAnns(self.coco.getAnnIds([image['id']])):
             if not annotation.get('iscrowd'):
-                mask = self.coco.annToMask(annotation).astype(bool)
-                classes[mask] = self.labels[annotation['category_id']]
+                place = self._place(annotation)
+                classes[place] = self.labels[annotation['category_id']]
         return classes
+
+    def _place(self, annotation: dict) -> np.ndarray | tuple[slice, slice]:
+        """Where an object is: the pixels of its mask, or of its box."""
+        if annotation.get('segmentation'):
+            return self.coco.annToMask(annotation).astype(bool)
+        left, top, width, height = annotation['bbox']
+        bottom, right = round(top + height), round(left + width)
+        return slice(max(0, round(top)), bottom), slice(max(0, round(left)), right)
+
+
+def _refuse_missing(missing: Sequence[str], names: Sequence[str], source: Path) -> None:
+    if missing:
+        raise UserError(
+            f'{source} has no mask of {len(missing):,} of {len(names):,} training images, such as '
+            f'{missing[0]!r}; give --from-masks the masks of the images that are trained on'
+        )
 
 
 def cell_shares(

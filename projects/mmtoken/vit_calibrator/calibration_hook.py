@@ -75,19 +75,17 @@ class CalibrationHook(Hook):
         self._restored: dict | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Check the model against the stages, and remember it as it is."""
+        """Check the model against the stages, and go on where a resumed run was."""
         model = self._model(runner)
         for stage in self.stages:
             model.set_active(stage['losses'])
         model.set_active(())
         restored, self._restored = self._restored, None
-        if model.foreground is not None:
-            model.foreground.remember(model)
         if restored is None:
             return
-        frozen = getattr(model.foreground, 'frozen', None)
-        if frozen is not None:
-            frozen.load_state_dict(restored['frozen'])
+        if restored['frozen'] is not None:
+            model.foreground.remember(model)
+            model.foreground.frozen.load_state_dict(restored['frozen'])
         self.current = restored['stage']
         if self.current >= 0:
             model.set_active(self.stages[self.current]['losses'])
@@ -130,8 +128,12 @@ class CalibrationHook(Hook):
         begun = [index for index, stage in enumerate(self.stages) if stage['begin'] <= now]
         if not begun or begun[-1] == self.current:
             return
+        model = self._model(runner)
+        if self.current < 0 and model.foreground is not None:
+            # What it is before it is calibrated, which may be after an ordinary training.
+            model.foreground.remember(model)
         self.current = begun[-1]
-        names, model = self.stages[self.current]['losses'], self._model(runner)
+        names = self.stages[self.current]['losses']
         unit = 'epoch' if self.by_epoch else 'iteration'
         acting = ', '.join(names) or 'none'
         runner.logger.info(

@@ -152,25 +152,22 @@ def _mean_statistics(
     rank, world = get_dist_info()
     losses: list[RuleLoss] = [model.calibration[name] for name in names]
     classes, device = model.head.num_classes, next(model.parameters()).device
-    sums: dict[tuple[str, int], Tensor] = {}
+    means = {
+        name: {
+            layer: torch.zeros(classes, width, dtype=torch.float64, device=device)
+            for layer, width in loss.widths.items()
+        }
+        for name, loss in zip(names, losses, strict=True)
+    }
     for inputs, own in _batches(model, how, chosen[rank::world], 'looking at'):
         for name, found in zip(names, model.statistics(inputs, own, losses), strict=True):
             for layer, statistic in found.items():
-                shape = classes, statistic.shape[1]
-                if (name, layer) not in sums:
-                    sums[name, layer] = torch.zeros(shape, dtype=torch.float64, device=device)
-                sums[name, layer].index_add_(0, own, statistic.double())
+                means[name][layer].index_add_(0, own, statistic.double())
     counts = torch.from_numpy(np.bincount(labels[chosen], minlength=classes)).to(device)
-    # A process may have had no image at all.
-    widths = [{key: total.shape[1] for key, total in sums.items()}]
-    everywhere = {k: w for part in all_gather_object(widths[0]) for k, w in part.items()}
-    means: dict[str, dict[int, Tensor]] = {name: {} for name in names}
-    for (name, layer), width in sorted(everywhere.items()):
-        total = sums.get((name, layer))
-        if total is None:
-            total = torch.zeros(classes, width, dtype=torch.float64, device=device)
-        all_reduce(total)
-        means[name][layer] = (total / counts.clamp(min=1)[:, None]).float()
+    for layers in means.values():
+        for layer, total in layers.items():
+            all_reduce(total)
+            layers[layer] = (total / counts.clamp(min=1)[:, None]).float()
     return ClassMeans(means, counts)
 
 

@@ -133,8 +133,9 @@ class AutomaticForeground(nn.Module):
 
     def remember(self, classifier: ImageClassifier) -> None:
         """Keep a copy of a classifier as it is now."""
-        frozen = copy.deepcopy(classifier).eval().requires_grad_(False)
-        self._frozen = [frozen]
+        # An earlier copy would be copied with it.
+        self._frozen = []
+        self._frozen = [copy.deepcopy(classifier).eval().requires_grad_(False)]
 
     def forward(
         self, inputs: Tensor, data_samples: list[DataSample], labels: Tensor, grid: tuple[int, int]

@@ -228,6 +228,12 @@ class RuleLoss(CalibrationLoss):
 
     def attach(self, backbone: TokenViT, num_classes: int) -> None:
         super().attach(backbone, num_classes)
+        plans = {layer: backbone.plans[layer] for layer in self.layers}
+        # D of each layer.
+        self.widths = {
+            layer: plan.feedforward_channels if self.kind == 'hidden' else plan.embed_dims
+            for layer, plan in plans.items()
+        }
         for layer in self.layers:
             self.register_buffer(f'rule_{layer}', None, persistent=False)
 
