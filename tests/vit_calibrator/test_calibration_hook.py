@@ -9,7 +9,7 @@ import torch
 from calibrated_models import CLASSES, LOSSES, build
 from mmengine.config import Config
 from mmengine.runner import Runner
-from mmpretrain.registry import HOOKS
+from mmpretrain.registry import HOOKS, MODELS
 from mmpretrain.structures import DataSample
 
 import mmtoken.vit_calibrator.class_rules as class_rules
@@ -327,4 +327,15 @@ def test_a_checkpoint_of_another_training_is_not_resumed(automatic, tmp_path):
     automatic.load_from, automatic.resume = str(tmp_path / 'plain/epoch_1.pth'), True
 
     with pytest.raises(UserError, match='has no calibration in it.*load_from instead'):
+        train(automatic)
+
+
+def test_weights_of_no_classifier_are_refused(automatic, tmp_path):
+    state = MODELS.build(automatic.model).state_dict()
+    detector = {name: value for name, value in state.items() if not name.startswith('head.')}
+    detector['rpn_head.rpn_cls.weight'] = torch.zeros(3, 4, 1, 1)
+    torch.save({'state_dict': detector}, tmp_path / 'detector.pth')
+    automatic.load_from = str(tmp_path / 'detector.pth')
+
+    with pytest.raises(UserError, match='detector.pth.*head.fc'):
         train(automatic)

@@ -75,6 +75,16 @@ def _mixed(target):
     return dict(model=dict(type='TLAlignClassifier', mix=dict(type='PatchCutMix'), target=target))
 
 
+# Within the budget: the last 300 iterations have half of them each.
+_stages = [dict(begin=700, losses=['token']), dict(begin=850, losses=['dimension'])]
+
+
+def _calibrated(model):
+    """Let decisions rest on the foreground, then on few dimensions; masks say where it is."""
+    config = f'configs/glyphs/calibrated-{model}-d6w96_glyphs-cls.py'
+    return dict(config=config, options={'custom_hooks.0.stages': _stages})
+
+
 def _labeled(model):
     """Classify the class token and every patch; labels of patches come from masks."""
     return dict(config=f'configs/glyphs/{model}-d6w96_glyphs-cls.py')
@@ -97,6 +107,8 @@ rows = [
     dict(_life, name='LIFE + TransMix', options=_mixed('transmix')),
     dict(_life, name='LIFE + TL-Align', options=_mixed('tl_align')),
     dict(_life | _labeled('token-label-life'), name='LIFE + token labels'),
+    dict(_deit | _calibrated('deit'), name='DeiT + calibration'),
+    dict(_life | _calibrated('life'), name='LIFE + calibration'),
     # Its stem of convolutions sees beyond a window, its layers do not.
     dict(_deit | _labeled('lv-vit'), name='LV-ViT + token labels'),
 ]
@@ -109,7 +121,7 @@ limits = [
     "ViT's config.",
     'In detectors and segmentors all rows attend within windows of 64 px, those of DeiT but for '
     "their last layer, which sees the whole scene; LIFE's convolutions see beyond a window anyway.",
-    'Token labels know which patches are background, which no other row is told.',
+    'Token labels and calibration know which patches are background, which no other row is told.',
     "A layer that shares uses its source's map: in DeiT shared and PSViT the last two layers see "
     'the whole scene, in DeiT one.',
     'Above a pooling, a window of 8 tokens spans the whole scene of 128 px, which the pooled '
