@@ -1,7 +1,7 @@
 """The small LIFE-ViT on single-glyph scenes, the last third of whose training calibrates it.
 
 Reproduces: our own small study (docs/study); no paper.
-Needs: label maps of the glyph scenes, which say where the glyph is and come from their class maps in
+Needs: label maps of the glyph scenes, which say where the glyph is; their class maps make them in
     seconds (_base_/datasets/glyphs_token-labels.py has the command).
 Costs: not measured; schedule and images are those of life-d6w96_glyphs-cls.py.
 Command: python tools/train.py configs/glyphs/calibrated-life-d6w96_glyphs-cls.py
