@@ -117,6 +117,15 @@ def test_objects_without_masks_are_their_boxes(tmp_path):
     ]
 
 
+def test_boxes_outside_of_the_image_are_nowhere(tmp_path):
+    file = coco_file(tmp_path / 'i.json')
+    content = json.loads(file.read_text())
+    content['annotations'][1].update(segmentation=[], bbox=[-5.0, -3.0, 4.0, 2.0])
+    file.write_text(json.dumps(content))
+
+    assert (CocoMasks(file, 2).read('a.png') != 0).all()
+
+
 def test_images_without_a_mask_are_counted_before_anything_is_read(tmp_path):
     (tmp_path / 'a').mkdir()
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / 'a/1.png')

@@ -166,7 +166,32 @@ def test_masks_of_another_size_than_their_images_are_refused(make, config, masks
              '--out', tmp_path / 'labels', '--workers', 0)  # fmt: skip
 
     said = capsys.readouterr().err
-    assert '3/000003.png has 48x32 pixels and the image 64x64; give --from-masks' in said
+    assert '3/000003.png has 48x32 pixels and the image 64x64, as it is loaded; give' in said
+
+
+def test_images_that_are_loaded_turned_have_masks_that_are(make, config, tmp_path, digit_scenes):
+    from mmtoken.datasets.make_labels import TrainImages
+
+    folder, masks = tmp_path / 'images', tmp_path / 'masks'
+    for place in (folder / '0', masks / '0'):
+        place.mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new('RGB', (48, 32)).save(folder / '0/1.jpg', exif=exif)
+    Image.fromarray(np.zeros((48, 32), np.uint8)).save(masks / '0/1.png')
+    (tmp_path / 'list.txt').write_text('0/1.jpg 0\n')
+    cfg = Config.fromfile(config.filename)
+    cfg.train_dataloader.dataset.update(
+        data_root='', data_prefix=str(folder), ann_file=str(tmp_path / 'list.txt')
+    )
+    cfg.dump(tmp_path / 'turned.py')
+    init_default_scope('mmpretrain')
+    assert TrainImages(cfg, 8).names == ['0/1.jpg']
+
+    make(tmp_path / 'turned.py', '--from-masks', masks, '--num-classes', 10, '--grid', 4,
+         '--out', tmp_path / 'labels', '--workers', 0)  # fmt: skip
+
+    assert LabelStore(tmp_path / 'labels').manifest.count == 1
 
 
 def test_masks_with_workers_are_the_same(make, config, masks, tmp_path):

@@ -49,7 +49,7 @@ class GivenForeground(nn.Module):
 
 def build(backbone='TokenViT', calibration=LOSSES, seed=0, **options):
     """A classifier of 16 patches whose rules and foreground are drawn."""
-    model = {k: options.pop(k) for k in ('foreground', 'images') if k in options}
+    model = {k: options.pop(k) for k in ('foreground', 'images', 'neck') if k in options}
     torch.manual_seed(seed)
     built = MODELS.build(
         dict(

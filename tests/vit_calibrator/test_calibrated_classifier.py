@@ -19,9 +19,11 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
 
 import mmtoken.vit.fused_attention as fused
+import mmtoken.vit_calibrator.losses as losses_module
 from mmtoken.errors import UserError
 from mmtoken.vit_calibrator.evidence import Place, run_watched
 from mmtoken.vit_calibrator.foreground import scores_of
+from mmtoken.vit_calibrator.losses import Judgment
 
 LABELS = torch.tensor([3, 0, 4, 1])
 
@@ -138,8 +140,14 @@ def test_images_without_a_known_foreground_are_classified_alone(attention_calls)
     plain = model.loss(images(), samples())
 
     assert attention_calls[:4] == [(4, False)] * 4
-    assert losses['loss_token'] == 0 and found
+    assert losses['loss_token'] == 0
+    assert found.keys() == gradients_of_plain(model).keys()
     torch.testing.assert_close(losses['loss_cls'], plain['loss'])
+
+
+def gradients_of_plain(model):
+    """Gradients of the head's loss alone."""
+    return learn(model)[1]
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
@@ -154,11 +162,11 @@ def test_a_batch_in_two_parts_is_classified_as_one(variant):
 
 def test_parts_of_a_batch_count_as_the_whole_would():
     whole, part = build(), build(images=0.5)
-    inputs = images()
-    whole.foreground.known[2:] = False
+    whole.foreground = GivenForeground(part.foreground.share[:2])
+    whole.set_active(('token',))
+    expected = whole.loss(images()[:2], samples((3, 0)))
 
-    expected, _ = learn(whole, 'token', inputs=inputs)
-    losses, _ = learn(part, 'token', inputs=inputs)
+    losses, _ = learn(part, 'token')
 
     torch.testing.assert_close(losses['loss_token'], expected['loss_token'])
 
@@ -200,6 +208,40 @@ def test_weights_are_those_of_an_ordinary_classifier():
     )
 
 
+@pytest.mark.parametrize('name', ['token', 'dimension', 'intra', 'inter'])
+def test_frozen_layers_are_calibrated_through(name):
+    model = build(frozen_stages=3)
+
+    losses, found = learn(model, name)
+
+    assert losses[f'loss_{name}'] > 0
+    assert found.keys() == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert any(name.startswith('backbone.layers.3') for name in found)
+
+
+def test_a_frozen_backbone_has_a_head_to_learn():
+    losses, found = learn(build(frozen_stages=4), 'dimension')
+
+    assert losses['loss_dimension'] > 0 and set(found) == {'head.fc.weight', 'head.fc.bias'}
+
+
+def test_a_neck_with_weights_works_under_mixed_precision():
+    torch.manual_seed(0)
+    model = build(neck=dict(type='LinearNeck', in_channels=24, out_channels=24))
+    with torch.autocast('cpu', torch.bfloat16):
+        losses, _ = learn(model, *LOSSES)
+
+    assert all(value.isfinite() for value in losses.values())
+
+
+def test_processes_count_images_together(monkeypatch):
+    loss = Judgment(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([True, True, False]))
+    monkeypatch.setattr(losses_module, 'all_reduce', lambda t, op: t.fill_(4.0))
+
+    # The other process has six: the mean of both is a mean over eight.
+    assert loss.shared_mean() == 1.0 and loss.mean() == 2.0
+
+
 def test_no_loss_acts_before_a_hook_says_so():
     with pytest.raises(UserError, match='never told which losses act; add'):
         build().loss(images(), samples())
@@ -233,6 +275,7 @@ def test_mixed_labels_are_refused_and_scores_of_one_class_are_not():
         (dict(calibration={}), r'calibration \{\} names no loss'),
         (dict(calibration=dict(a=dict(type='LinearClsHead', num_classes=2, in_channels=2))),
          'calibration.a is a LinearClsHead, which is no CalibrationLoss'),
+        (dict(calibration=dict(cls=dict(type='ChannelLoss'))), "a loss of the name 'cls'"),
         (dict(foreground=None), 'calibration.token needs to know the foreground'),
         (dict(out_indices=(1, 3)), r'out_indices \(1, 3\) of the backbone are several outputs'),
         (dict(calibration=dict(token=dict(type='TokenPropagation', layers=(3,)))),

@@ -131,6 +131,27 @@ def test_what_was_collected_is_found_again_until_something_changes(tmp_path, mon
     assert len(calls) == 3 and len(list(tmp_path.glob('*.pth'))) == 4
 
 
+def test_weights_of_every_kind_are_told_apart(tmp_path):
+    # Batch norms count in a tensor without dimensions.
+    model = small(stem=dict(type='ConvStem'), patch_size=8)
+    collect_once(model, ['dimension'], collection()[0], tmp_path)
+    with torch.no_grad():
+        model.get_buffer('backbone.patch_embed.bn1.num_batches_tracked').add_(1)
+    collect_once(model, ['dimension'], collection()[0], tmp_path)
+
+    assert len(list(tmp_path.glob('*.pth'))) == 2
+
+
+def test_collecting_draws_nothing_that_training_would():
+    model, (how, _) = small(), collection()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    collect_means(model, ['dimension'], how)
+
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_how_far_it_is_is_said_now_and_then(monkeypatch):
     monkeypatch.setattr(class_rules, 'INTERVAL', -1)
     how, said = collection(batch_size=20)
@@ -266,6 +287,56 @@ def test_a_run_of_a_blank_control_and_a_late_begin_is_ordinary(tmp_path, digit_s
     expected = weights(tmp_path / 'plain/run/epoch_2.pth')
     found = weights(tmp_path / 'run/epoch_2.pth')
     assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_what_no_stage_needs_any_more_is_not_kept(automatic, tmp_path):
+    train(automatic)
+
+    saved = [torch.load(tmp_path / f'run/epoch_{n}.pth', weights_only=False) for n in (2, 3)]
+    frozen = [checkpoint['calibration']['frozen'] for checkpoint in saved]
+    assert frozen[0] is not None and frozen[1] is None
+
+
+def test_a_stage_after_the_end_is_said(automatic):
+    automatic.custom_hooks[0].stages = [dict(losses=[]), dict(begin=1, losses=['token'])]
+    automatic.train_cfg.max_epochs = 1
+    train(automatic)
+
+    (line,) = [line for line in log_of(automatic) if 'last calibration stage' in line]
+    assert 'WARNING' in line and 'begin with epoch 1, and the training ends before' in line
+
+
+def test_epochs_are_refused_where_a_loop_counts_iterations(automatic):
+    automatic.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
+    with pytest.raises(UserError, match='such as 2, and IterBasedTrainLoop counts iterations'):
+        train(automatic)
+
+
+def test_a_threshold_that_nothing_reaches_is_said(automatic):
+    automatic.custom_hooks[0].stages = [dict(losses=['dimension'])]
+    automatic.model.calibration.dimension = dict(type='IntraTokenLoss', threshold=1.1)
+    automatic.train_cfg.max_epochs = 1
+    train(automatic)
+
+    (line,) = [line for line in log_of(automatic) if 'rest on no dimension at all' in line]
+    assert 'WARNING' in line and 'dimension, layer 1' in line
+
+
+def test_a_run_is_not_resumed_with_other_stages_or_another_foreground(automatic, tmp_path):
+    automatic.train_cfg.max_epochs = 3
+    train(automatic)
+    automatic.resume = True
+    for epoch, changed in ((3, dict(stages=[dict(losses=['token'])])), (1, None)):
+        other = copy.deepcopy(automatic)
+        other.work_dir = str(tmp_path / f'other{epoch}')
+        other.experiment_name = f'{tmp_path.name}{epoch}'
+        other.load_from = str(tmp_path / f'run/epoch_{epoch}.pth')
+        if changed:
+            other.custom_hooks[0].update(changed)
+        else:
+            other.model.foreground = dict(type='SuppliedForeground')
+        with pytest.raises(UserError, match='of other stages or with another foreground'):
+            train(other)
 
 
 def test_stages_may_count_iterations(automatic):

@@ -32,7 +32,7 @@ def test_shares_are_those_that_the_loss_logs(model):
     logged = [model.loss(images() + shift, samples(labels))
               for shift, labels in zip((0.0, 1.0), LABELS, strict=True)]  # fmt: skip
     for layer, share in enumerate(found.shares):
-        expected = sum(float(logs[f'foreground_share_{layer}']) for logs in logged) / 2
+        expected = sum(float(logs[f'token_foreground_share_{layer}']) for logs in logged) / 2
         assert share == pytest.approx(expected, abs=1e-6)
     assert len(found.shares) == 3
 
@@ -45,7 +45,7 @@ def test_only_images_of_known_foreground_count_for_shares(model):
     model.foreground, model.images = foreground, 1.0
     model.set_active(('token',))
     logs = model.loss(images(), samples())
-    assert found.shares[2] == pytest.approx(float(logs['foreground_share_2']), abs=1e-6)
+    assert found.shares[2] == pytest.approx(float(logs['token_foreground_share_2']), abs=1e-6)
     foreground.known[:] = False
     assert measure_decisions(model, batches()[:1], foreground, shown=1).shares == []
 

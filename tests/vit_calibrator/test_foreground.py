@@ -58,6 +58,19 @@ def test_the_foreground_goes_where_the_image_went():
     assert found.known.tolist() == [True, False]
 
 
+@pytest.mark.parametrize('side', [11, 14, 24])
+def test_neighbors_of_a_cell_are_no_foreground_by_rounding(side):
+    for place in range(side):
+        classes = torch.full((side, side), BACK)
+        classes[place, place] = OWN
+        found = supplied(labeled(classes, OWN), grid=(side, side))
+        assert torch.equal(found.share.view(side, side), (classes == OWN).float())
+        assert found.known
+    # All of it, and none: neither teaches anything, whatever the sums of so many are.
+    whole = supplied(labeled(torch.full((side, side), OWN), OWN), grid=(side, side))
+    assert not whole.known
+
+
 def test_images_that_are_all_foreground_teach_nothing():
     assert not supplied(labeled(torch.full((2, 2), OWN), OWN)).known
 

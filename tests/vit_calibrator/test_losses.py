@@ -57,7 +57,7 @@ def test_token_propagation(variant, layers):
     for layer in layers:
         relevance = (grad(of_class(scores), left[layer]) * left[layer]).relu()[:, 1:].sum(-1)
         share = (relevance * inside).sum(1) / relevance.sum(1)
-        torch.testing.assert_close(losses[f'foreground_share_{layer}'], share.mean())
+        torch.testing.assert_close(losses[f'token_foreground_share_{layer}'], share.mean())
         lost = 0.0 if before is None else (before - share).relu()
         weight, before = (layer + 1) / 4, share
         expected, weights = expected + weight * (1 - share + lost), weights + weight
@@ -65,11 +65,11 @@ def test_token_propagation(variant, layers):
     torch.testing.assert_close(loss, (expected / weights).mean())
 
 
-def test_relevance_that_is_lost_on_the_way_costs_as_much_as_gamma_says():
-    # Of layers 0 to 2 the shares do not all grow.
+@pytest.mark.parametrize('layers', [(0, 1, 2), (0, 2)])
+def test_relevance_that_is_lost_on_the_way_costs_as_much_as_gamma_says(layers):
     def loss(gamma):
         model = build(calibration=dict(
-            token=dict(type='TokenPropagation', layers=(0, 1, 2), gamma=gamma)))  # fmt: skip
+            token=dict(type='TokenPropagation', layers=layers, gamma=gamma)))  # fmt: skip
         model.set_active(('token',))
         found = model.loss(images(), samples())
         return found['loss_token'].detach(), found

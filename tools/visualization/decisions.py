@@ -19,10 +19,12 @@ from mmtoken.runtime.load_model import load_model
 from mmtoken.vit_calibrator import CalibratedClassifier
 from mmtoken.vit_calibrator.decisions import Decisions, measure_decisions, plot_decisions
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
+from mmpretrain.registry import DATASETS
 from rich.progress import track
+from torch.utils.data import DataLoader, Subset
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -36,7 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, default=Path('decisions.png'), help='the picture')
     parser.add_argument(
-        '--number', type=int, default=500, help='images, from the first on (default: %(default)s)'
+        '--number', type=int, default=500, help='images, from the whole list (default: %(default)s)'
     )
     parser.add_argument(
         '--shown', type=int, default=10, help='images to paint (default: %(default)s)'
@@ -59,20 +61,26 @@ def named_checkpoints(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def tested_images(cfg: Config) -> ConfigDict:
-    """The training data as it is tested, with its label maps where training has some."""
-    loader = copy.deepcopy(cfg.train_dataloader)
+def tested_images(cfg: Config, number: int) -> DataLoader:
+    """Training data as it is tested, with its label maps where training has some.
+
+    Args:
+        cfg: The config.
+        number: Images, at most: from the whole list, since folders are classes.
+    """
+    data = copy.deepcopy(cfg.train_dataloader.dataset)
     pipeline = list(cfg.test_dataloader.dataset.pipeline)
-    labels = [step for step in loader.dataset.pipeline if step.type.endswith('LoadTokenLabels')]
+    labels = [step for step in data.pipeline if step.type.endswith('LoadTokenLabels')]
     if labels:
         first, *between, _ = pipeline
         track_affine = dict(type='TrackAffine', transforms=between)
         pipeline = [first, labels[0], track_affine, dict(type='PackTokenLabels')]
-    loader.dataset.pipeline = pipeline
-    loader.update(
-        num_workers=0, persistent_workers=False, sampler=dict(type='DefaultSampler', shuffle=False)
-    )
-    return loader
+    data.pipeline = pipeline
+    dataset = DATASETS.build(data)
+    number = min(number, len(dataset))
+    chosen = Subset(dataset, [index * len(dataset) // number for index in range(number)])
+    batch_size = cfg.train_dataloader.batch_size
+    return DataLoader(chosen, batch_size, collate_fn=pseudo_collate)
 
 
 def measure_all(
@@ -93,8 +101,7 @@ def measure_all(
         UserError: If the config has no foreground.
     """
     init_default_scope(cfg.default_scope)
-    loader = Runner.build_dataloader(tested_images(cfg), seed=0)
-    batches = -(-min(number, len(loader.dataset)) // loader.batch_size)
+    loader = tested_images(cfg, number)
     found, foreground = {}, None
     for name, checkpoint in checkpoints.items():
         model = load_model(cfg, checkpoint)
@@ -106,9 +113,9 @@ def measure_all(
         if foreground is None:
             foreground = model.foreground
             foreground.remember(model)
-        counted = track(zip(range(batches), loader, strict=False), description=name, total=batches)
-        found[name] = measure_decisions(model, (data for _, data in counted), foreground, shown)
-    return found, loader.dataset.metainfo.get('classes') or []
+        batches = track(loader, description=name)
+        found[name] = measure_decisions(model, batches, foreground, shown)
+    return found, loader.dataset.dataset.metainfo.get('classes') or []
 
 
 @exit_on_user_error

@@ -23,6 +23,8 @@ from mmtoken.errors import UserError
 from mmtoken.runtime.load_model import load_model
 from mmtoken.tasks.task import file_digest, text_digest
 
+# EXIF's, and its values that exchange width and height.
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
 Batches = Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
@@ -205,11 +207,13 @@ class _Shares(Dataset):
         name = self.images.names[index]
         classes, file = self.reader.read(name), self.images.folder / name
         with Image.open(file) as image:
-            width, height = image.size
+            # Cameras note how to turn an image, and loaders turn it.
+            turned = image.getexif().get(ORIENTATION, 1) in TURNED
+            width, height = image.size[::-1] if turned else image.size
         if classes.shape != (height, width):
             raise UserError(
                 f'the mask of {file} has {classes.shape[1]}x{classes.shape[0]} pixels and the '
-                f'image {width}x{height}; give --from-masks masks of the size of their images'
+                f'image {width}x{height}, as it is loaded; give --from-masks masks of that size'
             )
         return index, *cell_shares(classes, self.grid, self.top_k)
 

@@ -117,8 +117,9 @@ class CocoMasks:
         if annotation.get('segmentation'):
             return self.coco.annToMask(annotation).astype(bool)
         left, top, width, height = annotation['bbox']
-        bottom, right = round(top + height), round(left + width)
-        return slice(max(0, round(top)), bottom), slice(max(0, round(left)), right)
+        # What is negative would count from the other end.
+        rows, columns = (top, top + height), (left, left + width)
+        return tuple(slice(*(max(0, round(edge)) for edge in side)) for side in (rows, columns))
 
 
 def _refuse_missing(missing: Sequence[str], names: Sequence[str], source: Path) -> None:

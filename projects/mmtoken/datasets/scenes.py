@@ -118,7 +118,7 @@ def render_scene(
             f'min-{many} is {options.min_objects}; '
             f'choose less, or more max-{many} (smaller {many}) or occlusion'
         )
-    if options.shortcut == 'digit':
+    if options.shortcut == 'digit' and told is not None:
         drawn += _draw_second(aside, image, drawn[0].mask, options, split, told)
     strength = np.float32(rng.uniform(0, difficulty.noise))
     image += strength * rng.standard_normal(image.shape, np.float32)
@@ -142,7 +142,7 @@ def _draw_second(
     first: np.ndarray,
     options: SceneOptions,
     split: str,
-    told: int | None,
+    told: int,
 ) -> list[Instance]:
     """Paint a second object, half as high and beside the first one: of the class after the one that
     it tells.

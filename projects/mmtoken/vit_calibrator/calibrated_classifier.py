@@ -69,8 +69,12 @@ class CalibratedClassifier(ImageClassifier):
             {name: _build(f'calibration.{name}', cfg, CalibrationLoss)
              for name, cfg in calibration.items()}
         )  # fmt: skip
+        if 'cls' in self.calibration:
+            raise UserError(
+                "calibration has a loss of the name 'cls', which is the head's; call it otherwise"
+            )
         for loss in self.calibration.values():
-            loss.attach(self.backbone, self.head.num_classes)
+            loss.attach(self.backbone)
         self.foreground = None if foreground is None else _build('foreground', foreground)
         needing = [name for name, loss in self.calibration.items() if loss.needs_foreground]
         if needing and self.foreground is None:
@@ -129,8 +133,8 @@ class CalibratedClassifier(ImageClassifier):
         found['loss_cls'] = found.pop('loss')
         for name, loss in losses.items():
             judgment = self._judge(loss, case)
-            found[f'loss_{name}'] = loss.loss_weight * judgment.mean()
-            found.update(judgment.logs)
+            found[f'loss_{name}'] = loss.loss_weight * judgment.shared_mean()
+            found.update({f'{name}_{key}': value for key, value in judgment.logs.items()})
         return found
 
     @torch.no_grad()
@@ -144,12 +148,11 @@ class CalibratedClassifier(ImageClassifier):
             labels: (B,).
             losses: Of `calibration`.
         """
+        places = _places(losses)
+        start = first_layer(self.backbone, places)
+        tokens = self.backbone.run(self.backbone.embed(inputs), 0, start)
         with torch.enable_grad():
-            tokens = self.backbone.embed(inputs)
-            places = _places(losses)
-            start = first_layer(self.backbone, places)
-            tokens = self.backbone.run(tokens, 0, start)
-            left, kept = run_watched(self.backbone, tokens, start, places)
+            left, kept = run_watched(self.backbone, tokens, start, places, False)
             scores = self.head(self._features(left))
             evidence = self._evidence(scores, kept, labels, losses, differentiable=False)
             return [
@@ -181,14 +184,14 @@ class CalibratedClassifier(ImageClassifier):
         everyone = count == len(chosen)
         watched = tokens if everyone else tokens.with_(x=tokens.x[chosen])
         left, kept = run_watched(backbone, watched, start, places)
-        feats = features = self._features(left)
-        if not everyone:
-            others = tokens.with_(x=tokens.x[~chosen])
-            feats = _merged(features, self._features(backbone.run(others, start)), chosen)
         with torch.autocast(tokens.x.device.type, enabled=False):
+            features = self._features(left)
             scores = self.head(features)
             cases = self._cases(scores, kept, labels[chosen], losses, grid, foreground, chosen)
-        return feats, cases
+        if everyone:
+            return features, cases
+        others = tokens.with_(x=tokens.x[~chosen])
+        return _merged(features, self._features(backbone.run(others, start)), chosen), cases
 
     def _cases(
         self,
@@ -268,7 +271,7 @@ class CalibratedClassifier(ImageClassifier):
                 'class; CalibratedClassifier takes heads such as VisionTransformerClsHead and '
                 'LinearClsHead'
             )
-        if len(backbone.out_indices) != 1 or backbone.out_indices[0] != backbone.num_running - 1:
+        if len(backbone.out_indices) != 1:
             raise UserError(
                 f'out_indices {backbone.out_indices} of the backbone are several outputs; '
                 'CalibratedClassifier calibrates what leads to one: leave them out'

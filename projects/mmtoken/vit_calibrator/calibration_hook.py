@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import DATASETS, HOOKS
 from torch import Tensor
 
@@ -80,13 +80,22 @@ class CalibrationHook(Hook):
         for stage in self.stages:
             model.set_active(stage['losses'])
         model.set_active(())
+        self._check_length(runner)
         restored, self._restored = self._restored, None
         if restored is None:
             return
-        if restored['frozen'] is not None:
-            model.foreground.remember(model)
-            model.foreground.frozen.load_state_dict(restored['frozen'])
         self.current = restored['stage']
+        if restored['frozen'] is not None and model.foreground is not None:
+            model.foreground.remember(model)
+        frozen = getattr(model.foreground, 'frozen', None)
+        if self.current >= len(self.stages) or (frozen is None) != (restored['frozen'] is None):
+            raise UserError(
+                f'the checkpoint that is resumed is in calibration stage {self.current + 1}, of '
+                'other stages or with another foreground than the config has; resume it with the '
+                'config that it is of, or begin from its weights with load_from'
+            )
+        if frozen is not None:
+            frozen.load_state_dict(restored['frozen'])
         if self.current >= 0:
             model.set_active(self.stages[self.current]['losses'])
         if restored['means'] is not None:
@@ -134,6 +143,11 @@ class CalibrationHook(Hook):
             model.foreground.remember(model)
         self.current = begun[-1]
         names = self.stages[self.current]['losses']
+        later = {name for stage in self.stages[self.current :] for name in stage['losses']}
+        if model.foreground is not None and not any(
+            model.calibration[name].needs_foreground for name in later
+        ):
+            model.foreground.forget()
         unit = 'epoch' if self.by_epoch else 'iteration'
         acting = ', '.join(names) or 'none'
         runner.logger.info(
@@ -148,7 +162,7 @@ class CalibrationHook(Hook):
         model.set_active(names)
         # What is not computed any more would be logged with its last value.
         for key in list(runner.message_hub.log_scalars):
-            if key.startswith(('train/loss', 'train/foreground_share')):
+            if key.startswith('train/loss') or 'foreground_share' in key:
                 del runner.message_hub.log_scalars[key]
 
     def _use(self, runner: Runner, means: ClassMeans) -> None:
@@ -160,6 +174,11 @@ class CalibrationHook(Hook):
             loss.set_rules(layers, counted)
             for layer in layers:
                 kept = loss.rules(layer)[counted].sum(dim=1)
+                if (kept == 0).any():
+                    runner.logger.warning(
+                        f'{name}, layer {layer}: {int((kept == 0).sum())} classes rest on no '
+                        'dimension at all by its threshold, which says nothing; lower it'
+                    )
                 if len(kept):
                     runner.logger.info(
                         f'{name}, layer {layer}: classes rest on {int(kept.min())} to '
@@ -171,6 +190,23 @@ class CalibrationHook(Hook):
             runner.logger.warning(
                 f'{len(without)} of {len(counted)} classes have fewer than {self.fewest} training '
                 f'images that are classified correctly and are left uncalibrated: {_first(without)}'
+            )
+
+    def _check_length(self, runner: Runner) -> None:
+        """Refuse epochs that a loop does not count, and say which stages a training ends before."""
+        loop, last = runner.train_loop, self.stages[-1]['begin']
+        counts_epochs = isinstance(loop, EpochBasedTrainLoop)
+        if self.by_epoch and not counts_epochs and last > 0:
+            raise UserError(
+                f'stages begin with epochs, such as {last}, and {type(loop).__name__} counts '
+                'iterations; set by_epoch=False of CalibrationHook, and begin to iterations'
+            )
+        end = loop.max_epochs if self.by_epoch and counts_epochs else loop.max_iters
+        if last >= end:
+            unit = 'epoch' if self.by_epoch else 'iteration'
+            runner.logger.warning(
+                f'the last calibration stage would begin with {unit} {last}, and the training ends '
+                f'before, after {end}'
             )
 
     def _collection(self, runner: Runner) -> Collection:

@@ -85,8 +85,10 @@ def collect_means(model: CalibratedClassifier, names: Sequence[str], how: Collec
     training = model.training
     model.eval()
     try:
-        labels, chosen = _choose(model, how)
-        return _mean_statistics(model, names, how, labels, chosen)
+        # Loaders draw seeds; training shall draw the same whether this was done before or not.
+        with torch.random.fork_rng(devices=[]):
+            labels, chosen = _choose(model, how)
+            return _mean_statistics(model, names, how, labels, chosen)
     finally:
         model.train(training)
 
@@ -203,7 +205,7 @@ def _digest(model: CalibratedClassifier, names: Sequence[str], how: Collection) 
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     asked = [(name, type(loss).__name__, loss.layers) for name, loss in model.calibration.items()
              if name in names]  # fmt: skip
     digest.update(repr((asked, how.samples, len(how.dataset), repr(how.dataset))).encode())

@@ -50,7 +50,7 @@ def measure_decisions(
     """
     backbone, last = model.backbone, last_informative_layer(model.backbone)
     places = [Place('tokens', layer) for layer in range(backbone.num_running)]
-    inside, known = torch.zeros(last + 1), 0
+    inside, known = torch.zeros(last + 1), torch.zeros(last + 1)
     right = count = 0
     sums = hits = None
     images: list[Tensor] = []
@@ -63,16 +63,17 @@ def measure_decisions(
             tokens = backbone.embed(inputs)
         grid, seen = tokens.grid, foreground(inputs, samples, labels, tokens.grid)
         with torch.enable_grad():
-            tokens = tokens.with_(x=tokens.x.detach().requires_grad_())
-            left, kept = run_watched(backbone, tokens, 0, places)
+            left, kept = run_watched(backbone, tokens, 0, places, False)
             scores = scores_of(model, left)
             chosen = scores.gather(1, labels[:, None]).squeeze(1)
             evidence = evidence_of(chosen, kept, places, tokens.num_aux, differentiable=False)
         for layer in range(last + 1):
             found = evidence.relevance(places[layer])[:, tokens.num_aux :].sum(dim=2)
-            share = (found * seen.at(backbone, grid, layer)).sum(dim=1) / found.sum(dim=1)
-            inside[layer] += share[seen.known].detach().nan_to_num().sum().cpu()
-        known += int(seen.known.sum())
+            total = found.sum(dim=1)
+            share = (found * seen.at(backbone, grid, layer)).sum(dim=1) / total
+            counted = seen.known & (total > 0)
+            inside[layer] += share[counted].detach().sum().cpu()
+            known[layer] += counted.sum().cpu()
         right += int((scores.argmax(dim=1) == labels).sum())
         count += len(labels)
         summed = evidence.relevance(places[-1]).sum(dim=1)
@@ -88,7 +89,7 @@ def measure_decisions(
             images += [*inputs.cpu()]
     return Decisions(
         right / max(count, 1),
-        [float(share) for share in inside / max(known, 1)] if known else [],
+        (inside / known).tolist() if known.all() else [],
         (sums / hits[:, None]).cpu(),
         torch.stack(images[:shown]),
         torch.stack(maps[:shown]),

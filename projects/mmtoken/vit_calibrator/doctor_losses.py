@@ -56,6 +56,9 @@ class IntraTokenLoss(RuleLoss):
     """Transformer Doctor, equations 7 to 9: ẑ = (∂p/∂z)₊ ⊙ z of the MLP's activations, a class's
     rule r = 1[mean ẑ ≥ τ], and L = Σ ẑ·(1 − r).
 
+    For the rule, ẑ of each image is stretched to reach from 0 to 1, as the released code does: of
+    images that are classified with confidence ∂p/∂z all but vanishes, and none would reach τ.
+
     Of the class token where it is classified, as in the paper; else summed over the tokens (ours:
     the paper's rule for each token's place means nothing to images that are cropped). The released
     code multiplies by r, not by 1 − r; this follows the paper.
@@ -82,7 +85,12 @@ class IntraTokenLoss(RuleLoss):
         self.threshold = threshold
 
     def statistics(self, evidence: Evidence) -> dict[int, Tensor]:
-        return {place.layer: self._relevance(evidence, place) for place in self.places}
+        found = {}
+        for place in self.places:
+            relevance = self._relevance(evidence, place)
+            low, high = relevance.amin(dim=1, keepdim=True), relevance.amax(dim=1, keepdim=True)
+            found[place.layer] = (relevance - low) / (high - low).clamp(min=TINY)
+        return found
 
     def decide(self, means: Tensor) -> Tensor:
         return means >= self.threshold

@@ -10,7 +10,7 @@ differentiable operations, in float32 under mixed precision too (our design).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -98,23 +98,32 @@ def first_layer(backbone: TokenViT, places: Sequence[Place]) -> int:
 
 
 def run_watched(
-    backbone: TokenViT, tokens: Tokens, start: int, places: Sequence[Place]
+    backbone: TokenViT,
+    tokens: Tokens,
+    start: int,
+    places: Sequence[Place],
+    differentiable: bool = True,
 ) -> tuple[Tokens, dict[Place, Tensor | Attended]]:
-    """Run the layers from `start` on so that gradients of what they make can be differentiated.
+    """Run the layers from `start` on so that gradients of what they make can be taken.
 
     Args:
         backbone: The backbone.
         tokens: What enters layer `start`, or the pooling before it.
         start: As of `first_layer`.
         places: What is to be kept.
+        differentiable: Whether gradients shall be differentiable, too.
 
     Returns:
         The tokens that left the last layer, and what was kept.
     """
     wanted, kept = set(places), {}
-    device = tokens.x.device.type
-    with torch.autocast(device, enabled=False), sdpa_kernel(SDPBackend.MATH):
-        tokens = tokens.with_(x=tokens.x.float() if tokens.x.dtype.itemsize < 4 else tokens.x)
+    x = tokens.x.float() if tokens.x.dtype.itemsize < 4 else tokens.x
+    if not x.requires_grad:
+        # What is before is frozen, or of no interest.
+        x = x.detach().requires_grad_()
+    attention = sdpa_kernel(SDPBackend.MATH) if differentiable else nullcontext()
+    with torch.autocast(x.device.type, enabled=False), attention:
+        tokens = tokens.with_(x=x)
         for index, (pool, layer) in [*enumerate(backbone.steps())][start:]:
             _keep_tokens(tokens, index - 1, wanted, kept)
             if pool is not None:

@@ -21,6 +21,9 @@ from mmtoken.vit import TokenViT
 
 from .evidence import Place, evidence_of, run_watched
 
+# Maps are sampled in float32: neighbors of a cell get a few millionths of it.
+ROUNDING = 1e-4
+
 
 @dataclass(frozen=True)
 class Foreground:
@@ -56,9 +59,12 @@ class SuppliedForeground(nn.Module):
     class. Other objects are background to it.
 
     Args:
-        threshold: Least share of a patch that its class covers, above which the patch is
-            foreground; with 0 any part of it is, as in Transformer Doctor.
+        threshold: Share of a patch that its class covers, interpolated between the cells of the
+            map, above which the patch is foreground; with 0 any part of it is enough, as in
+            Transformer Doctor.
     """
+
+    frozen = None
 
     def __init__(self, threshold: float = 0.0) -> None:
         super().__init__()
@@ -67,6 +73,9 @@ class SuppliedForeground(nn.Module):
 
     def remember(self, classifier: ImageClassifier) -> None:
         """Nothing: what is supplied does not depend on a model."""
+
+    def forget(self) -> None:
+        """Nothing, again."""
 
     def forward(
         self, inputs: Tensor, data_samples: list[DataSample], labels: Tensor, grid: tuple[int, int]
@@ -90,9 +99,10 @@ class SuppliedForeground(nn.Module):
             )
         # Two classes: the image's own, and what is not it.
         own = dataclasses.replace(maps, ids=(maps.ids != labels.view(-1, 1, 1, 1)).long())
-        share = (patch_targets(own, grid, 2)[1][..., 0] > self.threshold).float()
+        share = patch_targets(own, grid, 2)[1][..., 0]
+        share = (share > self.threshold + ROUNDING).float()
         # Where the crop has lost the object, or shows nothing else, there is nothing to learn.
-        return Foreground(share, share.mean(dim=1).remainder(1) > 0)
+        return Foreground(share, share.any(dim=1) & ~share.all(dim=1))
 
 
 @MODELS.register_module()
@@ -126,6 +136,10 @@ class AutomaticForeground(nn.Module):
         # Not registered, lest its weights become the trained model's.
         self._frozen: list[ImageClassifier] = []
 
+    def forget(self) -> None:
+        """Let the copy go."""
+        self._frozen = []
+
     @property
     def frozen(self) -> ImageClassifier | None:
         """The model that judges."""
@@ -150,11 +164,10 @@ class AutomaticForeground(nn.Module):
                 'AutomaticForeground has no model to ask; add CalibrationHook to custom_hooks'
             )
         relevance, scores = patch_relevance(self.frozen.to(inputs.device), inputs, labels)
-        right, probability = scores.softmax(dim=1), labels[:, None]
-        confident = right.gather(1, probability).squeeze(1) >= self.confidence
-        known = confident & (scores.argmax(dim=1) == labels)
+        probability = scores.softmax(dim=1).gather(1, labels[:, None]).squeeze(1)
+        known = (probability >= self.confidence) & (scores.argmax(dim=1) == labels)
         share = _dilate(_heaviest(relevance, self.mass), grid, self.dilation)
-        return Foreground(share, known & (share.mean(dim=1) < 1) & (relevance.sum(dim=1) > 0))
+        return Foreground(share, known & ~share.all(dim=1) & (relevance.sum(dim=1) > 0))
 
 
 def patch_relevance(
@@ -180,7 +193,9 @@ def patch_relevance(
         tokens = backbone.run(tokens.start_trace(trace, True), 0, layer + 1)
         rolled = tokens.trace
         features = tokens.x.detach().requires_grad_()
-        left, kept = run_watched(backbone, tokens.with_(x=features, trace=None), layer + 1, [place])
+        left, kept = run_watched(
+            backbone, tokens.with_(x=features, trace=None), layer + 1, [place], False
+        )
         scores = scores_of(classifier, left)
         chosen = scores.gather(1, labels[:, None]).squeeze(1)
         found = evidence_of(chosen, kept, [place], tokens.num_aux, False).relevance(place)

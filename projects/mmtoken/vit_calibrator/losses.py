@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+from mmengine.dist import all_reduce
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
@@ -63,8 +64,16 @@ class Judgment:
     logs: dict[str, Tensor] = field(default_factory=dict)
 
     def mean(self) -> Tensor:
-        """Over the images that count; 0 where none does."""
+        """Over the images of this process that count; 0 where none does."""
         return (self.losses * self.counted).sum() / self.counted.sum().clamp(min=1)
+
+    def shared_mean(self) -> Tensor:
+        """Over those of all processes, such that their mean is the mean over all these images,
+        whichever process has how many; every process must call it.
+        """
+        count = self.counted.sum().to(self.losses.dtype)
+        all_reduce(count, 'mean')
+        return (self.losses * self.counted).sum() / count.clamp(min=TINY)
 
 
 class CalibrationLoss(nn.Module):
@@ -94,12 +103,11 @@ class CalibrationLoss(nn.Module):
         self.loss_weight = loss_weight
         self.layers: tuple[int, ...] = ()
 
-    def attach(self, backbone: TokenViT, num_classes: int) -> None:
+    def attach(self, backbone: TokenViT) -> None:
         """Learn whose layers they are.
 
         Args:
             backbone: The classifier's.
-            num_classes: K.
 
         Raises:
             UserError: If a layer is none of the backbone's, or says nothing.
@@ -133,14 +141,14 @@ class CalibrationLoss(nn.Module):
 @MODELS.register_module()
 class TokenPropagation(CalibrationLoss):
     """Stage 1: relevance shall lie on foreground tokens, the more the deeper the layer, and not be
-    lost from one layer to the next (our design).
+    lost from one layer of the choice to the next (our design).
 
     With the relevance u of each patch that leaves layer l, c = (∂s/∂z ⊙ z)₊ summed over dimensions,
     and the foreground's share of it ρ = Σ_fg u / Σ u::
 
         L = 1/Σw · Σ_l w_l·[(1 − ρ_l) + γ·(ρ_{l−1} − ρ_l)₊],  w_l = l/L
 
-    l counts from 1; the second term is between layers of the choice alone.
+    l counts from 1; l − 1 is the layer of the choice before l, and the first has no second term.
 
     Args:
         layers: By default those of the later half, but for the last one where a class token is
@@ -165,8 +173,8 @@ class TokenPropagation(CalibrationLoss):
         count = backbone.num_running
         return range(count // 2, last_informative_layer(backbone) + 1) or (0,)
 
-    def attach(self, backbone: TokenViT, num_classes: int) -> None:
-        super().attach(backbone, num_classes)
+    def attach(self, backbone: TokenViT) -> None:
+        super().attach(backbone)
         last = last_informative_layer(backbone)
         if self.layers[-1] > last:
             raise UserError(
@@ -177,7 +185,7 @@ class TokenPropagation(CalibrationLoss):
 
     def forward(self, case: Case) -> Judgment:
         shares: dict[int, Tensor] = {}
-        losses, weights, alive = 0.0, 0.0, case.known
+        losses, weights, alive, before = 0.0, 0.0, case.known, None
         for place in self.places:
             relevance = case.evidence.relevance(place)[:, self.num_aux :].sum(dim=2)
             total = relevance.sum(dim=1)
@@ -185,9 +193,9 @@ class TokenPropagation(CalibrationLoss):
             layer, weight = place.layer, (place.layer + 1) / self.count
             inside = (relevance * case.foreground[layer]).sum(dim=1)
             share = shares[layer] = inside / total.clamp(min=TINY)
-            lost = (shares[layer - 1] - share).clamp(min=0) if layer - 1 in shares else 0.0
+            lost = 0.0 if before is None else (before - share).clamp(min=0)
             losses = losses + weight * (1 - share + self.gamma * lost)
-            weights += weight
+            weights, before = weights + weight, share
         logs = {}
         if alive.any():
             logs = {
@@ -226,8 +234,8 @@ class RuleLoss(CalibrationLoss):
             )
         self.control = control
 
-    def attach(self, backbone: TokenViT, num_classes: int) -> None:
-        super().attach(backbone, num_classes)
+    def attach(self, backbone: TokenViT) -> None:
+        super().attach(backbone)
         plans = {layer: backbone.plans[layer] for layer in self.layers}
         # D of each layer.
         self.widths = {

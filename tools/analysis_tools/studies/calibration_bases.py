@@ -16,7 +16,8 @@ title = 'What calibration starts from: LIFE-ViT on digits with and without short
 question = (
     'How far does a shortcut mislead a classifier? In 95 % of the training images, and in no '
     'validation image, the ground, or a second and smaller digit, tells the class; all are 6,000 '
-    'images of the digits that the plain ones have.'
+    'images. Beside a second digit the first is a fifth smaller, so that accuracies there are not '
+    'those of the other two.'
 )
 metrics = [dict(key='accuracy/top1', name='top-1 accuracy', unit='%')]
 
