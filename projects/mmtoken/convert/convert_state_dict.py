@@ -12,6 +12,8 @@ from torch import Tensor
 from mmtoken.errors import UserError
 from mmtoken.weights import weights_of
 
+from .swin import convert_swin
+
 # Ordered (pattern, replacement) pairs; the first that matches the whole name renames it.
 _HEADS = [
     (r'head\.(weight|bias)', r'head.layers.head.\1'),
@@ -55,8 +57,8 @@ SOURCES = {
 
 
 def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """Rename the weights of another project for an `ImageClassifier` over `TokenViT`, `LIFEViT`
-    or `LVViT`.
+    """Rename the weights of another project for an `ImageClassifier` over `TokenViT`, `LIFEViT`,
+    `LVViT` or `Swin`.
 
     Weights of 'life' with a class token were trained with the released code's key of that token;
     nothing in them says so to the model that loads them, so a warning says it to the user.
@@ -66,18 +68,22 @@ def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tenso
             (`mmtoken.weights.weights_of`).
         source: 'deit', 'timm' and 'tl-align' (timm's `VisionTransformer`, whose names
             facebookresearch/deit and Euphoria16/TL-Align use too), 'life' (NeurAI-Lab/LIFE; the
-            model needs `aux_key='first'` to compute the same function), or 'lv-vit'
+            model needs `aux_key='first'` to compute the same function), 'swin'
+            (microsoft/Swin-Transformer, whose mergings order their channels otherwise: those are
+            put in mmcv's order; the head is a `LinearClsHead`), or 'lv-vit'
             (zihangJiang/TokenLabeling, for an `LVViT` with `TokenLabelHead` and the
             `residual_scale` of its size; `fold_residual_scale` does without).
 
     Returns:
-        The same tensors as `backbone.*` and `head.layers.*`, to be loaded strictly.
+        The tensors as `backbone.*` and `head.*`, to be loaded strictly.
 
     Raises:
         UserError: If the source, or a name in the state dict, is unknown.
     """
+    if source == 'swin':
+        return convert_swin(weights_of(state))
     if source not in SOURCES:
-        raise UserError(f'source {source!r} is unknown; use one of {sorted(SOURCES)}')
+        raise UserError(f'source {source!r} is unknown; use one of {sorted([*SOURCES, "swin"])}')
     converted = {_rename(name, source): value for name, value in weights_of(state).items()}
     if source == 'life' and 'backbone.cls_token' in converted:
         warnings.warn(

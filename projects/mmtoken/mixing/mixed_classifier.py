@@ -11,8 +11,8 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from mmtoken.errors import UserError, near_miss
-from mmtoken.vit import TokenViT
 from mmtoken.vit.building import check_keys, complete
+from mmtoken.vit.token_backbone import TokenBackbone
 
 from .mixed import Mixed
 from .patch_mix import PatchMix
@@ -230,10 +230,11 @@ class MixedClassifier(ImageClassifier):
 
     def _check_model(self) -> None:
         backbone = self.backbone
-        if not isinstance(backbone, TokenViT):
+        if not isinstance(backbone, TokenBackbone):
             raise UserError(
                 f'backbone {type(backbone).__name__} carries no labels; '
-                f'{type(self).__name__} takes the TokenViT family, such as TokenViT or LIFEViT'
+                f'{type(self).__name__} takes the TokenViT family, such as TokenViT or LIFEViT, '
+                'and Swin'
             )
         if backbone.out_indices[-1] != max(backbone.out_indices):
             raise UserError(

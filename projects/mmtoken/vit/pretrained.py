@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from mmtoken.errors import UserError
 from mmtoken.weights import read_state
 
-from .position import adapt_position_on_load
-
 
 @dataclass
 class Coverage:
@@ -70,8 +68,15 @@ def compare_state(module: nn.Module, state: dict[str, Tensor]) -> Coverage:
 
 
 def _is_resizable(own: dict[str, Tensor], state: dict[str, Tensor], name: str) -> bool:
-    """Whether a backbone can resize what the state dict holds under a name: positions as wide."""
-    return name.split('.')[-1] == 'pos_embed' and own[name].shape[::2] == state[name].shape[::2]
+    """Whether a backbone can resize what the state dict holds under a name: positions as wide, and
+    tables of relative ones for as many heads; indices into these are made anew.
+    """
+    kind, mine, theirs = name.split('.')[-1], own[name].shape, state[name].shape
+    if kind in ('pos_embed', 'absolute_pos_embed'):
+        return mine[::2] == theirs[::2]
+    return kind == 'relative_position_index' or (
+        kind == 'relative_position_bias_table' and mine[1] == theirs[1]
+    )
 
 
 def select_prefix(
@@ -146,10 +151,11 @@ def load_pretrained(
             'checkpoint, prefix and allow_partial'
         )
     state = select_prefix(module, read_state(checkpoint), prefix, str(checkpoint))
+    module.complete_on_load(state)
     coverage = compare_state(module, state)
     enforce(coverage, f'pretrained weights {checkpoint}', allow_partial)
     # While all weights are there: they say whose the positions are.
-    adapt_position_on_load(module, state)
+    module.adapt_on_load(state)
     left_out = {*coverage.mismatched, *coverage.unexpected}
     fitting = {name: value for name, value in state.items() if name not in left_out}
     module.load_state_dict(fitting, strict=not allow_partial)

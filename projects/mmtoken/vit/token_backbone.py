@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmtoken.weights import is_pretrained
 
 from .arguments import resolve_start
+from .position import adapt_position_on_load
 from .pretrained import load_pretrained
 
 
@@ -86,6 +87,18 @@ class TokenBackbone(BaseModule):
                 trace = pool.pool_trace(trace, grid)
                 grid = pool.pooled_grid(grid)
         return trace
+
+    def adapt_on_load(self, state: dict[str, Tensor], prefix: str = '', *_) -> None:
+        """Make positions of another grid fit, in place; what `load_state_dict` does first.
+
+        Args:
+            state: Weights, of this backbone or of a model around it.
+            prefix: What precedes the backbone's own names in it.
+        """
+        adapt_position_on_load(self, state, prefix)
+
+    def complete_on_load(self, state: dict[str, Tensor]) -> None:
+        """Add, in place, what pretrained weights need not have and starts as it is here."""
 
     def init_weights(self) -> None:
         """Load pretrained weights strictly where `init_cfg` names a checkpoint.

@@ -1,0 +1,51 @@
+"""Positions of another image size or window size, made to fit while weights are loaded."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+from torch import Tensor, nn
+
+from mmtoken.errors import UserError
+from mmtoken.vit.position import resize_position
+
+TABLE, INDEX = 'relative_position_bias_table', 'relative_position_index'
+
+
+def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: str = '') -> None:
+    """Resize the absolute positions and the tables of relative ones that a pyramid loads.
+
+    Both are stretched bicubically, as microsoft's and timm's code do it; mmpretrain's function for
+    tables asks SciPy for one that it has no longer. What is of another width, or for other heads,
+    is left to torch, which refuses it.
+
+    Args:
+        module: The pyramid.
+        state: Changed in place.
+        prefix: What precedes the pyramid's own names in it.
+
+    Raises:
+        UserError: If absolute positions are of neither this grid nor a square one.
+    """
+    for name, own in module.state_dict().items():
+        given = state.get(prefix + name)
+        if given is None or given.shape == own.shape:
+            continue
+        if name == 'absolute_pos_embed' and given.shape[2] == own.shape[2]:
+            side = isqrt(given.shape[1])
+            if side**2 != given.shape[1]:
+                raise UserError(
+                    f'absolute_pos_embed has {given.shape[1]} positions, neither the grid '
+                    f'{module.patch_resolution[0]}x{module.patch_resolution[1]} of this backbone '
+                    'nor a square one; build the backbone at the img_size it was trained on'
+                )
+            state[prefix + name] = resize_position(
+                given, (side, side), module.patch_resolution, 0, module.interpolate_mode
+            )
+        elif name.endswith(TABLE) and given.shape[1] == own.shape[1]:
+            sides = isqrt(given.shape[0]), isqrt(own.shape[0])
+            # (S², h) → (1, S², h), as positions of a grid of offsets.
+            resized = resize_position(given[None], (sides[0],) * 2, (sides[1],) * 2, 0)
+            state[prefix + name] = resized[0]
+        elif name.endswith(INDEX):
+            state[prefix + name] = own

@@ -1,0 +1,348 @@
+"""The skeleton of hierarchical backbones: stages of blocks over `Tokens`, merging between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from mmcv.cnn.bricks.drop import DropPath
+from mmcv.cnn.bricks.transformer import FFN, PatchEmbed
+from mmengine.logging import print_log
+from mmengine.utils import to_2tuple
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmtoken.errors import UserError, near_miss
+from mmtoken.tokens import Tokens
+from mmtoken.vit.arguments import check_image, check_rates, resolve_layers, resolve_start
+from mmtoken.vit.building import build_norm, complete
+from mmtoken.vit.initialization import init_like_deit
+from mmtoken.vit.position import resize_position
+from mmtoken.vit.schedule import LayerPlan
+from mmtoken.vit.token_backbone import TokenBackbone
+
+from .patch_merging import PatchMerging
+from .resizing import adapt_pyramid_on_load
+
+OUT_TYPES = ('featmap', 'avg_featmap', 'raw')
+ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
+NORM = dict(type='LN')
+
+
+class PyramidBlock(nn.Module):
+    """Norm, mixer, norm, MLP, with a residual around each pair; parameter names as in mmpretrain's
+    `SwinBlock`.
+
+    Args:
+        mixer: What mixes tokens; maps `Tokens` to `Tokens`.
+        embed_dims: C.
+        feedforward_channels: Hidden channels of the MLP.
+        drop_path_rate: Probability to skip a branch for a whole image.
+        norm_cfg: Config of the norms.
+    """
+
+    def __init__(
+        self,
+        mixer: nn.Module,
+        embed_dims: int,
+        feedforward_channels: int,
+        drop_path_rate: float,
+        norm_cfg: dict,
+    ) -> None:
+        super().__init__()
+        self.norm1 = build_norm(norm_cfg, embed_dims)
+        self.attn = mixer
+        self.drop_path = DropPath(drop_path_rate)
+        self.norm2 = build_norm(norm_cfg, embed_dims)
+        self.ffn = FFN(
+            embed_dims,
+            feedforward_channels,
+            act_cfg=dict(type='GELU'),
+            dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate),
+            add_identity=False,
+        )
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """Map `Tokens` to `Tokens` of the same shape."""
+        mixed = self.attn(tokens.with_(x=self.norm1(tokens.x)))
+        x = tokens.x + self.drop_path(mixed.x)
+        return mixed.with_(x=x + self.ffn(self.norm2(x)))
+
+
+class Stage(nn.Module):
+    """The blocks of one stage, and the merging after it.
+
+    Args:
+        blocks: The blocks.
+        downsample: The merging, or None after the last stage.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = downsample
+
+
+class TokenPyramid(TokenBackbone):
+    """Stages of blocks over `Tokens`, each with half the rows and columns of the one before and
+    twice its channels; what all hierarchical backbones share. Subclasses say how tokens mix.
+
+    Args:
+        arch: A key of `archs`, or a dict with `embed_dims`, that of the first stage, `depths` and
+            `num_heads`, one for each stage. `default_arch` by default.
+        img_size: Image size in pixels, side or (height, width), of the position embedding. Images
+            of any other size work.
+        patch_size: Patch side in pixels.
+        in_channels: Image channels.
+        out_indices: Stages whose output is returned; negatives count from the end.
+        out_type: What is returned of each: 'featmap' (B, C, H, W), 'avg_featmap' (B, C), the mean
+            token, or 'raw' (B, H·W, C); normed by a norm of the stage's own.
+        mlp_ratio: Hidden channels of the MLPs over C.
+        drop_rate: Dropout probability after the embedding.
+        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
+        use_abs_pos_embed: Whether patches have an absolute position embedding besides.
+        frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n stages:
+            no gradient, in evaluation mode.
+        with_cp: Whether to recompute each block in the backward pass to save memory.
+        norm_cfg: Config of the norms.
+        init_cfg: As of `TokenViT`: pretrained weights are loaded strictly.
+
+    Raises:
+        UserError: If an argument has no meaning; the message names it.
+    """
+
+    archs: dict[str, dict] = {}
+    default_arch = 'tiny'
+    num_aux_tokens = 0
+    num_class_tokens = 0
+    interpolate_mode = 'bicubic'
+    aux_layout: dict[str, int] = {}
+
+    def __init__(
+        self,
+        arch: str | dict | None = None,
+        img_size: int | tuple[int, int] = 224,
+        patch_size: int = 4,
+        in_channels: int = 3,
+        out_indices: int | Sequence[int] = -1,
+        out_type: str = 'featmap',
+        mlp_ratio: float = 4.0,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.1,
+        use_abs_pos_embed: bool = False,
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        norm_cfg: dict | None = None,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        check_image(img_size, patch_size, in_channels)
+        check_rates(drop_rate, 0.0, drop_path_rate)
+        arch = self._resolve(self.default_arch if arch is None else arch)
+        self.depths = tuple(arch['depths'])
+        if out_type not in OUT_TYPES:
+            raise UserError(
+                f'out_type {out_type!r} is unknown; use one of {OUT_TYPES}'
+                f'{near_miss(str(out_type), OUT_TYPES)}'
+            )
+        count = len(self.depths)
+        if frozen_stages not in range(-1, count + 1):
+            raise UserError(
+                f'frozen_stages {frozen_stages} is none of -1..{count}; -1 freezes nothing, n the '
+                'embedding and the first n stages'
+            )
+        self.out_type, self.with_cp, self.frozen_stages = out_type, with_cp, frozen_stages
+        self.img_size, self.patch_size, self.in_channels = (
+            to_2tuple(img_size),
+            patch_size,
+            in_channels,
+        )
+        self.out_stages = resolve_layers('out_indices', out_indices, count, minimum=1)
+        ends = np.cumsum(self.depths)
+        # Of blocks, as `TokenBackbone` counts.
+        self.out_indices = tuple(int(ends[stage]) - 1 for stage in self.out_stages)
+        self.num_layers = int(ends[-1])
+        norm_cfg = complete(norm_cfg, NORM)
+        widths = [arch['embed_dims'] * 2**stage for stage in range(count)]
+        self.embed_dims = widths[0]
+        self.plans = tuple(
+            LayerPlan(width, heads, int(mlp_ratio * width), stage)
+            for stage, (width, heads, depth) in enumerate(
+                zip(widths, arch['num_heads'], self.depths, strict=True)
+            )
+            for _ in range(depth)
+        )
+        self.patch_embed = PatchEmbed(
+            in_channels, widths[0], kernel_size=patch_size, stride=patch_size, norm_cfg=norm_cfg
+        )
+        self.patch_resolution = tuple(-(-side // patch_size) for side in self.img_size)
+        if use_abs_pos_embed:
+            patches = self.patch_resolution[0] * self.patch_resolution[1]
+            self.absolute_pos_embed = nn.Parameter(torch.zeros(1, patches, widths[0]))
+        self.drop_after_pos = nn.Dropout(drop_rate)
+        rates = np.linspace(0, drop_path_rate, self.num_layers).tolist()
+        self.stages = nn.ModuleList(
+            Stage(
+                [
+                    self.make_block(index, rates[index], norm_cfg)
+                    for index in range(end - depth, end)
+                ],
+                PatchMerging(width, 2 * width, norm_cfg) if stage + 1 < count else None,
+            )
+            for stage, (end, depth, width) in enumerate(
+                zip(ends.tolist(), self.depths, widths, strict=True)
+            )
+        )
+        for stage in self.out_stages:
+            self.add_module(f'norm{stage}', build_norm(norm_cfg, widths[stage]))
+        init_like_deit(self, self.embedding_parameters())
+        self.freeze()
+        self.register_load_state_dict_pre_hook(TokenPyramid.adapt_on_load)
+
+    def adapt_on_load(self, state: dict[str, Tensor], prefix: str = '', *_) -> None:
+        """As of `TokenBackbone`; tables of relative positions, too."""
+        adapt_pyramid_on_load(self, state, prefix)
+
+    def complete_on_load(self, state: dict[str, Tensor]) -> None:
+        """Let norms of outputs start anew that a classifier has none of, which returns the last
+        stage alone.
+        """
+        norms = [f'norm{stage}.{kind}' for stage in self.out_stages for kind in ('weight', 'bias')]
+        own = self.state_dict()
+        new = [name for name in norms if name in own and name not in state]
+        state.update({name: own[name] for name in new})
+        if new:
+            print_log(f'{", ".join(new)} start anew: the weights have none', logger='current')
+
+    def make_block(self, index: int, drop_path_rate: float, norm_cfg: dict) -> nn.Module:
+        """The block of an index, which a subclass makes of its mixer."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        images: Tensor,
+        trace: Tensor | None = None,
+        trace_from: int = 0,
+        exact_trace: bool = False,
+        swap: Tensor | None = None,
+    ):
+        """Turn images into features.
+
+        Args:
+            images: (B, in_channels, height, width), any height and width.
+            trace: w₀ (B, H·W, M) to carry through the blocks and mergings, or None.
+            trace_from: The first block it is carried through, the merging before it already done;
+                negatives count from the last one that runs.
+            exact_trace: Whether the trace is mixed in its own type under mixed precision too.
+            swap: As of `TokenViT`.
+
+        Returns:
+            The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair
+            of that tuple and w_L (B, H′·W′, M), of the last stage's grid.
+        """
+        start = resolve_start(trace_from, self.num_running)
+        tokens, outs = self.embed(images, swap), {}
+        for index, (merging, block) in enumerate(self.steps()):
+            if merging is not None:
+                tokens = merging(tokens)
+            if index == start:
+                tokens = tokens.start_trace(trace, exact_trace)
+            tokens = self.run_layer(block, tokens)
+            if index in self.out_indices:
+                outs[index] = self.output(tokens, index)
+        outs = tuple(outs[index] for index in self.out_indices)
+        return outs if trace is None else (outs, tokens.trace)
+
+    def run_layer(self, layer: Callable, tokens: Tokens) -> Tokens:
+        """As of `TokenViT`."""
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(layer, tokens, use_reentrant=False)
+        return layer(tokens)
+
+    def embed(self, images: Tensor, swap: Tensor | None = None) -> Tokens:
+        """Images → the first block's `Tokens`; `swap` as in `forward`."""
+        x, grid = self.patch_embed(images)
+        if swap is not None:
+            x = torch.where(swap.flatten(1).unsqueeze(-1), x.flip(0), x)
+        if hasattr(self, 'absolute_pos_embed'):
+            x = x + resize_position(
+                self.absolute_pos_embed, self.patch_resolution, grid, 0, self.interpolate_mode
+            )
+        return Tokens(self.drop_after_pos(x), tuple(grid), 0)
+
+    def output(self, tokens: Tokens, index: int) -> Tensor:
+        """What a stage returns as `out_type` says, of the tokens that left its last block."""
+        tokens = tokens.with_(x=self.norm_of(index)(tokens.x))
+        if self.out_type == 'featmap':
+            return tokens.feature_map()
+        return tokens.x if self.out_type == 'raw' else tokens.x.mean(dim=1)
+
+    @property
+    def layers(self) -> list[nn.Module]:
+        """All blocks."""
+        return [block for stage in self.stages for block in stage.blocks]
+
+    @property
+    def pools(self) -> dict[str, nn.Module]:
+        """The mergings, by the index of the block after them."""
+        ends = np.cumsum(self.depths)
+        mergings = [stage.downsample for stage in self.stages[:-1]]
+        return {str(end): merging for end, merging in zip(ends[:-1], mergings, strict=True)}
+
+    def norm_of(self, layer: int) -> nn.Module | None:
+        """The norm of a block's stage; None where its output is not returned."""
+        return getattr(self, f'norm{self.plans[layer].stage}', None)
+
+    def embedding_parameters(self) -> list[nn.Parameter]:
+        """The position embedding, where there is one."""
+        return [self.absolute_pos_embed] if hasattr(self, 'absolute_pos_embed') else []
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """As of `TokenViT`: 0 for the embedding, 1 … L for the blocks, each with the merging before
+        it, L + 1 for what follows; and the number of depths, L + 2.
+        """
+        depths = self.num_layers + 2
+        if not param_name.startswith(prefix):
+            return depths - 1, depths
+        name, _, rest = param_name.removeprefix(prefix).partition('.')
+        if name != 'stages':
+            return (0 if name in ('patch_embed', 'absolute_pos_embed') else depths - 1), depths
+        stage, part, index = rest.split('.')[:3]
+        before = sum(self.depths[: int(stage)])
+        if part == 'downsample':
+            return before + self.depths[int(stage)] + 1, depths
+        return before + int(index) + 1, depths
+
+    def freeze(self) -> None:
+        """Let neither the frozen stages learn, nor what is above the last output."""
+        last = max(self.out_stages)
+        unused = [*self.stages[last + 1 :], self.stages[last].downsample]
+        for module in (*self._frozen_modules(), *unused):
+            if module is not None:
+                module.requires_grad_(False)
+        if self.frozen_stages >= 0:
+            for parameter in self.embedding_parameters():
+                parameter.requires_grad_(False)
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        if self.frozen_stages < 0:
+            return []
+        norms = [getattr(self, f'norm{stage}', None) for stage in range(self.frozen_stages)]
+        found = [self.patch_embed, self.drop_after_pos, *self.stages[: self.frozen_stages], *norms]
+        return [module for module in found if module is not None]
+
+    def _resolve(self, arch: str | dict) -> dict:
+        if isinstance(arch, str):
+            if arch not in self.archs:
+                raise UserError(
+                    f'arch {arch!r} is unknown; use one of {sorted(self.archs)}'
+                    f'{near_miss(arch, self.archs)}, or a dict with {", ".join(ARCH_KEYS)}'
+                )
+            return self.archs[arch]
+        if set(arch) != set(ARCH_KEYS) or len(arch['depths']) != len(arch['num_heads']):
+            raise UserError(
+                f'arch {dict(arch)!r} is not a dict with embed_dims, depths and num_heads, as many '
+                'of these as stages; correct it'
+            )
+        return dict(arch)
