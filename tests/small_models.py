@@ -4,22 +4,27 @@ from mmengine.config import Config, ConfigDict
 
 TINY = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
 WIDTHS = (12, 18, TINY['embed_dims'])
+PYRAMID = dict(embed_dims=6, depths=(1, 1, 2, 1), num_heads=(2, 2, 3, 3))
+PYRAMID_WIDTHS = [6, 12, 24, 48]
 
 
 def shrink_model(config: Config) -> None:
     """Make a model that a test can afford, of the same modules."""
     model = config.model
-    staged = model.backbone.type.rpartition('.')[2] == 'PSViT'
+    kind = model.backbone.type.rpartition('.')[2]
+    staged, pyramid = kind == 'PSViT', kind == 'Swin'
     if staged:
         shrink_stages(model.backbone)
     else:
-        model.backbone.arch = TINY
+        model.backbone.arch = PYRAMID if pyramid else TINY
     model.backbone.init_cfg = None
     if config.default_scope == 'mmpretrain':
-        model.head.in_channels = TINY['embed_dims']
+        model.head.in_channels = PYRAMID_WIDTHS[-1] if pyramid else TINY['embed_dims']
     else:
         channels = TINY['embed_dims']
-        if 'out_indices' in model.backbone:
+        if pyramid:
+            channels = PYRAMID_WIDTHS
+        elif 'out_indices' in model.backbone:
             # A level of the neck for each of several layers.
             channels = [channels] * len(model.backbone.out_indices)
             model.backbone.out_indices = [index % 2 for index in range(len(channels))]
@@ -45,7 +50,8 @@ def shrink_stages(backbone: ConfigDict) -> None:
 
 
 def shrink_detector(model: ConfigDict) -> None:
-    model.backbone.global_attn_indexes = (1,)
+    if 'window_size' in model.backbone:
+        model.backbone.global_attn_indexes = (1,)
     model.rpn_head.update(in_channels=32, feat_channels=32)
     model.roi_head.bbox_roi_extractor.out_channels = 32
     model.roi_head.mask_roi_extractor.out_channels = 32

@@ -41,9 +41,12 @@ def test_feature_extractor_gives_the_features_of_the_backbone(trained: Trained, 
 
     assert holds(extractor.model, trained)
     backbone = extractor.model.backbone
-    # Of every token where patches are classified, too.
-    tokens = {'raw': (backbone.num_aux_tokens + math.prod(backbone.patch_resolution),)}
-    assert features.shape == (*tokens.get(backbone.out_type, ()), backbone.out_channels[-1])
+    channels = backbone.out_channels[-1]
+    sides = [side // backbone.out_strides[-1] for side in backbone.img_size]
+    # Of every token where patches are classified, too; a map where the neck takes its mean.
+    tokens = backbone.num_aux_tokens + math.prod(backbone.patch_resolution)
+    shapes = {'raw': (tokens, channels), 'featmap': (channels, *sides)}
+    assert features.shape == shapes.get(backbone.out_type, (channels,))
     assert features.isfinite().all()
 
 
@@ -59,7 +62,7 @@ def test_get_model_takes_the_name(leaf: Path):
     model = get_model(leaf.stem)
 
     assert Path(model._config.filename).samefile(leaf)
-    assert model.backbone.__class__.__name__ in ('TokenViT', 'LIFEViT', 'LVViT', 'PSViT')
+    assert model.backbone.__class__.__name__ in ('TokenViT', 'LIFEViT', 'LVViT', 'PSViT', 'Swin')
 
 
 def test_inference_model_finds_the_inferencer_of_a_named_model(picture: Path):

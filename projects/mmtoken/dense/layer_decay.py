@@ -23,8 +23,9 @@ class TokenViTLayerDecayConstructor:
 
     A parameter of depth i out of D gets lr·rate^(D − 1 − i), and those of the backbone this times
     `backbone_lr_mult`: necks and heads the full rate. Norms, biases and other 1-D parameters,
-    position embeddings, tables of relative positions and auxiliary tokens get no weight decay. Parameters of the same depth and
-    decay share a group, so optimizers stay fused. In mmdet and mmsegmentation configs it is
+    position embeddings, tables of relative positions and auxiliary tokens get no weight decay.
+    Parameters of the same depth and decay share a group, so optimizers stay fused. In mmdet and
+    mmsegmentation configs it is
     `constructor='mmpretrain.TokenViTLayerDecayConstructor'`.
 
     Args:
