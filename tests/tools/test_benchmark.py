@@ -28,8 +28,10 @@ def test_rollout_preset_is_timed_in_inference_only(tool):
 
 def test_every_preset_file_can_be_asked_for(tool):
     assert {name: modes(tool, '--preset', name) for name in tool.PRESETS} == {
-        'label_loading': {'infer'}, 'life': {'train'}, 'lv_vit': {'infer'},
+        'calibration': {'train'}, 'label_loading': {'infer'}, 'life': {'train'},
+        'lv_vit': {'infer'},
         'psvit': {'train'}, 'rollout': {'infer'}, 'sharing': {'train'},
+        'swin': {'train'},
         'tl_align': {'train'}, 'token_labels': {'train'},
     }  # fmt: skip
 

@@ -143,3 +143,29 @@ def test_rows_of_psvit_take_a_training_step(name):
         step.run()
         trained = [p for p in step.model.parameters() if p.requires_grad]
         assert all(p.grad is not None for p in trained)
+
+
+@pytest.mark.parametrize('index', range(4))
+def test_calibration_rows_take_a_training_step(index):
+    row = preset('calibration').rows[index]
+    step = Step(row, Case(32, 2))
+    step.run()
+    assert all(p.grad is not None for p in step.model.parameters() if p.requires_grad)
+    assert bool(step.model.active) == (row.name != 'plain')
+
+
+def test_calibration_preset_names_the_targets():
+    found = {ratio.row: ratio.target_at(224) for ratio in preset('calibration').ratios[:3]}
+    assert found == {'tokens, later half of the layers': 2.6, 'tokens, half of the batch': None,
+                     'dimensions, last layer': 2.2}  # fmt: skip
+
+
+def test_both_swins_compute_the_same():
+    theirs, ours = (row.build(64) for row in preset('swin').rows)
+    theirs.load_state_dict(ours.state_dict())
+    for model in (theirs, ours):
+        model.eval()
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        for found, expected in zip(ours(images), theirs(images), strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
