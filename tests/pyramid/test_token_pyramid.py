@@ -13,6 +13,7 @@ from mmtoken.dense import TokenViTLayerDecayConstructor, check_pyramids
 from mmtoken.errors import UserError
 from mmtoken.mixing import Mixed, PatchCutMix
 from mmtoken.swin import Swin
+from mmtoken.tokens import Tokens
 from mmtoken.vit.position import resize_position
 from mmtoken.vit.pretrained import compare_state
 
@@ -206,8 +207,29 @@ def test_norms_of_further_outputs_start_anew_and_that_is_said(tmp_path, run_log)
 
     assert (detector.norm0.weight == 1).all() and (detector.norm1.bias == 0).all()
     assert not (detector.norm2.weight == 1).all()
-    (line,) = [text for _, text in run_log if 'start anew' in text]
-    assert line.startswith('norm0.weight, norm0.bias, norm1.weight, norm1.bias start anew')
+    lines = [text for _, text in run_log if 'starts anew' in text]
+    assert [line.split()[0] for line in lines] == ['norm0', 'norm1']
+
+
+def test_a_norm_of_no_output_is_left_out_and_that_is_said(tmp_path, run_log):
+    torch.save(build().state_dict(), tmp_path / 'classifier.pth')
+    loaded = dict(type='Pretrained', checkpoint=str(tmp_path / 'classifier.pth'))
+    Swin(ARCH, img_size=64, window_size=4, out_indices=(0, 1), init_cfg=loaded).init_weights()
+
+    assert any(text.startswith('norm2 is left out') for _, text in run_log)
+
+
+@pytest.mark.parametrize('lost', [['norm2.weight'], ['norm2.weight', 'norm2.bias'], ['norm0.bias']])
+def test_norms_that_are_lost_are_missed(tmp_path, lost):
+    state = build(out_indices=(0, 2)).state_dict()
+    for name in lost:
+        del state[name]
+    torch.save(state, tmp_path / 'part.pth')
+    loaded = dict(type='Pretrained', checkpoint=str(tmp_path / 'part.pth'))
+    backbone = Swin(ARCH, img_size=64, window_size=4, out_indices=(0, 2), init_cfg=loaded)
+
+    with pytest.raises(UserError, match=lost[0]):
+        backbone.init_weights()
 
 
 def test_positions_have_no_weight_decay():
@@ -304,3 +326,50 @@ def test_labels_end_where_the_backbone_takes_them():
     # Attention and merging are averages.
     assert (weights >= 0).all() and (weights <= 1).all()
     assert not torch.allclose(weights.squeeze(1), mixed.lam)
+
+
+def test_an_exported_model_takes_any_batch_and_leaves_nothing_behind():
+    backbone = build()
+    batch = torch.export.Dim('batch', min=1, max=64)
+    exported = torch.export.export(backbone, (images(),), dynamic_shapes=({0: batch},))
+
+    found = exported.module()(images(batch=5))
+
+    assert type(backbone(images())[0]) is torch.Tensor
+    torch.testing.assert_close(found[0], backbone(images(batch=5))[0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize('gap', [8.0, 20.0, 400.0])
+def test_labels_beside_padding_that_takes_the_attention_stay_labels(dtype, gap):
+    attention = build(window_size=7, pad_small_map=True).stages[0].blocks[0].attn
+    channels, head = 12, 6
+    with torch.no_grad():
+        qkv = attention.w_msa.qkv
+        qkv.weight.zero_(), qkv.bias.zero_()
+        attention.w_msa.relative_position_bias_table.zero_()
+        # Scores of padded keys, which are the bias alone, are +gap/2, those of the others −gap/2.
+        key = (gap / 2 / head**0.5) ** 0.5
+        qkv.bias[: 2 * channels] = key
+        qkv.weight[channels : 2 * channels] = -2 * key / channels
+    own = torch.rand(2, 64, 1, generator=torch.Generator().manual_seed(4))
+    tokens = Tokens(torch.ones(2, 64, channels), (8, 8), 0, own)
+    with torch.autocast('cpu', torch.bfloat16, enabled=dtype is torch.bfloat16), torch.no_grad():
+        trace = attention(tokens).trace
+
+    # Tokens that are there are alike, and see each other; or, beside too much padding, none.
+    maps, sides = own.view(2, 8, 8).clone(), (slice(0, 7), slice(7, 8))
+    for rows in sides:
+        for columns in sides:
+            if gap < 100 or rows == columns == sides[0]:
+                window = maps[:, rows, columns]
+                window.lerp_(window.mean(dim=(1, 2), keepdim=True), 0.5)
+    torch.testing.assert_close(trace, maps.view(2, 64, 1), atol=1e-4, rtol=0)
+
+
+def test_a_trace_in_its_own_type_meets_added_masks_of_a_coarser_one():
+    backbone = build().bfloat16()
+    own = torch.rand(2, 256, 1, generator=torch.Generator().manual_seed(2))
+    _, trace = backbone(images().bfloat16(), own, exact_trace=True)
+
+    assert trace.dtype == torch.float32 and trace.isfinite().all()

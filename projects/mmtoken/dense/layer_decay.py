@@ -1,4 +1,4 @@
-"""Layer-wise learning rates for classifiers, detectors and segmentors over a `TokenViT`."""
+"""Layer-wise learning rates for classifiers, detectors and segmentors over our backbones."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ class MixedClassifier(ImageClassifier):
         **kwargs: As of `ImageClassifier`.
 
     Raises:
-        UserError: If the backbone is not of the `TokenViT` family, or it, the head, the mix or the
-            target do not fit together; the message names what does not.
+        UserError: If the backbone is neither of the `TokenViT` family nor a pyramid, or it, the
+            head, the mix or the target do not fit together; the message names what does not.
     """
 
     default_mix = dict(type='PatchCutMix')
@@ -237,8 +237,10 @@ class MixedClassifier(ImageClassifier):
                 'and Swin'
             )
         if backbone.out_indices[-1] != max(backbone.out_indices):
+            # A pyramid's are of stages.
+            indices = getattr(backbone, 'out_stages', backbone.out_indices)
             raise UserError(
-                f'out_indices {backbone.out_indices} end with another layer than the deepest, '
+                f'out_indices {indices} end with another layer than the deepest, '
                 'whose labels are the aligned ones; put it last'
             )
         self._check_outputs()

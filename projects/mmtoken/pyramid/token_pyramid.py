@@ -13,6 +13,7 @@ from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmtoken.checks import check_whole
 from mmtoken.errors import UserError, near_miss
 from mmtoken.tokens import Tokens
 from mmtoken.vit.arguments import check_image, check_rates, resolve_layers, resolve_start
@@ -206,14 +207,19 @@ class TokenPyramid(TokenBackbone):
 
     def complete_on_load(self, state: dict[str, Tensor]) -> None:
         """Let norms of outputs start anew that a classifier has none of, which returns the last
-        stage alone.
+        stage alone, and leave out its own where that stage is no output here.
         """
-        norms = [f'norm{stage}.{kind}' for stage in self.out_stages for kind in ('weight', 'bias')]
-        own = self.state_dict()
-        new = [name for name in norms if name in own and name not in state]
-        state.update({name: own[name] for name in new})
-        if new:
-            print_log(f'{", ".join(new)} start anew: the weights have none', logger='current')
+        own, last = self.state_dict(), len(self.depths) - 1
+        for stage in range(last + 1):
+            names = [f'norm{stage}.weight', f'norm{stage}.bias']
+            given = [name for name in names if name in state]
+            if stage in self.out_stages and stage < last and not given:
+                state.update({name: own[name] for name in names if name in own})
+                print_log(f'norm{stage} starts anew: the weights have none', logger='current')
+            elif stage not in self.out_stages and given:
+                for name in given:
+                    del state[name]
+                print_log(f'norm{stage} is left out: its stage is no output', logger='current')
 
     def make_block(self, index: int, drop_path_rate: float, norm_cfg: dict) -> nn.Module:
         """The block of an index, which a subclass makes of its mixer."""
@@ -340,9 +346,13 @@ class TokenPyramid(TokenBackbone):
                     f'{near_miss(arch, self.archs)}, or a dict with {", ".join(ARCH_KEYS)}'
                 )
             return self.archs[arch]
-        if set(arch) != set(ARCH_KEYS) or len(arch['depths']) != len(arch['num_heads']):
+        lists = [arch.get(key) for key in ARCH_KEYS[1:]]
+        fits = set(arch) == set(ARCH_KEYS) and all(isinstance(e, (list, tuple)) for e in lists)
+        if not fits or len(lists[0]) != len(lists[1]):
             raise UserError(
                 f'arch {dict(arch)!r} is not a dict with embed_dims, depths and num_heads, as many '
                 'of these as stages; correct it'
             )
+        for depth in arch['depths']:
+            check_whole('depths', depth, example=2)
         return dict(arch)

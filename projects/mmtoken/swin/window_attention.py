@@ -55,8 +55,7 @@ class WindowAttention(nn.Module):
             )
         self.num_heads = num_heads
         self.attn_drop = attn_drop
-        # The fused call divides by √d itself.
-        self.stretch = 1.0 if qk_scale is None else qk_scale * (embed_dims // num_heads) ** 0.5
+        self.qk_scale = qk_scale
         table = torch.zeros((2 * window_size - 1) ** 2, num_heads)
         self.relative_position_bias_table = nn.Parameter(table)
         # In the state dict, as it is in mmpretrain's.
@@ -79,11 +78,12 @@ class WindowAttention(nn.Module):
         q, k, v = (self._heads(t) for t in self.qkv(windows))
         bias = self.bias()
         if mask is not None:
-            bias = (bias + mask).repeat(len(q) // len(mask), 1, 1, 1)
+            bias = (bias + mask).repeat(q.shape[0] // mask.shape[0], 1, 1, 1)
+        if self.qk_scale is not None:
+            # The fused call divides by √d itself.
+            q = q * (self.qk_scale * q.shape[-1] ** 0.5)
         drop = self.attn_drop if self.training else 0.0
-        out, mixed = traced_attention(
-            q * self.stretch, k, v, windows.trace, bias, drop, windows.exact_trace
-        )
+        out, mixed = traced_attention(q, k, v, windows.trace, bias, drop, windows.exact_trace)
         return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2))), mixed
 
     def bias(self) -> Tensor:
@@ -138,7 +138,7 @@ class ShiftedWindowAttention(nn.Module):
                 )
             shift = 0
         grid = tuple(-(-side // size) * size for side in tokens.grid)
-        mask = shift_mask(grid, size, shift, tokens.x.device, tokens.x.dtype) if shift else None
+        mask = shift_mask(grid, size, shift, tokens.x) if shift else None
         padded = grid != tokens.grid
         trace = tokens.trace
         if trace is not None and padded:
@@ -149,7 +149,8 @@ class ShiftedWindowAttention(nn.Module):
             (size, size),
             0,
             None if trace is None else self._split(trace, tokens.grid, grid, shift),
-            tokens.exact_trace,
+            # What is left beside padding may be little.
+            tokens.exact_trace or padded,
         )
         x, mixed = self.w_msa(windows, mask)
         x = self._join(x, tokens.grid, grid, shift)
@@ -157,7 +158,10 @@ class ShiftedWindowAttention(nn.Module):
             return tokens.with_(x=x)
         mixed = self._join(mixed, tokens.grid, grid, shift)
         if padded:
-            mixed = mixed[..., :-1] / mixed[..., -1:]
+            share = mixed[..., -1:]
+            # Where padding takes everything, tokens keep their own.
+            seen = share > torch.finfo(share.dtype).tiny
+            mixed = torch.where(seen, mixed[..., :-1] / share.where(seen, 1), tokens.trace)
         return tokens.with_(x=x, trace=0.5 * (mixed + tokens.trace))
 
     def _split(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from mmtoken.vit.windows import window_partition
 
 # The released code's; not minus infinity, and below e^-60 of an attention for ordinary scores.
 FORBIDDEN = -100.0
@@ -29,33 +28,33 @@ def relative_index(size: int) -> Tensor:
     return down * (2 * size - 1) + right
 
 
-@functools.lru_cache(maxsize=64)
-def shift_mask(
-    grid: tuple[int, int], size: int, shift: int, device: torch.device, dtype: torch.dtype
-) -> Tensor:
-    """What keeps tokens apart that only rolling the grid has made neighbors; kept for each size.
+def shift_mask(grid: tuple[int, int], size: int, shift: int, like: Tensor) -> Tensor:
+    """What keeps tokens apart that only rolling the grid has made neighbors.
 
     Args:
         grid: (H, W), whole windows.
         size: Places per window side, s.
         shift: By how many the grid is rolled.
-        device: Of the mask.
-        dtype: Of the mask.
+        like: Whose device and type the mask has.
 
     Returns:
         (R·Q, 1, s², s²), 0 or `FORBIDDEN`.
     """
+    regions = torch.as_tensor(_regions(tuple(map(int, grid)), size, shift), device=like.device)
+    apart = regions.unsqueeze(1) != regions.unsqueeze(2)
+    return (FORBIDDEN * apart).to(like.dtype).unsqueeze(1)
+
+
+@functools.lru_cache(maxsize=64)
+def _regions(grid: tuple[int, int], size: int, shift: int) -> np.ndarray:
+    """Which of nine regions each place of each window belongs to, (R·Q, s²).
+
+    An array: a tensor would be kept as what it is while a graph is exported.
+    """
     # Rows 0 … H − s − 1, H − s … H − shift − 1 and the rest are apart, and columns likewise.
-    bands = [
-        torch.bucketize(
-            torch.arange(side, device=device),
-            torch.tensor([side - size, side - shift], device=device),
-            right=True,
-        )
-        for side in grid
-    ]
-    regions = (3 * bands[0][:, None] + bands[1][None]).reshape(-1, 1)
-    # (H·W, 1) → (R·Q, s², 1)
-    regions = window_partition(regions, grid, size)
-    apart = regions != regions.transpose(1, 2)
-    return (FORBIDDEN * apart).to(dtype).unsqueeze(1)
+    rows, columns = (
+        np.digitize(np.arange(side), [side - size, side - shift]).astype(np.int8) for side in grid
+    )
+    counts = [side // size for side in grid]
+    regions = (3 * rows[:, None] + columns).reshape(counts[0], size, counts[1], size)
+    return regions.transpose(0, 2, 1, 3).reshape(-1, size * size)

@@ -34,7 +34,8 @@ def traced_attention(
         k: Keys, (B, h, N, d).
         v: Values, (B, h, N, d).
         trace: Traced numbers of the keys, (B, N, M), or None.
-        mask: Which keys may be attended to, broadcastable to (B, h, 1, N), or None for all.
+        mask: Which keys may be attended to, or what is added to the scores, broadcastable to (B,
+            h, Q, N), or None for all.
         dropout: Probability to drop an attention weight; the trace sees the attention before
             dropout.
         exact: Whether the trace is attended to in its own type, by a call of its own where the
@@ -50,7 +51,8 @@ def traced_attention(
     if exact and not _holds(_autocast(v).dtype, trace.dtype):
         with torch.autocast(q.device.type, enabled=False):
             alone = (t.to(trace.dtype) for t in (q, k, v[..., :0]))
-            _, mixed = traced_attention(*alone, trace, mask)
+            added = mask is not None and mask.is_floating_point()
+            _, mixed = traced_attention(*alone, trace, mask.to(trace.dtype) if added else mask)
         return traced_attention(q, k, v, None, mask, dropout)[0], mixed
     if dropout > 0:
         _, mixed = traced_attention(q, k, v[..., :0], trace, mask)

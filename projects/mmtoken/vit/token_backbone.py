@@ -18,10 +18,11 @@ from .pretrained import load_pretrained
 class TokenBackbone(BaseModule):
     """What is not the way of the features: weights, freezing, depths, strides.
 
-    A backbone has `patch_embed`, `pos_embed`, `drop_after_pos`, auxiliary tokens by the names of
-    `aux_layout`, `layers` as `plans` says, `pools` by the index of the layer after them,
-    `stage_norms` by the index of their stage, and `ln1` of the last one; `patch_size`,
-    `num_layers`, `out_indices` and `frozen_stages` are numbers of it.
+    A backbone has `patch_embed`, `drop_after_pos`, `layers` as `plans` says, and `pools` by the
+    index of the layer after them; `patch_size`, `num_layers`, `out_indices`, of layers, and
+    `frozen_stages` are numbers of it. What else is asked here is a plain ViT's, and others say it
+    their own way: `pos_embed`, auxiliary tokens by the names of `aux_layout`, `stage_norms` by the
+    index of their stage, and `ln1` of the last one.
     """
 
     @property
