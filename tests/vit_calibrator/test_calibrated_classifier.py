@@ -19,11 +19,11 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
 
 import mmtoken.vit.fused_attention as fused
-import mmtoken.vit_calibrator.losses as losses_module
+import mmtoken.vit_calibrator.calibration_loss as losses_module
 from mmtoken.errors import UserError
+from mmtoken.vit_calibrator.calibration_loss import Judgment
 from mmtoken.vit_calibrator.evidence import Place, run_watched
 from mmtoken.vit_calibrator.foreground import scores_of
-from mmtoken.vit_calibrator.losses import Judgment
 
 LABELS = torch.tensor([3, 0, 4, 1])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,12 +11,11 @@ from mmcv.cnn.bricks.transformer import FFN, PatchEmbed
 from mmengine.logging import print_log
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mmtoken.checks import check_whole
 from mmtoken.errors import UserError, near_miss
 from mmtoken.tokens import Tokens
-from mmtoken.vit.arguments import check_image, check_rates, resolve_layers, resolve_start
+from mmtoken.vit.arguments import check_image, check_rates, resolve_layers
 from mmtoken.vit.building import build_norm, complete
 from mmtoken.vit.initialization import init_like_deit
 from mmtoken.vit.position import resize_position
@@ -224,47 +223,6 @@ class TokenPyramid(TokenBackbone):
     def make_block(self, index: int, drop_path_rate: float, norm_cfg: dict) -> nn.Module:
         """The block of an index, which a subclass makes of its mixer."""
         raise NotImplementedError
-
-    def forward(
-        self,
-        images: Tensor,
-        trace: Tensor | None = None,
-        trace_from: int = 0,
-        exact_trace: bool = False,
-        swap: Tensor | None = None,
-    ):
-        """Turn images into features.
-
-        Args:
-            images: (B, in_channels, height, width), any height and width.
-            trace: w₀ (B, H·W, M) to carry through the blocks and mergings, or None.
-            trace_from: The first block it is carried through, the merging before it already done;
-                negatives count from the last one that runs.
-            exact_trace: Whether the trace is mixed in its own type under mixed precision too.
-            swap: As of `TokenViT`.
-
-        Returns:
-            The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair
-            of that tuple and w_L (B, H′·W′, M), of the last stage's grid.
-        """
-        start = resolve_start(trace_from, self.num_running)
-        tokens, outs = self.embed(images, swap), {}
-        for index, (merging, block) in enumerate(self.steps()):
-            if merging is not None:
-                tokens = merging(tokens)
-            if index == start:
-                tokens = tokens.start_trace(trace, exact_trace)
-            tokens = self.run_layer(block, tokens)
-            if index in self.out_indices:
-                outs[index] = self.output(tokens, index)
-        outs = tuple(outs[index] for index in self.out_indices)
-        return outs if trace is None else (outs, tokens.trace)
-
-    def run_layer(self, layer: Callable, tokens: Tokens) -> Tokens:
-        """As of `TokenViT`."""
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(layer, tokens, use_reentrant=False)
-        return layer(tokens)
 
     def embed(self, images: Tensor, swap: Tensor | None = None) -> Tokens:
         """Images → the first block's `Tokens`; `swap` as in `forward`."""

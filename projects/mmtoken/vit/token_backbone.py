@@ -1,13 +1,18 @@
-"""What a backbone over tokens is asked beside its features: by optimizers, necks, checkpoints."""
+"""What all backbones over tokens share: the way of the tokens, and what optimizers, necks and
+checkpoints ask.
+"""
 
 from __future__ import annotations
 
 from math import prod
 
+import torch
 from mmengine.model import BaseModule
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from mmtoken.tokens import Tokens
 from mmtoken.weights import is_pretrained
 
 from .arguments import resolve_start
@@ -16,19 +21,75 @@ from .pretrained import load_pretrained
 
 
 class TokenBackbone(BaseModule):
-    """What is not the way of the features: weights, freezing, depths, strides.
+    """Layers with pools between them, and their weights, freezing, depths, strides.
 
-    A backbone has `patch_embed`, `drop_after_pos`, `layers` as `plans` says, and `pools` by the
-    index of the layer after them; `patch_size`, `num_layers`, `out_indices`, of layers, and
-    `frozen_stages` are numbers of it. What else is asked here is a plain ViT's, and others say it
-    their own way: `pos_embed`, auxiliary tokens by the names of `aux_layout`, `stage_norms` by the
-    index of their stage, and `ln1` of the last one.
+    A backbone has `embed`, which makes the first layer's `Tokens` of images, and `output`, what a
+    layer returns; `patch_embed`, `drop_after_pos`, `layers` as `plans` says, and `pools` by the
+    index of the layer after them; `patch_size`, `num_layers`, `out_indices`, of layers,
+    `frozen_stages` and `with_cp` are values of it. What else is asked here is a plain ViT's, and
+    others say it their own way: `pos_embed`, auxiliary tokens by the names of `aux_layout`,
+    `stage_norms` by the index of their stage, and `ln1` of the last one.
     """
 
     @property
     def num_running(self) -> int:
         """How many layers run: those up to the last output."""
         return max(self.out_indices) + 1
+
+    def forward(
+        self,
+        images: Tensor,
+        trace: Tensor | None = None,
+        trace_from: int = 0,
+        exact_trace: bool = False,
+        swap: Tensor | None = None,
+    ):
+        """Turn images into features.
+
+        Args:
+            images: (B, in_channels, height, width), any height and width.
+            trace: w₀ (B, A + H·W, M) to carry through the layers and pools, or None.
+            trace_from: The first layer it is carried through, the pooling before it already done;
+                negatives count from the last one that runs.
+            exact_trace: Whether the trace is mixed in its own type under mixed precision too.
+            swap: (B, H, W), boolean, the patches that image i has from image B − 1 − i, exchanged
+                between stem and position embedding (MixToken); or None.
+
+        Returns:
+            The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair
+            of that tuple and w_L (B, A + H·W, M), of the last layer's grid.
+
+        Raises:
+            UserError: If the trace has another length than the tokens, or starts at no layer.
+        """
+        start = resolve_start(trace_from, self.num_running)
+        tokens, outs = self.embed(images, swap), {}
+        for index, (pool, layer) in enumerate(self.steps()):
+            if pool is not None:
+                tokens = pool(tokens)
+            if index == start:
+                tokens = tokens.start_trace(trace, exact_trace)
+            tokens = self.run_layer(layer, tokens)
+            if index in self.out_indices:
+                outs[index] = self.output(tokens, index)
+        outs = tuple(outs[index] for index in self.out_indices)
+        return outs if trace is None else (outs, tokens.trace)
+
+    def run(self, tokens: Tokens, start: int = 0, stop: int | None = None) -> Tokens:
+        """Run layers from `start` up to, but without, `stop`, each with the pooling before it."""
+        for pool, layer in self.steps()[start:stop]:
+            if pool is not None:
+                tokens = pool(tokens)
+            tokens = self.run_layer(layer, tokens)
+        return tokens
+
+    def run_layer(self, layer: nn.Module, tokens: Tokens) -> Tokens:
+        """Run a layer, of which the backward pass computes what it needs again where `with_cp` says
+        so.
+        """
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(layer, tokens, use_reentrant=False)
+        return layer(tokens)
 
     def steps(self) -> list[tuple[nn.Module | None, nn.Module]]:
         """The layers that run, each with the pool before it, or None."""

@@ -9,7 +9,6 @@ import torch
 from mmengine.utils import to_2tuple
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mmtoken.checks import check_number
 from mmtoken.tokens import Tokens
@@ -23,7 +22,6 @@ from .arguments import (
     check_rates,
     resolve_arch,
     resolve_layers,
-    resolve_start,
 )
 from .aux_tokens import aux_layout
 from .base_pool import build_pools
@@ -215,61 +213,6 @@ class TokenViT(TokenBackbone):
         init_like_deit(self, self.embedding_parameters())
         self.freeze()
         self._register_load_state_dict_pre_hook(adapt_position_on_load, with_module=True)
-
-    def forward(
-        self,
-        images: Tensor,
-        trace: Tensor | None = None,
-        trace_from: int = 0,
-        exact_trace: bool = False,
-        swap: Tensor | None = None,
-    ):
-        """Turn images into features.
-
-        Args:
-            images: (B, in_channels, height, width), any height and width.
-            trace: w₀ (B, A + H·W, M) to carry through the layers, or None.
-            trace_from: The first layer it is carried through, the pooling before it already done;
-                negatives count from the last one that runs.
-            exact_trace: Whether the trace is mixed in its own type under mixed precision too.
-            swap: (B, H, W), boolean, the patches that image i has from image B − 1 − i, exchanged
-                between stem and position embedding (MixToken); or None.
-
-        Returns:
-            The tuple of outputs, one per `out_indices`, as `out_type` says; with a trace the pair
-            of that tuple and w_L (B, A + H·W, M), of the last layer's grid.
-
-        Raises:
-            UserError: If the trace has another length than the tokens, or starts at no layer.
-        """
-        start = resolve_start(trace_from, self.num_running)
-        tokens, outs = self.embed(images, swap), {}
-        for index, (pool, layer) in enumerate(self.steps()):
-            if pool is not None:
-                tokens = pool(tokens)
-            if index == start:
-                tokens = tokens.start_trace(trace, exact_trace)
-            tokens = self.run_layer(layer, tokens)
-            if index in self.out_indices:
-                outs[index] = self.output(tokens, index)
-        outs = tuple(outs[index] for index in self.out_indices)
-        return outs if trace is None else (outs, tokens.trace)
-
-    def run(self, tokens: Tokens, start: int = 0, stop: int | None = None) -> Tokens:
-        """Run layers from `start` up to, but without, `stop`, each with the pooling before it."""
-        for pool, layer in self.steps()[start:stop]:
-            if pool is not None:
-                tokens = pool(tokens)
-            tokens = self.run_layer(layer, tokens)
-        return tokens
-
-    def run_layer(self, layer: nn.Module, tokens: Tokens) -> Tokens:
-        """Run a layer, of which the backward pass computes what it needs again where `with_cp` says
-        so.
-        """
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(layer, tokens, use_reentrant=False)
-        return layer(tokens)
 
     def embed(self, images: Tensor, swap: Tensor | None = None) -> Tokens:
         """Patch embedding, auxiliary tokens and position embedding: images → the first layer's

@@ -2,9 +2,10 @@
 
 from .calibrated_classifier import CalibratedClassifier
 from .calibration_hook import CalibrationHook
+from .calibration_loss import CalibrationLoss, RuleLoss
 from .doctor_losses import ChannelLoss, InterTokenLoss, IntraTokenLoss
 from .foreground import AutomaticForeground, SuppliedForeground
-from .losses import CalibrationLoss, DimensionPropagation, RuleLoss, TokenPropagation
+from .losses import DimensionPropagation, TokenPropagation
 
 __all__ = [
     'AutomaticForeground',

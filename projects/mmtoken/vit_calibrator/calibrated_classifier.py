@@ -15,9 +15,9 @@ from mmtoken.errors import UserError, near_miss
 from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenViT
 
+from .calibration_loss import CalibrationLoss, Case, Judgment, RuleLoss
 from .evidence import Evidence, Place, evidence_of, first_layer, run_watched
 from .foreground import Foreground, features_of
-from .losses import CalibrationLoss, Case, Judgment, RuleLoss
 
 
 @MODELS.register_module()
@@ -153,7 +153,7 @@ class CalibratedClassifier(ImageClassifier):
         tokens = self.backbone.run(self.backbone.embed(inputs), 0, start)
         with torch.enable_grad():
             left, kept = run_watched(self.backbone, tokens, start, places, False)
-            scores = self.head(self._features(left))
+            scores = self.head(features_of(self, left))
             evidence = self._evidence(scores, kept, labels, losses, differentiable=False)
             return [
                 {layer: found.detach() for layer, found in
@@ -180,18 +180,18 @@ class CalibratedClassifier(ImageClassifier):
         tokens = backbone.run(tokens, 0, start)
         count = int(chosen.sum())
         if not count:
-            return self._features(backbone.run(tokens, start)), None
+            return features_of(self, backbone.run(tokens, start)), None
         everyone = count == len(chosen)
         watched = tokens if everyone else tokens.with_(x=tokens.x[chosen])
         left, kept = run_watched(backbone, watched, start, places)
         with torch.autocast(tokens.x.device.type, enabled=False):
-            features = self._features(left)
+            features = features_of(self, left)
             scores = self.head(features)
             cases = self._cases(scores, kept, labels[chosen], losses, grid, foreground, chosen)
         if everyone:
             return features, cases
         others = tokens.with_(x=tokens.x[~chosen])
-        return _merged(features, self._features(backbone.run(others, start)), chosen), cases
+        return _merged(features, features_of(self, backbone.run(others, start)), chosen), cases
 
     def _cases(
         self,
@@ -254,9 +254,6 @@ class CalibratedClassifier(ImageClassifier):
         if foreground is not None and all(loss.needs_foreground for loss in losses):
             chosen = chosen & foreground.known
         return chosen
-
-    def _features(self, tokens: Tokens) -> tuple:
-        return features_of(self, tokens)
 
     def _check_model(self) -> None:
         backbone, head = self.backbone, self.head

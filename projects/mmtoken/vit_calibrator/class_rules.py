@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, SequentialSampler, Subset
 
 from .calibrated_classifier import CalibratedClassifier
-from .losses import RuleLoss
+from .calibration_loss import RuleLoss
 
 # Seconds between two lines about how far it is.
 INTERVAL = 30

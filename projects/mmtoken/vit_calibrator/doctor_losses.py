@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mmtoken.checks import check_number
 
+from .calibration_loss import TINY, CalibrationLoss, Case, Judgment, RuleLoss
 from .evidence import Evidence, Place
-from .losses import TINY, CalibrationLoss, Case, Judgment, RuleLoss
 
 
 @MODELS.register_module()
