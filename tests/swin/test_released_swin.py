@@ -100,14 +100,14 @@ def test_the_trace_is_mixed_by_the_mean_of_the_attention(model, reference):
         for index, block in enumerate(part.blocks):
             mixer, size = block.attn, block.attn.window_size
             expected = reference['output'][f'attn_mean_{stage}_{index}']
-            shift = mixer.shift if min(tokens.grid) > size else 0
+            shift = mixer.shifts_of(tokens.grid)[0]
             # Each place of a window has a channel of its own, the same in all windows.
             rows, columns = (torch.arange(side) for side in tokens.grid)
             place = ((rows + shift * (size - 1)) % size)[:, None] * size
             place = place + (columns + shift * (size - 1)) % size
             units = torch.eye(size * size)[place.flatten()].expand(len(tokens.x), -1, -1)
             mixed = block(tokens.with_(trace=units)).trace
-            windows = mixer._split(mixed, tokens.grid, tokens.grid, shift)
+            windows = mixer._split(mixed, tokens.grid, tokens.grid, (shift, shift))
             close(windows, 0.5 * (expected + torch.eye(size * size)))
             tokens = block(tokens)
         if part.downsample is not None:

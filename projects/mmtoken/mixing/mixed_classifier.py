@@ -234,7 +234,12 @@ class MixedClassifier(ImageClassifier):
             raise UserError(
                 f'backbone {type(backbone).__name__} carries no labels; '
                 f'{type(self).__name__} takes the TokenViT family, such as TokenViT or LIFEViT, '
-                'and Swin'
+                'and pyramids, such as Swin'
+            )
+        if self.rule.follows_attention and not backbone.has_attention:
+            raise UserError(
+                f'backbone {type(backbone).__name__} mixes tokens without attention, which this '
+                "target follows; use target='cutmix', or a backbone that attends"
             )
         if backbone.out_indices[-1] != max(backbone.out_indices):
             # A pyramid's are of stages.

@@ -25,6 +25,8 @@ class CutMixRule:
 
     trace_from = 0
     exact_trace = False
+    # Whether w is read off attention.
+    follows_attention = False
 
     def start(self, mixed: Mixed, num_aux: int) -> Tensor | None:
         """The trace of the embedding's tokens, (B, A + H·W, M), or None for none; it enters
@@ -55,6 +57,7 @@ class TransMixRule(CutMixRule):
     """
 
     trace_from = -1
+    follows_attention = True
     # What an image's patches get may be small beside what the class token keeps to itself.
     exact_trace = True
 

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from mmtoken.errors import UserError
 from mmtoken.vit.position import resize_position
 
-TABLE, INDEX = 'relative_position_bias_table', 'relative_position_index'
+TABLE = 'relative_position_bias_table'
+# What follows from the window alone, and is made for this one whatever is loaded.
+MADE_ANEW = ('relative_position_index', 'relative_coords_table')
 
 
 def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: str = '') -> None:
@@ -29,6 +31,9 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
     """
     for name, own in module.state_dict().items():
         given = state.get(prefix + name)
+        if given is not None and name.endswith(MADE_ANEW):
+            state[prefix + name] = own
+            continue
         if given is None or given.shape == own.shape:
             continue
         if name == 'absolute_pos_embed' and given.shape[2] == own.shape[2]:
@@ -47,5 +52,3 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
             # (S², h) → (1, S², h), as positions of a grid of offsets.
             resized = resize_position(given[None], (sides[0],) * 2, (sides[1],) * 2, 0)
             state[prefix + name] = resized[0]
-        elif name.endswith(INDEX):
-            state[prefix + name] = own

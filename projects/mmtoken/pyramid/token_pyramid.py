@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mmcv.cnn.bricks.drop import DropPath
-from mmcv.cnn.bricks.transformer import FFN, PatchEmbed
+from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.logging import print_log
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
@@ -22,60 +21,20 @@ from mmtoken.vit.position import resize_position
 from mmtoken.vit.schedule import LayerPlan
 from mmtoken.vit.token_backbone import TokenBackbone
 
+from .blocks import norm_tokens
 from .patch_merging import PatchMerging
-from .resizing import adapt_pyramid_on_load
+from .resizing import MADE_ANEW, adapt_pyramid_on_load
 
 OUT_TYPES = ('featmap', 'avg_featmap', 'raw')
-ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
 NORM = dict(type='LN')
 
 
-class PyramidBlock(nn.Module):
-    """Norm, mixer, norm, MLP, with a residual around each pair; parameter names as in mmpretrain's
-    `SwinBlock`.
-
-    Args:
-        mixer: What mixes tokens; maps `Tokens` to `Tokens`.
-        embed_dims: C.
-        feedforward_channels: Hidden channels of the MLP.
-        drop_path_rate: Probability to skip a branch for a whole image.
-        norm_cfg: Config of the norms.
-    """
-
-    def __init__(
-        self,
-        mixer: nn.Module,
-        embed_dims: int,
-        feedforward_channels: int,
-        drop_path_rate: float,
-        norm_cfg: dict,
-    ) -> None:
-        super().__init__()
-        self.norm1 = build_norm(norm_cfg, embed_dims)
-        self.attn = mixer
-        self.drop_path = DropPath(drop_path_rate)
-        self.norm2 = build_norm(norm_cfg, embed_dims)
-        self.ffn = FFN(
-            embed_dims,
-            feedforward_channels,
-            act_cfg=dict(type='GELU'),
-            dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate),
-            add_identity=False,
-        )
-
-    def forward(self, tokens: Tokens) -> Tokens:
-        """Map `Tokens` to `Tokens` of the same shape."""
-        mixed = self.attn(tokens.with_(x=self.norm1(tokens.x)))
-        x = tokens.x + self.drop_path(mixed.x)
-        return mixed.with_(x=x + self.ffn(self.norm2(x)))
-
-
 class Stage(nn.Module):
-    """The blocks of one stage, and the merging after it.
+    """The blocks of one stage, and the merging after or before it.
 
     Args:
         blocks: The blocks.
-        downsample: The merging, or None after the last stage.
+        downsample: The merging, or None after the last stage, or before the first.
     """
 
     def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None) -> None:
@@ -90,7 +49,7 @@ class TokenPyramid(TokenBackbone):
 
     Args:
         arch: A key of `archs`, or a dict with `embed_dims`, that of the first stage, `depths` and
-            `num_heads`, one for each stage. `default_arch` by default.
+            `num_heads`, one for each stage (`arch_keys`). `default_arch` by default.
         img_size: Image size in pixels, side or (height, width), of the position embedding. Images
             of any other size work.
         patch_size: Patch side in pixels.
@@ -102,6 +61,7 @@ class TokenPyramid(TokenBackbone):
         drop_rate: Dropout probability after the embedding.
         drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
         use_abs_pos_embed: Whether patches have an absolute position embedding besides.
+        patch_norm: Whether a norm follows the embedding of patches.
         frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n stages:
             no gradient, in evaluation mode.
         with_cp: Whether to recompute each block in the backward pass to save memory.
@@ -114,6 +74,14 @@ class TokenPyramid(TokenBackbone):
 
     archs: dict[str, dict] = {}
     default_arch = 'tiny'
+    # The last two have a number for each stage.
+    arch_keys = ('embed_dims', 'depths', 'num_heads')
+    # How many blocks one of `depths` counts.
+    blocks_per_depth = 1
+    # Whether a stage owns the merging before it (mmpretrain's Swin V2), and not the one after it.
+    merges_first = False
+    # Whether the norm of a merging comes after its map.
+    merges_post_norm = False
     num_aux_tokens = 0
     num_class_tokens = 0
     interpolate_mode = 'bicubic'
@@ -131,6 +99,7 @@ class TokenPyramid(TokenBackbone):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.1,
         use_abs_pos_embed: bool = False,
+        patch_norm: bool = True,
         frozen_stages: int = -1,
         with_cp: bool = False,
         norm_cfg: dict | None = None,
@@ -140,7 +109,7 @@ class TokenPyramid(TokenBackbone):
         check_image(img_size, patch_size, in_channels)
         check_rates(drop_rate, 0.0, drop_path_rate)
         arch = self._resolve(self.default_arch if arch is None else arch)
-        self.depths = tuple(arch['depths'])
+        self.depths = tuple(self.blocks_per_depth * depth for depth in arch['depths'])
         if out_type not in OUT_TYPES:
             raise UserError(
                 f'out_type {out_type!r} is unknown; use one of {OUT_TYPES}'
@@ -169,33 +138,35 @@ class TokenPyramid(TokenBackbone):
         self.plans = tuple(
             LayerPlan(width, heads, int(mlp_ratio * width), stage)
             for stage, (width, heads, depth) in enumerate(
-                zip(widths, arch['num_heads'], self.depths, strict=True)
+                zip(widths, arch[self.arch_keys[2]], self.depths, strict=True)
             )
             for _ in range(depth)
         )
         self.patch_embed = PatchEmbed(
-            in_channels, widths[0], kernel_size=patch_size, stride=patch_size, norm_cfg=norm_cfg
+            in_channels,
+            widths[0],
+            kernel_size=patch_size,
+            stride=patch_size,
+            norm_cfg=norm_cfg if patch_norm else None,
         )
         self.patch_resolution = tuple(-(-side // patch_size) for side in self.img_size)
         if use_abs_pos_embed:
             patches = self.patch_resolution[0] * self.patch_resolution[1]
             self.absolute_pos_embed = nn.Parameter(torch.zeros(1, patches, widths[0]))
         self.drop_after_pos = nn.Dropout(drop_rate)
-        rates = np.linspace(0, drop_path_rate, self.num_layers).tolist()
+        rates = self.drop_path_rates(drop_path_rate)
         self.stages = nn.ModuleList(
             Stage(
                 [
                     self.make_block(index, rates[index], norm_cfg)
                     for index in range(end - depth, end)
                 ],
-                PatchMerging(width, 2 * width, norm_cfg) if stage + 1 < count else None,
+                self._make_merging(stage, widths, norm_cfg),
             )
-            for stage, (end, depth, width) in enumerate(
-                zip(ends.tolist(), self.depths, widths, strict=True)
-            )
+            for stage, (end, depth) in enumerate(zip(ends.tolist(), self.depths, strict=True))
         )
         for stage in self.out_stages:
-            self.add_module(f'norm{stage}', build_norm(norm_cfg, widths[stage]))
+            self.add_module(f'norm{stage}', self.make_output_norm(widths[stage], norm_cfg))
         init_like_deit(self, self.embedding_parameters())
         self.freeze()
         self.register_load_state_dict_pre_hook(TokenPyramid.adapt_on_load)
@@ -209,6 +180,9 @@ class TokenPyramid(TokenBackbone):
         stage alone, and leave out its own where that stage is no output here.
         """
         own, last = self.state_dict(), len(self.depths) - 1
+        for name in own:
+            if name.endswith(MADE_ANEW):
+                state.setdefault(name, own[name])
         for stage in range(last + 1):
             names = [f'norm{stage}.weight', f'norm{stage}.bias']
             given = [name for name in names if name in state]
@@ -224,6 +198,20 @@ class TokenPyramid(TokenBackbone):
         """The block of an index, which a subclass makes of its mixer."""
         raise NotImplementedError
 
+    def make_output_norm(self, width: int, norm_cfg: dict) -> nn.Module:
+        """The norm of an output of so many channels."""
+        return build_norm(norm_cfg, width)
+
+    def drop_path_rates(self, last: float) -> list[float]:
+        """The stochastic depth of each block, linear from 0 to that of the last."""
+        return np.linspace(0, last, self.num_layers).tolist()
+
+    def _make_merging(self, stage: int, widths: list[int], norm_cfg: dict) -> nn.Module | None:
+        upper = stage if self.merges_first else stage + 1
+        if upper not in range(1, len(widths)):
+            return None
+        return PatchMerging(widths[upper - 1], widths[upper], norm_cfg, self.merges_post_norm)
+
     def embed(self, images: Tensor, swap: Tensor | None = None) -> Tokens:
         """Images → the first block's `Tokens`; `swap` as in `forward`."""
         x, grid = self.patch_embed(images)
@@ -237,7 +225,7 @@ class TokenPyramid(TokenBackbone):
 
     def output(self, tokens: Tokens, index: int) -> Tensor:
         """What a stage returns as `out_type` says, of the tokens that left its last block."""
-        tokens = tokens.with_(x=self.norm_of(index)(tokens.x))
+        tokens = tokens.with_(x=norm_tokens(self.norm_of(index), tokens.x))
         if self.out_type == 'featmap':
             return tokens.feature_map()
         return tokens.x if self.out_type == 'raw' else tokens.x.mean(dim=1)
@@ -250,9 +238,9 @@ class TokenPyramid(TokenBackbone):
     @property
     def pools(self) -> dict[str, nn.Module]:
         """The mergings, by the index of the block after them."""
-        ends = np.cumsum(self.depths)
-        mergings = [stage.downsample for stage in self.stages[:-1]]
-        return {str(end): merging for end, merging in zip(ends[:-1], mergings, strict=True)}
+        starts = np.cumsum(self.depths)[:-1]
+        owners = self.stages[1:] if self.merges_first else self.stages[:-1]
+        return {str(start): stage.downsample for start, stage in zip(starts, owners, strict=True)}
 
     def norm_of(self, layer: int) -> nn.Module | None:
         """The norm of a block's stage; None where its output is not returned."""
@@ -275,13 +263,15 @@ class TokenPyramid(TokenBackbone):
         stage, part, index = rest.split('.')[:3]
         before = sum(self.depths[: int(stage)])
         if part == 'downsample':
-            return before + self.depths[int(stage)] + 1, depths
+            return before + (0 if self.merges_first else self.depths[int(stage)]) + 1, depths
         return before + int(index) + 1, depths
 
     def freeze(self) -> None:
         """Let neither the frozen stages learn, nor what is above the last output."""
         last = max(self.out_stages)
-        unused = [*self.stages[last + 1 :], self.stages[last].downsample]
+        unused = [*self.stages[last + 1 :]]
+        if not self.merges_first:
+            unused.append(self.stages[last].downsample)
         for module in (*self._frozen_modules(), *unused):
             if module is not None:
                 module.requires_grad_(False)
@@ -297,19 +287,20 @@ class TokenPyramid(TokenBackbone):
         return [module for module in found if module is not None]
 
     def _resolve(self, arch: str | dict) -> dict:
+        keys = self.arch_keys
         if isinstance(arch, str):
             if arch not in self.archs:
                 raise UserError(
                     f'arch {arch!r} is unknown; use one of {sorted(self.archs)}'
-                    f'{near_miss(arch, self.archs)}, or a dict with {", ".join(ARCH_KEYS)}'
+                    f'{near_miss(arch, self.archs)}, or a dict with {", ".join(keys)}'
                 )
             return self.archs[arch]
-        lists = [arch.get(key) for key in ARCH_KEYS[1:]]
-        fits = set(arch) == set(ARCH_KEYS) and all(isinstance(e, (list, tuple)) for e in lists)
+        lists = [arch.get(key) for key in keys[1:]]
+        fits = set(arch) == set(keys) and all(isinstance(e, (list, tuple)) for e in lists)
         if not fits or len(lists[0]) != len(lists[1]):
             raise UserError(
-                f'arch {dict(arch)!r} is not a dict with embed_dims, depths and num_heads, as many '
-                'of these as stages; correct it'
+                f'arch {dict(arch)!r} is not a dict with {keys[0]}, {keys[1]} and {keys[2]}, as '
+                'many of these as stages; correct it'
             )
         for depth in arch['depths']:
             check_whole('depths', depth, example=2)

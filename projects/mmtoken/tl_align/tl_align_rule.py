@@ -14,6 +14,8 @@ class TLAlignRule(CutMixRule):
     code, whose K-channel labels are w·e(y) + (1 − w)·e(y′) of these weights).
     """
 
+    follows_attention = True
+
     def start(self, mixed: Mixed, num_aux: int) -> Tensor:
         """[λ; 1 − M]: auxiliary tokens the ratio, patches whose they are; (B, A + H·W, 1)."""
         aux = mixed.lam[:, None].expand(-1, num_aux)

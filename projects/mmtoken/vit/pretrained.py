@@ -74,7 +74,7 @@ def _is_resizable(own: dict[str, Tensor], state: dict[str, Tensor], name: str) -
     kind, mine, theirs = name.split('.')[-1], own[name].shape, state[name].shape
     if kind in ('pos_embed', 'absolute_pos_embed'):
         return mine[::2] == theirs[::2]
-    return kind == 'relative_position_index' or (
+    return kind in ('relative_position_index', 'relative_coords_table') or (
         kind == 'relative_position_bias_table' and mine[1] == theirs[1]
     )
 

@@ -12,6 +12,7 @@ from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 from mmtoken.weights import is_pretrained
 
@@ -30,6 +31,9 @@ class TokenBackbone(BaseModule):
     others say it their own way: `pos_embed`, auxiliary tokens by the names of `aux_layout`,
     `stage_norms` by the index of their stage, and `ln1` of the last one.
     """
+
+    # Whether tokens are mixed by attention, which a trace can follow.
+    has_attention = True
 
     @property
     def num_running(self) -> int:
@@ -60,8 +64,14 @@ class TokenBackbone(BaseModule):
             of that tuple and w_L (B, A + H·W, M), of the last layer's grid.
 
         Raises:
-            UserError: If the trace has another length than the tokens, or starts at no layer.
+            UserError: If the trace has another length than the tokens, or starts at no layer, or
+                there is no attention that it could follow.
         """
+        if trace is not None and not self.has_attention:
+            raise UserError(
+                f'{type(self).__name__} mixes tokens without attention, which labels and roll-outs '
+                'follow; use a backbone that attends, or the target cutmix'
+            )
         start = resolve_start(trace_from, self.num_running)
         tokens, outs = self.embed(images, swap), {}
         for index, (pool, layer) in enumerate(self.steps()):

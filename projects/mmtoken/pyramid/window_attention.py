@@ -1,0 +1,118 @@
+"""Attention within a window, by what tokens are and how they lie to each other."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.model.weight_init import trunc_normal_
+from torch import Tensor, nn
+
+from mmtoken.checks import check_whole
+from mmtoken.errors import UserError
+from mmtoken.tokens import Tokens
+from mmtoken.vit.building import build_projection
+from mmtoken.vit.fused_attention import traced_attention
+
+from .window_bias import pick_bias, relative_index
+
+
+class WindowAttention(nn.Module):
+    """Multi-head attention among the tokens of a window, with a learned bias for each relative
+    position (Swin; CAT's inner-patch attention); parameter names as in mmpretrain's `WindowMSA`.
+
+    Args:
+        embed_dims: C.
+        num_heads: h; must divide C.
+        window_size: Places per window side, s.
+        projection: Config of the q, k, v projection, which sees a window as a grid unless its
+            `scope` is 'grid'.
+        qkv_bias: Whether it has a bias.
+        qk_scale: What q·kᵀ is multiplied by; 1/√d by default.
+        attn_drop: Dropout probability of the attention weights.
+        proj_drop: Dropout probability after the output projection.
+
+    Raises:
+        UserError: If `num_heads` does not divide `embed_dims`.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        window_size: int,
+        projection: dict,
+        qkv_bias: bool = True,
+        qk_scale: float | None = None,
+        attn_drop: float = 0.0,
+        proj_drop: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_whole('num_heads', num_heads, example=3)
+        if embed_dims % num_heads:
+            raise UserError(
+                f'embed_dims {embed_dims} is not a multiple of num_heads {num_heads}; '
+                'change one of them'
+            )
+        self.num_heads = num_heads
+        self.attn_drop = attn_drop
+        self.qk_scale = qk_scale
+        self.make_positions(window_size)
+        self.qkv = build_projection(projection, embed_dims, qkv_bias)
+        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.proj_drop = nn.Dropout(proj_drop)
+
+    def make_positions(self, window_size: int) -> None:
+        """Add what `bias` needs."""
+        table = torch.zeros((2 * window_size - 1) ** 2, self.num_heads)
+        self.relative_position_bias_table = nn.Parameter(trunc_normal_(table, std=0.02))
+        # In the state dict, as it is in mmpretrain's.
+        self.register_buffer('relative_position_index', relative_index(window_size))
+
+    @property
+    def sees_grid(self) -> bool:
+        """Whether the projection sees the whole grid before it is cut into windows."""
+        return getattr(self.qkv, 'scope', None) == 'grid'
+
+    def project(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k and v of every token, each (B, N, C)."""
+        return self.qkv(tokens)
+
+    def scaled(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys whose product, divided by √d, is what the bias is added to."""
+        if self.qk_scale is not None:
+            q = q * (self.qk_scale * q.shape[-1] ** 0.5)
+        return q, k
+
+    def bias(self) -> Tensor:
+        """Of relative positions, (1, h, s², s²)."""
+        return pick_bias(self.relative_position_bias_table, self.relative_position_index)
+
+    def forward(
+        self,
+        projected: tuple[Tensor, Tensor, Tensor],
+        trace: Tensor | None,
+        mask: Tensor | None,
+        exact: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend.
+
+        Args:
+            projected: q, k and v of one sequence a window, each (B·R·Q, s², C).
+            trace: Its trace, (B·R·Q, s², M), or None.
+            mask: What is added to the scores besides, (R·Q, 1, s², s²), or None.
+            exact: As of `traced_attention`.
+
+        Returns:
+            The attended features, (B·R·Q, s², C), and Ā·trace or None.
+        """
+        q, k, v = (self._heads(t) for t in projected)
+        q, k = self.scaled(q, k)
+        bias = self.bias()
+        if mask is not None:
+            bias = (bias + mask).repeat(q.shape[0] // mask.shape[0], 1, 1, 1)
+        drop = self.attn_drop if self.training else 0.0
+        out, mixed = traced_attention(q, k, v, trace, bias, drop, exact)
+        return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2))), mixed
+
+    def _heads(self, t: Tensor) -> Tensor:
+        # (B·R·Q, s², C) → (B·R·Q, s², h, d) → (B·R·Q, h, s², d)
+        return t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)

@@ -1,0 +1,110 @@
+"""Swin V2's attention within windows (Liu et al., arXiv 2111.09883)."""
+
+from __future__ import annotations
+
+from math import log
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmtoken.errors import UserError
+from mmtoken.pyramid.window_attention import WindowAttention
+from mmtoken.pyramid.window_bias import pick_bias, relative_index
+from mmtoken.tokens import Tokens
+from mmtoken.vit.projections import LinearProjection
+
+HIDDEN = 512
+# Scores are cosines times at most this.
+MAX_SCALE = 100.0
+# The bias is between 0 and this.
+MAX_BIAS = 16.0
+
+
+class WindowAttentionV2(WindowAttention):
+    """Attention by the cosine of queries and keys, times a learned scale, with a bias that an MLP
+    makes of the relative position; parameter names as in mmpretrain's `WindowMSAV2`.
+
+        softmax(exp(min(τ, ln 100))·q̂·k̂ᵀ + 16·σ(MLP(offset)) + mask)
+
+    The linear projection has a bias for q and v alone; another, such as LIFE's, its own.
+
+    Args:
+        embed_dims: C.
+        num_heads: h; must divide C.
+        window_size: Places per window side, s.
+        projection: As of `WindowAttention`.
+        qkv_bias: Whether there is a bias.
+        pretrained_window_size: That of the weights' training, by which offsets are scaled; 0 for
+            this one.
+        **kwargs: As of `WindowAttention`.
+
+    Raises:
+        UserError: If the window that offsets are scaled by is of one place, or a `qk_scale` is
+            given.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        window_size: int,
+        projection: dict,
+        qkv_bias: bool = True,
+        pretrained_window_size: int = 0,
+        **kwargs,
+    ) -> None:
+        if pretrained_window_size not in (0, *range(2, 1 << 16)):
+            raise UserError(
+                f'pretrained_window_size {pretrained_window_size!r} is neither 0, for the window '
+                'size itself, nor a whole number from 2 up; correct it'
+            )
+        if kwargs.get('qk_scale') is not None:
+            raise UserError(
+                f'qk_scale {kwargs["qk_scale"]} has no place in Swin V2, which learns a scale for '
+                'each head; leave it out'
+            )
+        self.reach = (pretrained_window_size or window_size) - 1
+        super().__init__(embed_dims, num_heads, window_size, projection, qkv_bias, **kwargs)
+        self.has_biases = isinstance(self.qkv, LinearProjection) and qkv_bias
+        if self.has_biases:
+            # Keys have none.
+            self.qkv.bias = None
+            self.q_bias = nn.Parameter(torch.zeros(embed_dims))
+            self.v_bias = nn.Parameter(torch.zeros(embed_dims))
+
+    def make_positions(self, window_size: int) -> None:
+        self.logit_scale = nn.Parameter(torch.full((self.num_heads, 1, 1), log(10)))
+        self.cpb_mlp = nn.Sequential(
+            nn.Linear(2, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, self.num_heads, False)
+        )
+        # In the state dict, as they are in mmpretrain's.
+        self.register_buffer('relative_coords_table', offsets(window_size, self.reach))
+        self.register_buffer('relative_position_index', relative_index(window_size))
+
+    def project(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = self.qkv(tokens)
+        return (q + self.q_bias, k, v + self.v_bias) if self.has_biases else (q, k, v)
+
+    def scaled(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        scale = self.logit_scale.clamp(max=log(MAX_SCALE)).exp() * q.shape[-1] ** 0.5
+        return F.normalize(q, dim=-1) * scale, F.normalize(k, dim=-1)
+
+    def bias(self) -> Tensor:
+        table = self.cpb_mlp(self.relative_coords_table).flatten(0, 2)
+        return MAX_BIAS * pick_bias(table, self.relative_position_index).sigmoid()
+
+
+def offsets(size: int, reach: int) -> Tensor:
+    """Relative positions in a window on a logarithmic scale.
+
+    Args:
+        size: Places per window side, s.
+        reach: The offset that becomes 8 before its logarithm is taken.
+
+    Returns:
+        (1, 2s − 1, 2s − 1, 2), rows before columns: sign(t)·log₂(|t| + 1)/3, t = 8·offset/reach.
+    """
+    steps = torch.arange(1 - size, size, dtype=torch.float32) * (8 / reach)
+    steps = steps.sign() * torch.log2(steps.abs() + 1) / 3
+    return torch.stack(torch.meshgrid(steps, steps, indexing='ij'), dim=-1).unsqueeze(0)
