@@ -2,18 +2,15 @@
 follow it.
 """
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from mmpretrain.registry import MODELS
+from references import check_stages, close, read_reference
 
 from mmtoken.convert import convert_state_dict
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
-REFERENCES = Path(__file__).resolve().parents[1] / 'data' / 'references'
 # Rows and columns of replaced pixels, and what is left of each image's own label: from the
 # formulas of labels through windows on the released code's attention.
 BOXES = {'swin_1': ((8, 20, 4, 24), (0.761452, 0.775327)),
@@ -27,15 +24,7 @@ def name(request):
 
 @pytest.fixture
 def reference(name):
-    """The arrays of one file by group and name."""
-    groups: dict[str, dict] = {}
-    with np.load(REFERENCES / f'{name}.npz') as arrays:
-        for key in arrays.files:
-            group, _, inner = key.partition('/')
-            value = np.asarray(arrays[key])
-            if value.dtype.kind != 'U':
-                groups.setdefault(group, {})[inner] = torch.from_numpy(value)
-    return groups
+    return read_reference(name)
 
 
 def build(reference, **options):
@@ -67,10 +56,6 @@ def model(reference):
     return built
 
 
-def close(found, expected, scale=1.0):
-    torch.testing.assert_close(found, expected, atol=1e-5 * scale, rtol=0)
-
-
 @torch.no_grad()
 def test_logits(model, reference):
     close(model(reference['input']['image'], mode='tensor'), reference['output']['logits'])
@@ -79,16 +64,8 @@ def test_logits(model, reference):
 @torch.no_grad()
 def test_tokens_after_each_stage_and_the_last_norm(model, reference):
     backbone, output = model.backbone, reference['output']
-    tokens = backbone.embed(reference['input']['image'])
-    for index, stage in enumerate(backbone.stages):
-        for block in stage.blocks:
-            tokens = block(tokens)
-        if stage.downsample is not None:
-            tokens = stage.downsample(tokens)
-        expected = output[f'stage_{index}']
-        close(tokens.x, expected, max(1.0, expected.abs().max().item()))
-    close(backbone.output(tokens, backbone.num_layers - 1).flatten(2).transpose(1, 2),
-          output['tokens'])  # fmt: skip
+    last = check_stages(backbone, reference['input']['image'], output)
+    close(backbone.output(last, backbone.num_layers - 1).flatten(2).mT, output['tokens'])
 
 
 @torch.no_grad()

@@ -47,18 +47,20 @@ _LIFE = [
     ),
 ]
 
-SOURCES = {
+_VITS = {
     'deit': _TIMM_VIT,
     'timm': _TIMM_VIT,
     'tl-align': _TIMM_VIT,
     'life': _LIFE + _TIMM_VIT,
     'lv-vit': _LV_VIT,
 }
+_PYRAMIDS = {'swin': convert_swin, 'life-swinv2': convert_swin}
+SOURCES = (*_VITS, *_PYRAMIDS)
 
 
 def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """Rename the weights of another project for an `ImageClassifier` over `TokenViT`, `LIFEViT`,
-    `LVViT` or `Swin`.
+    `LVViT` or a pyramid.
 
     Weights of 'life' with a class token were trained with the released code's key of that token;
     nothing in them says so to the model that loads them, so a warning says it to the user.
@@ -69,8 +71,10 @@ def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tenso
         source: 'deit', 'timm' and 'tl-align' (timm's `VisionTransformer`, whose names
             facebookresearch/deit and Euphoria16/TL-Align use too), 'life' (NeurAI-Lab/LIFE; the
             model needs `aux_key='first'` to compute the same function), 'swin'
-            (microsoft/Swin-Transformer, whose mergings order their channels otherwise: those are
-            put in mmcv's order; the head is a `LinearClsHead`), or 'lv-vit'
+            (microsoft/Swin-Transformer, V1 and V2) and 'life-swinv2' (NeurAI-Lab/LIFE's Swin V2,
+            without its biases of q and v, which nothing reads) for a pyramid with a
+            `LinearClsHead`: their mergings order channels otherwise and are put in mmcv's order, or
+            'lv-vit'
             (zihangJiang/TokenLabeling, for an `LVViT` with `TokenLabelHead` and the
             `residual_scale` of its size; `fold_residual_scale` does without).
 
@@ -80,10 +84,10 @@ def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tenso
     Raises:
         UserError: If the source, or a name in the state dict, is unknown.
     """
-    if source == 'swin':
-        return convert_swin(weights_of(state))
+    if source in _PYRAMIDS:
+        return _PYRAMIDS[source](weights_of(state), source)
     if source not in SOURCES:
-        raise UserError(f'source {source!r} is unknown; use one of {sorted([*SOURCES, "swin"])}')
+        raise UserError(f'source {source!r} is unknown; use one of {sorted(SOURCES)}')
     converted = {_rename(name, source): value for name, value in weights_of(state).items()}
     if source == 'life' and 'backbone.cls_token' in converted:
         warnings.warn(
@@ -96,7 +100,7 @@ def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tenso
 
 
 def _rename(name: str, source: str) -> str:
-    for pattern, replacement in SOURCES[source]:
+    for pattern, replacement in _VITS[source]:
         match = re.fullmatch(pattern, name)
         if match:
             return match.expand(replacement)

@@ -42,6 +42,10 @@ class LIFEProjection(nn.Module):
         bias: Whether scale 1 has a bias, the only one of the module.
         values_only: Whether v alone is made, each scale a third as wide, for a layer that shares
             the attention map of another (our design).
+        scope: What a pyramid's windows are convolved in: 'window', each by itself after the shift,
+            regions that only the shift made neighbors mixed (the released code's, and the default),
+            or 'grid', the whole grid before it is cut (our design). Windows of a plain ViT are cut
+            after the projection anyway.
 
     Raises:
         UserError: If an argument has no meaning; the message names it.
@@ -55,6 +59,7 @@ class LIFEProjection(nn.Module):
         aux_key: str = 'cascaded',
         bias: bool = True,
         values_only: bool = False,
+        scope: str | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(kernel_sizes, Sequence) or not all(
@@ -75,6 +80,9 @@ class LIFEProjection(nn.Module):
             )
         if aux_key not in ('cascaded', 'first'):
             raise UserError(f"aux_key {aux_key!r} is unknown; use 'cascaded' or 'first'")
+        if scope not in (None, 'window', 'grid'):
+            raise UserError(f"scope {scope!r} is unknown; use 'window' or 'grid'")
+        self.scope = scope
         # q, k and v take embed_dims // scales channels of every scale, so a scale is 3·(C //
         # scales) wide.
         self.num_made = 1 if values_only else 3

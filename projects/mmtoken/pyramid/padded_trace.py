@@ -12,7 +12,7 @@ def count_real(trace: Tensor) -> Tensor:
 
 
 def divide_by_real(mixed: Tensor, own: Tensor) -> Tensor:
-    """What attention made of a trace, divided by the share of it that went to tokens that are there.
+    """What attention made of a trace, divided by what of it went to tokens that are there.
 
     Args:
         mixed: (B, N, M + 1), of `count_real`.

@@ -1,4 +1,4 @@
-"""Swin V2: cosine attention, positions by an MLP, norms at the end of branches (arXiv 2111.09883)."""
+"""Swin V2: cosine attention, positions by an MLP, norms that end branches (arXiv 2111.09883)."""
 
 from __future__ import annotations
 

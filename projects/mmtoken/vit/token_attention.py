@@ -33,7 +33,7 @@ class TokenAttention(nn.Module):
         passes_on: Whether the next layer shares the map.
 
     Raises:
-        UserError: If `num_heads` does not divide `embed_dims`.
+        UserError: If `num_heads` does not divide `embed_dims`, or the projection asks for windows.
     """
 
     def __init__(
@@ -61,6 +61,11 @@ class TokenAttention(nn.Module):
         self.shares = shares
         self.passes_on = passes_on
         built = build_projection(projection, embed_dims, qkv_bias, values_only=shares)
+        if getattr(built, 'scope', None) == 'window':
+            raise UserError(
+                "scope='window' of the projection has no meaning in a plain ViT, whose windows are "
+                "cut after it; leave it out, or use scope='grid'"
+            )
         setattr(self, 'value' if shares else 'qkv', built)
         self.proj = nn.Linear(embed_dims, embed_dims)
         self.out_drop = nn.Dropout(proj_drop)

@@ -1,0 +1,62 @@
+"""Weights of Atten4Vis/DemystifyLocalViT's DWNet for ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mmtoken.errors import UserError
+
+from .swin import last_stage, reorder_merged
+
+_OLD, _NEW = r'layers\.(\d+)\.blocks\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
+_POSITION = 'absolute_pos_embed'
+_NAMES = [
+    (_POSITION, rf'backbone.{_POSITION}'),
+    (r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
+    (r'patch_embed\.norm\.(.+)', r'backbone.patch_embed.norm.\1'),
+    (_OLD + r'attn2conv\.((?:conv|bn)[02]?\..+)', _NEW + r'attn.\3'),
+    (_OLD + r'bn\.(.+)', _NEW + r'norm2.\3'),
+    (_OLD + r'mlp\.fc1\.(.+)', _NEW + r'ffn.layers.0.0.\3'),
+    (_OLD + r'mlp\.fc2\.(.+)', _NEW + r'ffn.layers.1.\3'),
+    (r'layers\.(\d+)\.downsample\.((?:norm|reduction)\..+)', r'backbone.stages.\1.downsample.\2'),
+    # Of detectors and segmentors, one for each output.
+    (r'norm(\d+)\.(.+)', r'backbone.norm\1.\2'),
+    (r'head\.(weight|bias)', r'head.fc.\1'),
+]
+
+
+def convert_dwnet(state: Mapping[str, Tensor], source: str = 'dwnet') -> dict[str, Tensor]:
+    """Rename the weights of Atten4Vis/DemystifyLocalViT, and put the channels of their mergings in
+    mmcv's order and absolute positions, where they are a map, in that of tokens.
+
+    Args:
+        state: Of a `DWNet` classifier, or of the one that detectors and segmentors stand on; its
+            kernels may be of any kind.
+        source: What it is called, for the error.
+
+    Returns:
+        `backbone.*` and, of a classifier, `head.fc.*`. A backbone of the other kind computes the
+        same with `pad_to_window=True` and `out_norm_cfg=dict(type='SyncBN')`, or 'BN'.
+
+    Raises:
+        UserError: If a name is unknown.
+    """
+    names = [*_NAMES, (r'norm\.(weight|bias)', rf'backbone.norm{last_stage(state)}.\1')]
+    found = {}
+    for name, value in state.items():
+        renamed = [m.expand(new) for old, new in names if (m := re.fullmatch(old, name))]
+        if not renamed:
+            raise UserError(
+                f'{name!r} is not a weight of a {source!r} model; check that `source` names where '
+                'the file is from'
+            )
+        if '.downsample.' in name:
+            value = reorder_merged(value)
+        elif name == _POSITION and value.ndim == 4:
+            # (1, C, H, W) → (1, H·W, C)
+            value = value.flatten(2).transpose(1, 2)
+        found[renamed[0]] = value
+    return found
