@@ -1,7 +1,7 @@
 """Show where a model looked: one picture a class, and a page to explore every token.
 
 Works for segmentors (mmsegmentation), detectors (mmdet) and classifiers (mmpretrain) whose backbone
-is of the TokenViT family::
+is of the TokenViT family, or a pyramid that attends::
 
     python tools/visualization/dense_rollout.py CONFIG CHECKPOINT IMAGE... --out DIR
 
@@ -51,6 +51,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=0.3,
         help='detections below it do not count (default: %(default)s)',
     )
+    parser.add_argument(
+        '--stage',
+        type=int,
+        help='of a pyramid, the stage whose tokens are rolled out (default: the last that runs)',
+    )
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: %(default)s)')
     return parser.parse_args(argv)
 
@@ -97,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     entries = []
     try:
         for path in track(args.images, description=f'rolling out into {args.out}'):
-            taken = capture_image(model, cfg, path)
+            taken = capture_image(model, cfg, path, args.stage)
             sets = find_token_sets(taken, args.weights, args.score_threshold)
             chosen = asked_sets(sets.classes, asked, names, path)
             save_overlays(taken, chosen, names, args.out, stems[len(entries)])

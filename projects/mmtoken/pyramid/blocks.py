@@ -44,9 +44,13 @@ class PyramidBlock(nn.Module):
         """The norm of the mixer's branch."""
         return build_norm(norm_cfg, embed_dims)
 
+    def entering(self, tokens: Tokens) -> Tokens:
+        """What the mixer sees of tokens that enter the block."""
+        return tokens.with_(x=norm_tokens(self.norm1, tokens.x))
+
     def forward(self, tokens: Tokens) -> Tokens:
         """Map `Tokens` to `Tokens` of the same shape."""
-        mixed = self.attn(tokens.with_(x=norm_tokens(self.norm1, tokens.x)))
+        mixed = self.attn(self.entering(tokens))
         x = tokens.x + self.drop_path(mixed.x)
         return mixed.with_(x=x + self.drop_path(self.ffn(norm_tokens(self.norm2, x))))
 
@@ -62,6 +66,10 @@ class PostNormBlock(PyramidBlock):
         for norm in (self.norm1, self.norm2):
             nn.init.zeros_(norm.weight)
             nn.init.zeros_(norm.bias)
+
+    def entering(self, tokens: Tokens) -> Tokens:
+        """The tokens themselves."""
+        return tokens
 
     def forward(self, tokens: Tokens) -> Tokens:
         """Map `Tokens` to `Tokens` of the same shape."""

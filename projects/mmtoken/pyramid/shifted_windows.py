@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -52,9 +53,7 @@ class ShiftedWindows(nn.Module):
         Raises:
             UserError: If a grid is smaller than a window and not to be padded.
         """
-        size, shifts = self.window_size, self.shifts_of(tokens.grid)
-        grid = tuple(-(-side // size) * size for side in tokens.grid)
-        mask = shift_mask(grid, size, shifts, tokens.x) if any(shifts) else None
+        grid, shifts, mask = self._plan(tokens)
         padded = grid != tokens.grid
         trace = tokens.trace
         if trace is not None:
@@ -69,6 +68,27 @@ class ShiftedWindows(nn.Module):
         if padded:
             mixed = divide_by_real(mixed, tokens.trace)
         return tokens.with_(x=x, trace=0.5 * (mixed + tokens.trace))
+
+    def heads(self, tokens: Tokens) -> Tensor:
+        """Who attends to whom, of every head of one image, (h, H·W, H·W); rows sum to less than 1
+        where padding takes a part.
+        """
+        grid, shifts, mask = self._plan(tokens)
+        weights = self.w_msa.weights(self._project(tokens, grid, shifts), mask)
+        count = tokens.x.shape[1]
+        # From 1 on: padding becomes 0.
+        places = torch.arange(1, count + 1, device=weights.device).view(1, count, 1)
+        places = self._split(places, tokens.grid, grid, shifts).squeeze(-1)
+        full = weights.new_zeros(weights.shape[1], count + 1, count + 1)
+        # (R·Q, h, s², s²) → (h, R·Q, s², s²)
+        full[:, places.unsqueeze(2), places.unsqueeze(1)] = weights.transpose(0, 1)
+        return full[:, 1:, 1:]
+
+    def _plan(self, tokens: Tokens) -> tuple[tuple[int, int], tuple[int, int], Tensor | None]:
+        """The grid of whole windows, by how much it is rolled, and the mask of the scores."""
+        size, shifts = self.window_size, self.shifts_of(tokens.grid)
+        grid = tuple(-(-side // size) * size for side in tokens.grid)
+        return grid, shifts, shift_mask(grid, size, shifts, tokens.x) if any(shifts) else None
 
     def shifts_of(self, grid: tuple[int, int]) -> tuple[int, int]:
         """By how many rows and columns windows are shifted on a grid.

@@ -104,14 +104,27 @@ class WindowAttention(nn.Module):
         Returns:
             The attended features, (B·R·Q, s², C), and Ā·trace or None.
         """
-        q, k, v = (self._heads(t) for t in projected)
-        q, k = self.scaled(q, k)
-        bias = self.bias()
-        if mask is not None:
-            bias = (bias + mask).repeat(q.shape[0] // mask.shape[0], 1, 1, 1)
+        q, k, v, bias = self._parts(projected, mask)
         drop = self.attn_drop if self.training else 0.0
         out, mixed = traced_attention(q, k, v, trace, bias, drop, exact)
         return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2))), mixed
+
+    def weights(self, projected: tuple[Tensor, Tensor, Tensor], mask: Tensor | None) -> Tensor:
+        """The attention itself, (B·R·Q, h, s², s²), for who wants to see it; `forward` never forms
+        it.
+        """
+        q, k, _, bias = self._parts(projected, mask)
+        return (q @ k.mT * q.shape[-1] ** -0.5 + bias).softmax(dim=-1)
+
+    def _parts(
+        self, projected: tuple[Tensor, Tensor, Tensor], mask: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the heads, and what is added to their scores."""
+        q, k, v = (self._heads(t) for t in projected)
+        bias = self.bias()
+        if mask is not None:
+            bias = (bias + mask).repeat(q.shape[0] // mask.shape[0], 1, 1, 1)
+        return *self.scaled(q, k), v, bias
 
     def _heads(self, t: Tensor) -> Tensor:
         # (B·R·Q, s², C) → (B·R·Q, s², h, d) → (B·R·Q, h, s², d)

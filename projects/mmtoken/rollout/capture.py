@@ -16,16 +16,18 @@ from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
+from mmtoken.pyramid import PyramidBlock, TokenPyramid
 from mmtoken.tokens import Tokens
 from mmtoken.unwrap import unwrap
-from mmtoken.vit import BasePool, TokenBlock, TokenViT
+from mmtoken.vit import BasePool, TokenBlock
+from mmtoken.vit.token_backbone import TokenBackbone
 
 
 @dataclass
 class Step:
     """A layer that ran, pooling being one, and the tokens that entered it."""
 
-    layer: TokenBlock | BasePool
+    layer: TokenBlock | PyramidBlock | BasePool
     tokens: Tokens
 
     @property
@@ -45,7 +47,7 @@ class Capture:
             (1, N, C).
         image: The image as the pipeline left it, before the preprocessor normalizes and pads it,
             (3, h, w), blue first as OpenMMLab's loaders have it.
-        left: The tokens that left the last layer.
+        left: The tokens that left the last of the layers.
     """
 
     model: BaseModel
@@ -55,7 +57,7 @@ class Capture:
     left: Tokens
 
     @property
-    def backbone(self) -> TokenViT:
+    def backbone(self) -> TokenBackbone:
         """The model's backbone."""
         return self.model.backbone
 
@@ -119,23 +121,27 @@ class Capture:
         return height / shape[0], width / shape[1]
 
 
-def capture(model: nn.Module, data: dict) -> Capture:
+def capture(model: nn.Module, data: dict, stage: int | None = None) -> Capture:
     """Let a model predict one image, by its own `test_step`, and keep what entered each layer.
 
     Args:
-        model: A segmentor, detector or classifier whose backbone is of the `TokenViT` family.
+        model: A segmentor, detector or classifier whose backbone is of the `TokenViT` family, or a
+            pyramid that attends.
         data: What its data loader yields for one image: ``inputs`` and ``data_samples`` of length
             one. Neither is changed.
+        stage: Of a pyramid, the stage whose tokens are those that left; negatives count from the
+            last that runs, which is the default.
 
     Returns:
         The capture; L·N·C numbers of memory.
 
     Raises:
-        UserError: If the backbone is none of the family, if there is not exactly one image, if
-            the model cannot take it, or if it looks at it in several pieces.
+        UserError: If the backbone is none of the family, if it has no such stage, if there is not
+            exactly one image, if the model cannot take it, or if it looks at it in several pieces.
     """
     model = family_model(model)
     backbone = model.backbone
+    depth = _depth_of(backbone, stage)
     image = _single_image(data, backbone)
     steps, runs, left = [], [], []
     modes = [(module, module.training) for module in model.modules()]
@@ -156,7 +162,23 @@ def capture(model: nn.Module, data: dict) -> Capture:
             f'the model runs its backbone {len(runs)} times on this image, as for sliding windows '
             'or test-time augmentation; a roll-out needs one run: set model.test_cfg.mode=whole'
         )
-    return Capture(model, sample, steps, image, left[-1])
+    ends = [index for index, step in enumerate(steps) if not step.is_pool]
+    last = ends[depth - 1]
+    return Capture(model, sample, steps[: last + 1], image, left[last])
+
+
+def _depth_of(backbone: TokenBackbone, stage: int | None) -> int:
+    """How many layers run up to the end of a stage."""
+    stages = sorted({plan.stage for plan in backbone.plans[: backbone.num_running]})
+    if stage is None:
+        return backbone.num_running
+    if not isinstance(backbone, TokenPyramid) or stage not in range(-len(stages), len(stages)):
+        kinds = f'stages 0..{stages[-1]}' if isinstance(backbone, TokenPyramid) else 'no stages'
+        raise UserError(
+            f'stage {stage!r} is none of {type(backbone).__name__}, which runs {kinds}; '
+            'choose another, or leave it out for the last'
+        )
+    return sum(plan.stage <= stages[stage] for plan in backbone.plans[: backbone.num_running])
 
 
 def family_model(model: nn.Module) -> nn.Module:
@@ -167,11 +189,16 @@ def family_model(model: nn.Module) -> nn.Module:
     """
     model = unwrap(model)
     backbone = getattr(model, 'backbone', None)
-    if not isinstance(backbone, TokenViT):
+    if not isinstance(backbone, TokenBackbone):
         raise UserError(
             f'{type(model).__name__} has the backbone {type(backbone).__name__}, '
             'which is none of the TokenViT family; '
-            'only its attention carries the trace: use TokenViT or LIFEViT'
+            'only its attention carries the trace: use TokenViT, LIFEViT or a pyramid'
+        )
+    if not backbone.has_attention:
+        raise UserError(
+            f'{type(backbone).__name__} mixes tokens without attention, so that there is nothing '
+            'to roll out; use a backbone that attends'
         )
     return model
 
@@ -182,7 +209,7 @@ def _restore(modes: list[tuple[nn.Module, bool]]) -> None:
         module.training = training
 
 
-def _single_image(data: dict, backbone: TokenViT) -> Tensor:
+def _single_image(data: dict, backbone: TokenBackbone) -> Tensor:
     if not isinstance(data, dict) or not {'inputs', 'data_samples'} <= data.keys():
         raise UserError(
             f'data is a {type(data).__name__} without inputs and data_samples; '

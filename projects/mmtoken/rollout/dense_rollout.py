@@ -61,6 +61,7 @@ def dense_rollout(
     head_fusion: str = 'mean',
     discard_ratio: float = 0.0,
     score_threshold: float = 0.3,
+    stage: int | None = None,
 ) -> ClassMaps:
     """Class-specific attention maps of a segmentor, a detector or a classifier.
 
@@ -76,7 +77,7 @@ def dense_rollout(
 
     Args:
         model: An mmsegmentation segmentor, mmdet detector or mmpretrain classifier over a backbone
-            of the `TokenViT` family.
+            of the `TokenViT` family, or a pyramid that attends.
         data: One image, as the model's test data loader yields it (`inputs` and `data_samples`).
         classes: Class indices, or names where the model has `dataset_meta`; None for all that the
             model predicts in this image.
@@ -87,6 +88,7 @@ def dense_rollout(
         head_fusion: 'mean', 'min' or 'max' over the heads.
         discard_ratio: Share of each token's attention weights, the weakest, that is discarded.
         score_threshold: Detections below it do not count.
+        stage: Of a pyramid, the stage whose tokens are rolled out; the last that runs by default.
 
     Returns:
         {class: (H, W) map} over all patches, padding included, keyed as in `classes`, by
@@ -98,7 +100,7 @@ def dense_rollout(
             is absent from the prediction, or an option has no meaning.
     """
     check_fusion(head_fusion, discard_ratio)
-    taken = capture(model, data)
+    taken = capture(model, data, stage)
     sets = find_token_sets(taken, weights, score_threshold)
     chosen = choose_classes(taken, sets.classes, classes)
     labels = {found.label for found in chosen.values()}

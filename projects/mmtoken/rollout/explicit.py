@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmtoken.errors import UserError
+from mmtoken.pyramid import PyramidBlock
 from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenAttention
 
@@ -57,7 +58,10 @@ def explicit_matrix(step: Step, head_fusion: str = 'mean', discard_ratio: float 
     if step.is_pool:
         # Without attention of its own, it has nothing to fuse.
         return layer.pool_trace(identity[None], tokens.grid)[0]
-    heads = _attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x)))
+    if isinstance(layer, PyramidBlock):
+        heads = layer.attn.heads(layer.entering(tokens))
+    else:
+        heads = _attention(layer.attn, tokens.with_(x=layer.ln1(tokens.x)))
     fused = FUSIONS[head_fusion](heads)
     if discard_ratio:
         weakest = fused.argsort(dim=-1)[:, : int(discard_ratio * fused.shape[-1])]

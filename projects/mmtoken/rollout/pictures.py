@@ -16,7 +16,9 @@ from mmtoken.runtime.load_model import load_image
 MIN_SIDE = 320
 
 
-def capture_image(model: nn.Module, cfg: Config, path: Path) -> Capture:
+def capture_image(
+    model: nn.Module, cfg: Config, path: Path, stage: int | None = None
+) -> Capture:
     """`capture` of an image file.
 
     Raises:
@@ -24,7 +26,7 @@ def capture_image(model: nn.Module, cfg: Config, path: Path) -> Capture:
     """
     data = load_image(cfg, path)
     try:
-        return capture(model, data)
+        return capture(model, data, stage)
     except UserError as error:
         raise UserError(f'image {str(path)!r}: {error}') from error
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from mmtoken.pyramid import PyramidBlock
 from mmtoken.tokens import Tokens
 from mmtoken.vit import BasePool, TokenAttention, TokenBlock
 from mmtoken.vit.attention_map import AttentionMap, WindowedMap
@@ -13,7 +16,9 @@ from mmtoken.vit.windows import join_windows, split_windows
 from .transposed_attention import transposed_attention
 
 
-def trace_gradient(layer: TokenBlock | BasePool, tokens: Tokens, gradient: Tensor) -> Tensor:
+def trace_gradient(
+    layer: TokenBlock | PyramidBlock | BasePool, tokens: Tokens, gradient: Tensor
+) -> Tensor:
     """The gradient of the trace that enters a layer.
 
     Args:
@@ -23,20 +28,31 @@ def trace_gradient(layer: TokenBlock | BasePool, tokens: Tokens, gradient: Tenso
 
     Returns:
         (B, N, M), of the gradient's type: ½(Āᵀ·gradient + gradient) for a block, and for a pool
-        the transposed linear map of its `pool_trace`.
+        the transposed linear map of its `pool_trace`. In windows with padding, Ā is what is left of
+        it where rows are scaled to the sum 1.
     """
     if isinstance(layer, BasePool):
-        return _through_pool(layer, tokens, gradient)
+        return _transposed(lambda t: layer.pool_trace(t, tokens.grid), tokens, gradient)
+    if isinstance(layer, PyramidBlock):
+        # Its windows are small, so that a pass there and back is little.
+        return _transposed(lambda t: _mix(layer, tokens, t), tokens, gradient)
     tokens = tokens.with_(x=layer.ln1(tokens.x))
     return 0.5 * (_through_attention(layer.attn, tokens, gradient) + gradient)
 
 
-def _through_pool(pool: BasePool, tokens: Tokens, gradient: Tensor) -> Tensor:
+def _mix(block: PyramidBlock, tokens: Tokens, trace: Tensor) -> Tensor:
+    # A copy, since tensors of inference mode enter no graph.
+    tokens = tokens.with_(x=tokens.x.clone(), trace=trace, exact_trace=True)
+    return block.attn(block.entering(tokens)).trace
+
+
+def _transposed(linear: Callable[[Tensor], Tensor], tokens: Tokens, gradient: Tensor) -> Tensor:
+    """The gradient of the trace that a linear map takes."""
     # Out of inference mode, which knows no gradient, and whose tensors can have none.
     with torch.inference_mode(False), torch.enable_grad():
         shape = gradient.shape[0], tokens.x.shape[1], gradient.shape[2]
         trace = gradient.new_zeros(shape, requires_grad=True)
-        return torch.autograd.grad(pool.pool_trace(trace, tokens.grid), trace, gradient.clone())[0]
+        return torch.autograd.grad(linear(trace), trace, gradient.clone())[0]
 
 
 def _through_attention(attention: TokenAttention, tokens: Tokens, gradient: Tensor) -> Tensor:
