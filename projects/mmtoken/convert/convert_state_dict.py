@@ -12,6 +12,8 @@ from torch import Tensor
 from mmtoken.errors import UserError
 from mmtoken.weights import weights_of
 
+from .cat import convert_cat
+from .dwnet import convert_dwnet
 from .swin import convert_swin
 
 # Ordered (pattern, replacement) pairs; the first that matches the whole name renames it.
@@ -54,7 +56,12 @@ _VITS = {
     'life': _LIFE + _TIMM_VIT,
     'lv-vit': _LV_VIT,
 }
-_PYRAMIDS = {'swin': convert_swin, 'life-swinv2': convert_swin}
+_PYRAMIDS = {
+    'swin': convert_swin,
+    'life-swinv2': convert_swin,
+    'cat': convert_cat,
+    'dwnet': convert_dwnet,
+}
 SOURCES = (*_VITS, *_PYRAMIDS)
 
 
@@ -70,13 +77,14 @@ def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tenso
             (`mmtoken.weights.weights_of`).
         source: 'deit', 'timm' and 'tl-align' (timm's `VisionTransformer`, whose names
             facebookresearch/deit and Euphoria16/TL-Align use too), 'life' (NeurAI-Lab/LIFE; the
-            model needs `aux_key='first'` to compute the same function), 'swin'
-            (microsoft/Swin-Transformer, V1 and V2) and 'life-swinv2' (NeurAI-Lab/LIFE's Swin V2,
-            without its biases of q and v, which nothing reads) for a pyramid with a
-            `LinearClsHead`: their mergings order channels otherwise and are put in mmcv's order, or
-            'lv-vit'
+            model needs `aux_key='first'` to compute the same function), 'lv-vit'
             (zihangJiang/TokenLabeling, for an `LVViT` with `TokenLabelHead` and the
-            `residual_scale` of its size; `fold_residual_scale` does without).
+            `residual_scale` of its size; `fold_residual_scale` does without); for pyramids with a
+            `LinearClsHead`, whose mergings order channels otherwise and are put in mmcv's order:
+            'swin' (microsoft/Swin-Transformer, V1 and V2), 'life-swinv2' (NeurAI-Lab/LIFE's Swin
+            V2, without its biases of q and v, which nothing reads), 'cat' (linhezheng19/CAT) and
+            'dwnet' (Atten4Vis/DemystifyLocalViT; its dense backbones need `pad_to_window=True` and
+            an `out_norm_cfg` of batch norms), of the last two dense backbones as well.
 
     Returns:
         The tensors as `backbone.*` and `head.*`, to be loaded strictly.

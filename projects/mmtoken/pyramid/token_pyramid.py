@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -238,7 +239,7 @@ class TokenPyramid(TokenBackbone):
     @property
     def pools(self) -> dict[str, nn.Module]:
         """The mergings, by the index of the block after them."""
-        starts = np.cumsum(self.depths)[:-1]
+        starts = [*accumulate(self.depths)][:-1]
         owners = self.stages[1:] if self.merges_first else self.stages[:-1]
         return {str(start): stage.downsample for start, stage in zip(starts, owners, strict=True)}
 

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmtoken.vit.windows import window_partition
+
 # The released code's; not minus infinity, and below e^-60 of an attention for ordinary scores.
 FORBIDDEN = -100.0
 
@@ -46,22 +48,32 @@ def shift_mask(grid: tuple[int, int], size: int, shifts: tuple[int, int], like: 
     Returns:
         (R·Q, 1, s², s²), 0 or `FORBIDDEN`.
     """
-    regions = torch.as_tensor(_regions(tuple(map(int, grid)), size, shifts), device=like.device)
+    grid = tuple(map(int, grid))
+    # Compilers make a constant of it; else it is kept.
+    find = _regions if torch.compiler.is_compiling() else _kept_regions
+    regions = torch.as_tensor(find(grid, size, shifts), device=like.device)
     apart = regions.unsqueeze(1) != regions.unsqueeze(2)
     return (FORBIDDEN * apart).to(like.dtype).unsqueeze(1)
 
 
 @functools.lru_cache(maxsize=64)
-def _regions(grid: tuple[int, int], size: int, shifts: tuple[int, int]) -> np.ndarray:
-    """Which of nine regions each place of each window belongs to, (R·Q, s²).
+def _kept_regions(grid: tuple[int, int], size: int, shifts: tuple[int, int]) -> np.ndarray:
+    """An array: a tensor would be kept as what it is while a graph is exported."""
+    return _regions(grid, size, shifts).numpy()
 
-    An array: a tensor would be kept as what it is while a graph is exported.
+
+def _regions(grid: tuple[int, int], size: int, shifts: tuple[int, int]) -> Tensor:
+    """Which of nine regions each place of each window belongs to, (R·Q, s²)."""
+    rows, columns = (_parts(side, size, shift) for side, shift in zip(grid, shifts, strict=True))
+    regions = (3 * rows[:, None] + columns).flatten()
+    return window_partition(regions[:, None], grid, size).squeeze(-1)
+
+
+def _parts(side: int, size: int, shift: int) -> Tensor:
+    """The three parts of a side that a shift keeps apart: 0 … side − s − 1, side − s … side − shift
+    − 1, and the rest; one part without a shift.
     """
-    # Rows 0 … H − s − 1, H − s … H − shift − 1 and the rest are apart, and columns likewise.
-    rows, columns = (
-        np.digitize(np.arange(side), [side - size, side - shift] if shift else []).astype(np.int8)
-        for side, shift in zip(grid, shifts, strict=True)
-    )
-    counts = [side // size for side in grid]
-    regions = (3 * rows[:, None] + columns).reshape(counts[0], size, counts[1], size)
-    return regions.transpose(0, 2, 1, 3).reshape(-1, size * size)
+    places = torch.arange(side)
+    if not shift:
+        return torch.zeros_like(places)
+    return (places >= side - size).long() + (places >= side - shift).long()

@@ -43,6 +43,7 @@ class Swin(TokenPyramid):
 
     archs = ARCHS
     block = PyramidBlock
+    attention = WindowAttention
     per_axis = False
 
     def __init__(
@@ -86,7 +87,7 @@ class Swin(TokenPyramid):
         self, stage: int, embed_dims: int, num_heads: int, window_size: int
     ) -> WindowAttention:
         """What attends within the windows of a block of a stage."""
-        return WindowAttention(embed_dims, num_heads, window_size, **self._attention)
+        return self.attention(embed_dims, num_heads, window_size, **self._attention)
 
     def window_of(self, stage: int) -> int:
         """Tokens per side of a stage's windows."""

@@ -37,6 +37,7 @@ class SwinV2(Swin):
     """
 
     block = PostNormBlock
+    attention = WindowAttentionV2
     per_axis = True
     merges_first = True
     merges_post_norm = True
@@ -61,7 +62,7 @@ class SwinV2(Swin):
                 f'pretrained_window_sizes {sizes} has {len(sizes)} numbers for '
                 f'{len(self.depths)} stages; give one of each'
             )
-        return WindowAttentionV2(
+        return self.attention(
             embed_dims,
             num_heads,
             window_size,

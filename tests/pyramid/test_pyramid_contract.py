@@ -1,0 +1,116 @@
+"""What every pyramid can do, over all of them."""
+
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+
+from mmtoken.pyramid import TokenPyramid
+
+ATTENDING = dict(
+    arch=dict(embed_dims=12, depths=(2, 1, 1), num_heads=(3, 3, 3)),
+    window_size=4,
+    pad_small_map=True,
+)
+CONVOLVING = dict(
+    type='DWNet', arch=dict(embed_dims=12, depths=(2, 1, 1), group_channels=(3, 3, 3))
+)
+LIFE = dict(type='LIFEProjection')
+PYRAMIDS = {
+    'Swin': dict(ATTENDING, type='Swin'),
+    'Swin LIFE': dict(ATTENDING, type='Swin', projection=LIFE),
+    'SwinV2': dict(ATTENDING, type='SwinV2'),
+    'SwinV2 LIFE': dict(ATTENDING, type='SwinV2', projection=LIFE),
+    'SwinV2 LIFE grid': dict(ATTENDING, type='SwinV2', projection=dict(LIFE, scope='grid')),
+    'CAT': dict(ATTENDING, type='CAT'),
+    'DWNet': dict(CONVOLVING),
+    'DWNet homogeneous': dict(CONVOLVING, kernel='homogeneous'),
+    'DWNet inhomogeneous': dict(CONVOLVING, kernel='inhomogeneous'),
+}
+
+
+@pytest.fixture(params=PYRAMIDS)
+def build(request):
+    """A function that builds one pyramid after the other, its weights drawn anew."""
+
+    def make(**options):
+        torch.manual_seed(0)
+        cfg = {'img_size': 64, 'drop_path_rate': 0.0, 'out_indices': (0, 1, 2)}
+        built = MODELS.build(cfg | PYRAMIDS[request.param] | options)
+        for name, parameter in built.named_parameters():
+            if 'norm' not in name and 'logit_scale' not in name and 'bn' not in name:
+                torch.nn.init.normal_(parameter, std=0.2)
+            elif 'norm' in name:
+                torch.nn.init.normal_(parameter, 1.0, 0.1)
+        return built.eval()
+
+    return make
+
+
+def images(height=64, width=64, batch=2):
+    draw = torch.Generator().manual_seed(1)
+    return torch.randn(batch, 3, height, width, generator=draw)
+
+
+def test_every_pyramid_of_the_package_is_covered():
+    built = {cfg['type'] for cfg in PYRAMIDS.values()}
+    registered = {
+        name
+        for name, kind in MODELS.module_dict.items()
+        if isinstance(kind, type) and issubclass(kind, TokenPyramid)
+    }
+    assert built == registered
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('size', [(64, 64), (50, 86), (17, 4)])
+def test_maps_have_the_grid_of_the_image_halved_stage_by_stage(build, size):
+    backbone = build()
+    outs = backbone(images(*size))
+
+    for stage, out in enumerate(outs):
+        grid = [-(-(-(-side // 4)) // 2**stage) for side in size]
+        assert out.shape == (2, 12 * 2**stage, *grid) and out.is_contiguous()
+        assert out.isfinite().all()
+    assert backbone.out_strides == (4, 8, 16) and backbone.out_channels == (12, 24, 48)
+
+
+@torch.no_grad()
+def test_it_compiles_without_graph_breaks(build):
+    torch._dynamo.reset()
+    backbone = build()
+    compiled = torch.compile(backbone, backend='eager', fullgraph=True)
+
+    for found, expected in zip(compiled(images()), backbone(images()), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_mixed_precision_stays_close(build):
+    backbone = build()
+    with torch.autocast('cpu', torch.bfloat16):
+        mixed = backbone(images())
+
+    for found, expected in zip(mixed, backbone(images()), strict=True):
+        assert found.isfinite().all()
+        assert (found.float() - expected).abs().mean() < 0.03 * expected.abs().mean() + 0.02
+
+
+def test_every_tensor_is_on_the_models_device(build):
+    backbone = build().to('meta')
+    assert all(out.device.type == 'meta' for out in backbone(images().to('meta')))
+
+
+def test_every_output_alone_is_that_among_all(build):
+    every = build()
+    outs, state = every(images()), every.state_dict()
+    for stage in (0, 1, -1):
+        backbone = build(out_indices=stage)
+        backbone.load_state_dict({name: state[name] for name in backbone.state_dict()})
+        (alone,) = backbone(images())
+        torch.testing.assert_close(alone, outs[stage], rtol=0, atol=0)
+
+
+def test_what_leaves_a_frozen_pyramid_needs_no_gradient(build):
+    backbone = build(frozen_stages=3).train()
+    assert not any(p.requires_grad for p in backbone.parameters())
+    assert not any(out.requires_grad for out in backbone(images()))
