@@ -15,15 +15,18 @@ with exit_tools_on_user_error():
     import_stack()
 
 from . import (  # noqa: E402
+    cat,
     convert,
     datasets,
     dense,
+    dwnet,
     life,
     lv_vit,
     psvit,
     pyramid,
     rollout,
     swin,
+    t2t,
     tl_align,
     vit,
     vit_calibrator,
@@ -36,10 +39,12 @@ install_safe_loaders()
 register_models()
 
 __all__ = [
+    'cat',
     'config_path',
     'convert',
     'datasets',
     'dense',
+    'dwnet',
     'life',
     'lv_vit',
     'psvit',
@@ -47,6 +52,7 @@ __all__ = [
     'rollout',
     'strict_load',
     'swin',
+    't2t',
     'tl_align',
     'vit',
     'vit_calibrator',

@@ -44,6 +44,10 @@ VARIANTS = {
 
 # Of backbones that are a `TokenViT` with other defaults, those that the defaults may touch.
 OF_PRESETS = ('plain', 'distilled', 'windowed', 'stages')
+# Its own stem has one patch size alone, and tests in tests/t2t.
+STEMS = {'T2TViT': dict(type='PatchStem')}
+# Parameters that do not learn.
+FIXED = {'T2TViT': {'pos_embed'}}
 # LIFE's projection sees auxiliary tokens, grids, and that it makes values alone.
 OF_LIFE = (*OF_PRESETS, 'no-aux', 'registers', 'pooled', 'shared', 'raw', 'maps of two layers')
 
@@ -58,6 +62,7 @@ def build(name: str, **options) -> TokenViT:
     """A backbone with random weights, in evaluation mode."""
     torch.manual_seed(0)
     options = {'arch': ARCH, 'img_size': 32, 'patch_size': 4, **options}
+    options.setdefault('stem', STEMS.get(name))
     # Without a class token, PSViT's default.
     options = {'num_aux_tokens': 1, 'out_type': 'cls_token', **options}
     return MODELS.build(dict(type=name, **options)).eval()

@@ -27,6 +27,7 @@ ARCHS = {
 }
 OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap', 'raw')
 INTERPOLATE_MODES = ('bicubic', 'tile')
+POSITIONS = ('learned', 'sinusoidal')
 
 
 def resolve_arch(arch: str | dict, archs: Mapping[str, dict] = ARCHS) -> dict[str, Any]:
@@ -170,6 +171,19 @@ def check_out_type(out_type: str, aux_layout: dict[str, int]) -> None:
             "out_type 'cls_token' needs a class token; "
             f"use num_aux_tokens >= {sum(aux_layout.values()) + 1} or 'avg_featmap'"
         )
+
+
+def check_position(position: str) -> None:
+    """Refuse a kind of position embedding that is unknown.
+
+    Args:
+        position: One of `POSITIONS`.
+
+    Raises:
+        UserError: If it is none of them.
+    """
+    if position not in POSITIONS:
+        raise UserError(f'position {position!r} is unknown; use one of {POSITIONS}')
 
 
 def check_interpolate_mode(mode: str) -> None:

@@ -1,4 +1,6 @@
-"""Absolute position embeddings at another grid than they were learned on, resized or tiled."""
+"""Absolute position embeddings: learned or fixed, and at another grid than they are of, resized or
+tiled.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,49 @@ from math import isqrt
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmtoken.errors import UserError
 
 from .aux_tokens import found_layout
 from .known import known
+
+
+def make_position(kind: str, count: int, channels: int) -> nn.Parameter:
+    """The position embedding of a backbone that is built.
+
+    Args:
+        kind: 'learned', zeros until they are initialized, or 'sinusoidal', which does not learn.
+        count: A + H·W.
+        channels: C.
+
+    Returns:
+        (1, A + H·W, C).
+    """
+    if kind == 'learned':
+        return nn.Parameter(torch.zeros(1, count, channels))
+    return nn.Parameter(sinusoidal_position(count, channels), requires_grad=False)
+
+
+def sinusoidal_position(count: int, channels: int) -> Tensor:
+    """Sines and cosines of positions in a sequence (Vaswani et al., arXiv 1706.03762; as in the
+    released code of T2T-ViT, where the class token is the first position and patches follow row by
+    row).
+
+    Channels 2i and 2i + 1 of position p are the sine and cosine of p / 10000^(2i/C).
+
+    Args:
+        count: N.
+        channels: C.
+
+    Returns:
+        (1, N, C).
+    """
+    channel = torch.arange(channels)
+    periods = 10000 ** (2 * (channel // 2).double() / channels)
+    angles = torch.arange(count)[:, None] / periods
+    table = torch.where(channel % 2 == 0, angles.sin(), angles.cos())
+    return table.to(torch.get_default_dtype()).unsqueeze(0)
 
 
 def resize_position(

@@ -19,6 +19,7 @@ from .arguments import (
     check_image,
     check_interpolate_mode,
     check_out_type,
+    check_position,
     check_rates,
     resolve_arch,
     resolve_layers,
@@ -27,7 +28,7 @@ from .aux_tokens import aux_layout
 from .base_pool import build_pools
 from .building import NORM, PROJECTION, STEM, build_norm, build_part, complete
 from .initialization import init_like_deit
-from .position import adapt_position_on_load, resize_position
+from .position import adapt_position_on_load, make_position, resize_position
 from .schedule import check_shared_windows, plan_layers
 from .token_backbone import TokenBackbone
 from .token_block import TokenBlock
@@ -48,8 +49,8 @@ class TokenViT(TokenBackbone):
             with `depth`, `embed_dims`, `num_heads` and, if need be, `pattern` and
             `feedforward_channels` (four times as many by default). Every stage but the first pools
             the tokens that it gets, and has its own width and norm. `default_arch` by default.
-        img_size: Image size in pixels, side or (height, width), of the learned position embedding.
-            Other sizes work: the embedding is brought to them as `interpolate_mode` says.
+        img_size: Image size in pixels, side or (height, width), of the position embedding. Other
+            sizes work: the embedding is brought to them as `interpolate_mode` says.
         patch_size: Patch side in pixels. Images that it does not divide are zero-padded at the
             bottom and right.
         in_channels: Image channels.
@@ -87,6 +88,8 @@ class TokenViT(TokenBackbone):
             of the layer before, and makes values alone. By default all have their own.
         frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers,
             with the last of them the final norm too: no gradient, in evaluation mode.
+        position: 'learned', or 'sinusoidal': fixed, without a gradient, but in the state dict and
+            brought to other grids like learned ones; `default_position` by default.
         interpolate_mode: How position embeddings come to another grid, of an image or of weights
             that are loaded: 'bicubic' stretches them, 'tile' repeats them, so that windows of the
             grid they were learned on see what they saw then (Bolya et al., arXiv 2311.05613).
@@ -106,6 +109,7 @@ class TokenViT(TokenBackbone):
     default_projection = PROJECTION
     default_qkv_bias = True
     default_norm = NORM
+    default_position = 'learned'
 
     def __init__(
         self,
@@ -130,6 +134,7 @@ class TokenViT(TokenBackbone):
         pool: dict | Sequence[dict] | None = None,
         pattern: str | None = None,
         frozen_stages: int = -1,
+        position: str | None = None,
         interpolate_mode: str = 'bicubic',
         with_cp: bool = False,
         norm_cfg: dict | None = None,
@@ -151,16 +156,18 @@ class TokenViT(TokenBackbone):
         check_counts(num_aux_tokens, window_size, frozen_stages, self.num_layers)
         self.aux_layout = aux_layout(num_aux_tokens, num_registers)
         check_out_type(out_type, self.aux_layout)
+        position = self.default_position if position is None else position
+        check_position(position)
         check_interpolate_mode(interpolate_mode)
         self.interpolate_mode = interpolate_mode
         self.out_type = out_type
         self.out_indices = resolve_layers('out_indices', out_indices, self.num_layers, minimum=1)
         global_layers = resolve_layers('global_attn_indexes', global_attn_indexes, self.num_layers)
         check_shared_windows(self.plans, global_layers, window_size)
-        projection = complete(projection, self.default_projection)
+        projection = complete(projection, arch.get('projection', self.default_projection))
         norm_cfg = complete(norm_cfg, self.default_norm)
         if qkv_bias is None:
-            qkv_bias = self.default_qkv_bias
+            qkv_bias = arch.get('qkv_bias', self.default_qkv_bias)
         if residual_scale is None:
             residual_scale = arch.get('residual_scale', 1.0)
         check_number('residual_scale', residual_scale, above=0)
@@ -177,7 +184,7 @@ class TokenViT(TokenBackbone):
         for name, count in self.aux_layout.items():
             setattr(self, name, nn.Parameter(torch.zeros(1, count, channels)))
         num_patches = self.patch_resolution[0] * self.patch_resolution[1]
-        self.pos_embed = nn.Parameter(torch.zeros(1, num_aux_tokens + num_patches, channels))
+        self.pos_embed = make_position(position, num_aux_tokens + num_patches, channels)
         self.drop_after_pos = nn.Dropout(drop_rate)
         self.layers = nn.ModuleList(
             TokenBlock(
@@ -210,7 +217,7 @@ class TokenViT(TokenBackbone):
             {str(stage): build_norm(norm_cfg, width) for stage, width in [*ends.items()][:-1]}
         )
         self.ln1 = build_norm(norm_cfg, self.plans[-1].embed_dims)
-        init_like_deit(self, self.embedding_parameters())
+        init_like_deit(self, [p for p in self.embedding_parameters() if p.requires_grad])
         self.freeze()
         self._register_load_state_dict_pre_hook(adapt_position_on_load, with_module=True)
 
