@@ -71,3 +71,19 @@ def write_ade20k(folder: Path, first_label: int = 1) -> None:
             labels = folder / 'annotations' / split / f'{index}.png'
             labels.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(labels), np.full((48, 64), first_label + index, dtype=np.uint8))
+
+
+def write_tiny_imagenet(folder: Path, listed: bool = True) -> None:
+    """As it is distributed, two classes of its 200; and the list that our converter writes."""
+    for wnid in ('n01443537', 'n01629819'):
+        for index in range(2):
+            write_image(folder / 'train' / wnid / 'images' / f'{wnid}_{index}.JPEG', 64, 64)
+    lines = []
+    for index, wnid in enumerate(('n01629819', 'n01443537')):
+        name = f'val_{index}.JPEG'
+        write_image(folder / 'val' / 'images' / name, 64, 64)
+        lines.append(f'{name}\t{wnid}\t0\t32\t44\t62\n')
+    (folder / 'val' / 'val_annotations.txt').write_text(''.join(lines))
+    if listed:
+        (folder / 'meta').mkdir()
+        (folder / 'meta' / 'val.txt').write_text('val_0.JPEG 1\nval_1.JPEG 0\n')

@@ -4,26 +4,27 @@ from mmengine.config import Config, ConfigDict
 
 TINY = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
 WIDTHS = (12, 18, TINY['embed_dims'])
-PYRAMID = dict(embed_dims=6, depths=(1, 1, 2, 1), num_heads=(2, 2, 3, 3))
-PYRAMID_WIDTHS = [6, 12, 24, 48]
+# What a pyramid's arch has of each stage beside `depths`.
+PYRAMIDS = dict(Swin='num_heads', SwinV2='num_heads', CAT='num_heads', DWNet='group_channels')
 
 
 def shrink_model(config: Config) -> None:
     """Make a model that a test can afford, of the same modules."""
     model = config.model
     kind = model.backbone.type.rpartition('.')[2]
-    staged, pyramid = kind == 'PSViT', kind == 'Swin'
+    staged, pyramid = kind == 'PSViT', kind in PYRAMIDS
     if staged:
         shrink_stages(model.backbone)
-    else:
-        model.backbone.arch = PYRAMID if pyramid else TINY
+    elif not pyramid:
+        model.backbone.arch = TINY
+    widths = shrink_pyramid(model.backbone, PYRAMIDS[kind]) if pyramid else None
     model.backbone.init_cfg = None
     if config.default_scope == 'mmpretrain':
-        model.head.in_channels = PYRAMID_WIDTHS[-1] if pyramid else TINY['embed_dims']
+        model.head.in_channels = widths[-1] if pyramid else TINY['embed_dims']
     else:
         channels = TINY['embed_dims']
         if pyramid:
-            channels = PYRAMID_WIDTHS
+            channels = widths
         elif 'out_indices' in model.backbone:
             # A level of the neck for each of several layers.
             channels = [channels] * len(model.backbone.out_indices)
@@ -41,6 +42,14 @@ def shrink_model(config: Config) -> None:
             model.auxiliary_head.in_channels = channels[model.auxiliary_head.in_index]
 
 
+def shrink_pyramid(backbone: ConfigDict, per_stage: str) -> list[int]:
+    """Make a pyramid one of few channels, and as many stages as it has; their channels."""
+    arch = backbone.get('arch')
+    stages = len(arch.depths) if isinstance(arch, dict) else 4
+    backbone.arch = dict(embed_dims=12, depths=(1,) * stages, **{per_stage: (3,) * stages})
+    return [12 * 2**stage for stage in range(stages)]
+
+
 def shrink_stages(backbone: ConfigDict) -> None:
     """Make a PSViT of one preset one of few channels, its pools those of the preset."""
     backbone.pooling = backbone.pop('arch')[:2]
@@ -55,9 +64,15 @@ def shrink_detector(model: ConfigDict) -> None:
     model.rpn_head.update(in_channels=32, feat_channels=32)
     model.roi_head.bbox_roi_extractor.out_channels = 32
     model.roi_head.mask_roi_extractor.out_channels = 32
-    model.roi_head.bbox_head.update(in_channels=32, fc_out_channels=32)
+    # A cascade has several.
+    boxes, rcnn = model.roi_head.bbox_head, model.train_cfg.rcnn
+    for head in boxes if isinstance(boxes, list) else [boxes]:
+        head.update(in_channels=32, fc_out_channels=32)
+        if 'conv_out_channels' in head:
+            head.conv_out_channels = 32
+    for cfg in rcnn if isinstance(rcnn, list) else [rcnn]:
+        cfg.sampler.num = 32
     model.roi_head.mask_head.update(in_channels=32, conv_out_channels=32)
-    model.train_cfg.rcnn.sampler.num = 32
     model.train_cfg.rpn_proposal.max_per_img = model.test_cfg.rpn.max_per_img = 20
     # Untrained scores are low, and without any detection there is no metric.
     model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=5)
@@ -66,7 +81,8 @@ def shrink_detector(model: ConfigDict) -> None:
 def shrink_segmentor(model: ConfigDict) -> None:
     model.data_preprocessor.size = (64, 64)
     model.decode_head.update(in_channels=[32] * 4, channels=32)
-    model.auxiliary_head.update(in_channels=32, channels=32)
+    if 'auxiliary_head' in model:
+        model.auxiliary_head.update(in_channels=32, channels=32)
     model.test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(48, 48))
 
 

@@ -60,6 +60,9 @@ def write_trained(leaf: Path, folder: Path) -> Trained:
     dataset = config.test_dataloader.dataset
     with DATASETS.switch_scope_and_registry(config.default_scope) as datasets:
         meta = dict(datasets.get(dataset.type).METAINFO, **dataset.get('metainfo', {}))
+    if dataset.type == 'CustomDataset':
+        # Its classes are the folders that it finds.
+        meta['classes'] = tuple(f'n{label}' for label in range(config.model.head.num_classes))
     weights = model.state_dict()
     checkpoint = folder / f'{leaf.stem}.pth'
     save_checkpoint(dict(meta=dict(dataset_meta=meta), state_dict=weights), str(checkpoint))

@@ -27,7 +27,7 @@ def classification_batch(config: Config) -> dict:
     from mmpretrain.structures import DataSample
 
     # Larger ones take seconds.
-    side = min(config.model.backbone.get('img_size', 224), 224)
+    side = min(config.model.backbone.get('img_size', 224), 256)
     samples = [DataSample().set_gt_label(label) for label in (0, 1)]
     supplied = config.model.get('foreground', {}).get('type') == 'SuppliedForeground'
     if supplied or config.model.type == 'TokenLabelClassifier':
@@ -46,7 +46,9 @@ def classification_batch(config: Config) -> dict:
 def detection_batch(config: Config) -> dict:
     from mmdet.testing import demo_mm_inputs
 
-    classes = config.model.roi_head.bbox_head.num_classes
+    head = config.model.roi_head.bbox_head
+    # A cascade has several.
+    classes = (head[0] if isinstance(head, list) else head).num_classes
     shapes = [(3, 64, 96)]
     return demo_mm_inputs(1, shapes, num_items=[2], num_classes=classes, with_mask=True)
 

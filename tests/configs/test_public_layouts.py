@@ -1,4 +1,4 @@
-"""The configs of ImageNet, CIFAR-100, COCO and ADE20K run on folders laid out like the datasets."""
+"""The configs of ImageNet, CIFAR-100, Tiny-ImageNet, COCO and ADE20K run on folders laid out like the datasets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import pytest
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from public_layouts import write_ade20k, write_cifar100, write_coco, write_imagenet
+from public_layouts import (
+    write_ade20k,
+    write_cifar100,
+    write_coco,
+    write_imagenet,
+    write_tiny_imagenet,
+)
 from small_models import shrink_model, shrink_pipeline
 
 LAYOUTS: dict[str, tuple[Callable, str]] = {
@@ -17,6 +23,7 @@ LAYOUTS: dict[str, tuple[Callable, str]] = {
     'life-deit-tiny-p4_1xb512_cifar100': (write_cifar100, 'accuracy/top1'),
     'mask-rcnn_life-deit-tiny_sfp_1x_coco': (write_coco, 'coco/segm_mAP'),
     'life-deit-tiny_upernet_8xb2-160k_ade20k-512x512': (write_ade20k, 'mIoU'),
+    'life-swinv2-tiny-p1-w8_1xb512_tiny-imagenet': (write_tiny_imagenet, 'accuracy/top1'),
 }
 AUGMENTED = [name for name in LAYOUTS if 'mask-rcnn' not in name]
 

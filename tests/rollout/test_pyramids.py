@@ -150,7 +150,7 @@ def test_a_stage_that_is_not_there_is_refused(leaf, image_data, build):
 
 
 def test_a_backbone_without_attention_is_refused(image_data):
-    cfg = Config.fromfile(CONFIGS / 'dwnet-d6w48_digits-cls.py')
+    cfg = Config.fromfile(CONFIGS / 'dwnet-d6w52_digits-cls.py')
     model = dict(cfg.model, data_preprocessor=cfg.data_preprocessor)
     with CLASSIFIERS.switch_scope_and_registry('mmpretrain') as own:
         built = own.build(model)

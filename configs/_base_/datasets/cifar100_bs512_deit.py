@@ -37,8 +37,13 @@ train_pipeline = [
     ),
     dict(type='PackInputs'),
 ]
-test_pipeline = [dict(type='PackInputs')]
+test_pipeline = [
+    # Images of the data set are of this size; others come from an inferencer's user.
+    dict(type='Resize', scale=32, backend='pillow', interpolation='bicubic'),
+    dict(type='PackInputs'),
+]
 tta_pipeline = [
+    test_pipeline[0],
     dict(
         type='TestTimeAug',
         transforms=[

@@ -1,0 +1,17 @@
+"""UPerNet over the small Swin V2 with LIFE on digit scenes, from its classification weights.
+
+Reproduces: our own small study (docs/study); no paper.
+Needs: the weights of life-swinv2-d6w48_digits-cls.py; model.backbone.init_cfg=None starts without.
+Costs: not measured.
+Command: python tools/train.py configs/digits/upernet_life-swinv2-d6w48_digits-seg.py
+"""
+
+_base_ = './upernet_swinv2-d6w48_digits-seg.py'
+# 1,500 scenes / 4 = 375 iterations an epoch; 3,400 iterations are 9.1 epochs.
+
+model = dict(
+    backbone=dict(
+        projection=dict(type='LIFEProjection', scope='grid'),
+        init_cfg=dict(checkpoint='work_dirs/life-swinv2-d6w48_digits-cls/epoch_6.pth'),
+    )
+)

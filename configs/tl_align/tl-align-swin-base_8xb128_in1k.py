@@ -1,0 +1,13 @@
+"""Swin-B on ImageNet-1k with TL-Align.
+
+Reproduces: 83.7 % top-1 (*paper*), 83.5 % without TL-Align (*paper*), as far as it is known: see
+    tl-align-swin-tiny_8xb128_in1k.py.
+Costs: 87.8 M parameters, 15.5 G multiply-adds an image. Training time was not measured.
+Command (automatic mixed precision as in the released code):
+    bash tools/dist_train.sh configs/tl_align/tl-align-swin-base_8xb128_in1k.py 8 --amp
+"""
+
+_base_ = './tl-align-swin-tiny_8xb128_in1k.py'
+# 1,281,167 images / (8 x 128) = 1,252 iterations an epoch; x 300 epochs = 375,600 iterations.
+
+model = dict(backbone=dict(arch='base', drop_path_rate=0.5), head=dict(in_channels=1024))
