@@ -169,3 +169,45 @@ def test_both_swins_compute_the_same():
     with torch.no_grad():
         for found, expected in zip(ours(images), theirs(images), strict=True):
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('name', ['life_swin_v2', 'pyramids', 'tl_align_swin'])
+def test_rows_of_pyramids_take_a_training_step(name):
+    for row in preset(name).rows:
+        step = Step(row, Case(256 if name == 'life_swin_v2' else 224, 1))
+        step.run()
+        assert all(p.grad is not None for p in step.model.parameters() if p.requires_grad)
+
+
+def test_pyramid_presets_name_the_targets():
+    found = {
+        name: {(r.row, r.of): r.target for r in preset(name).ratios if r.target}
+        for name in ('life_swin_v2', 'pyramids', 'tl_align_swin')
+    }
+    assert found == {
+        'life_swin_v2': {
+            ('SwinV2 + LIFE, windows', 'time'): 1.15,
+            ('SwinV2 + LIFE, grid', 'time'): 1.15,
+        },
+        'pyramids': {('I-D convolution', 'memory'): 0.25},
+        'tl_align_swin': {('TL-Align', 'time'): 1.05},
+    }
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ('name', 'ours', 'anchor', 'size'),
+    [
+        ('life_swin_v2', 'windows', 'windows, explicit attention', 256),
+        ('pyramids', 'I-D-DWNet-T', 'I-D-DWNet-T, unfolded', 64),
+    ],
+)
+def test_anchors_of_pyramids_compute_what_ours_do(name, ours, anchor, size):
+    rows = {row.name.removeprefix('SwinV2 + LIFE, '): row for row in preset(name).rows}
+    models = [rows[row].build(size).eval() for row in (ours, anchor)]
+    for parameter in models[0].parameters():
+        nn.init.normal_(parameter, std=0.1)
+    models[1].load_state_dict(models[0].state_dict())
+    image = torch.randn(1, 3, size, size)
+    for found, expected in zip(*(model(image) for model in models), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

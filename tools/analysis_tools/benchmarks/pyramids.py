@@ -1,5 +1,5 @@
 """Swin-T and what has another mixer in its place: CAT-S, and DWNet-T with its three kernels; the
-inhomogeneous one also as its definition is written, with an unfolded map.
+inhomogeneous one also as its definition is written, with an unfolded map, in the network and alone.
 """
 
 from functools import partial
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 STATIC, HOMOGENEOUS, INHOMOGENEOUS = 'DWNet-T', 'dynamic DWNet-T', 'I-D-DWNet-T'
 UNFOLDED = 'I-D-DWNet-T, unfolded'
+CONV, UNFOLDED_CONV = 'I-D convolution', 'I-D convolution, unfolded'
 
 
 def build(img_size: int, kind: type, arch: str = 'tiny', **options) -> nn.Module:
@@ -68,6 +69,25 @@ def build_unfolded(img_size: int) -> nn.Module:
     return backbone
 
 
+class ConvAlone(nn.Sequential):
+    """The stem of DWNet-T and one inhomogeneous convolution.
+
+    Args:
+        kind: Class of the convolution.
+    """
+
+    def __init__(self, kind: type) -> None:
+        super().__init__(nn.Conv2d(3, 96, 4, stride=4), kind(96, 7))
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        return (super().forward(images),)
+
+
+def build_conv(img_size: int, kind: type) -> nn.Module:
+    """As `ConvAlone`, for images of any size."""
+    return ConvAlone(kind)
+
+
 PRESET = Preset(
     title='Swin-T, CAT-S and DWNet-T',
     rows=[
@@ -77,6 +97,8 @@ PRESET = Preset(
         Row(HOMOGENEOUS, partial(build, kind=DWNet, kernel='homogeneous'), backbone_loss),
         Row(INHOMOGENEOUS, partial(build, kind=DWNet, kernel='inhomogeneous'), backbone_loss),
         Row(UNFOLDED, build_unfolded, backbone_loss),
+        Row(CONV, partial(build_conv, kind=InhomogeneousConv), backbone_loss),
+        Row(UNFOLDED_CONV, partial(build_conv, kind=UnfoldedConv), backbone_loss),
     ],
     ratios=[
         Ratio('CAT-S', 'Swin-T'),
@@ -86,7 +108,10 @@ PRESET = Preset(
         Ratio(INHOMOGENEOUS, UNFOLDED),
         Ratio('CAT-S', 'Swin-T', of='memory'),
         Ratio(INHOMOGENEOUS, STATIC, of='memory'),
-        Ratio(INHOMOGENEOUS, UNFOLDED, 0.25, of='memory'),
+        Ratio(INHOMOGENEOUS, UNFOLDED, of='memory'),
+        Ratio(CONV, UNFOLDED_CONV),
+        # What is not the convolution's is the network's in both forms.
+        Ratio(CONV, UNFOLDED_CONV, 0.25, of='memory'),
     ],
     cases=[(224, 4)],
 )
