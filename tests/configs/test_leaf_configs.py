@@ -49,8 +49,9 @@ def detection_batch(config: Config) -> dict:
     head = config.model.roi_head.bbox_head
     # A cascade has several.
     classes = (head[0] if isinstance(head, list) else head).num_classes
-    shapes = [(3, 64, 96)]
-    return demo_mm_inputs(1, shapes, num_items=[2], num_classes=classes, with_mask=True)
+    count = images_of(config)
+    shapes, items = [(3, 64, 96)] * count, [2] * count
+    return demo_mm_inputs(count, shapes, num_items=items, num_classes=classes, with_mask=True)
 
 
 def segmentation_batch(config: Config) -> dict:
@@ -60,8 +61,13 @@ def segmentation_batch(config: Config) -> dict:
     classes = config.model.decode_head.num_classes
     sample = SegDataSample(metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64)))
     sample.gt_sem_seg = PixelData(data=torch.randint(0, classes, (1, 64, 64)))
-    image = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)
-    return dict(inputs=[image], data_samples=[sample])
+    image, count = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8), images_of(config)
+    return dict(inputs=[image] * count, data_samples=[sample] * count)
+
+
+def images_of(config: Config) -> int:
+    """Two where a batch norm sees one value of each image, else one."""
+    return 2 if config.model.backbone.get('kernel') == 'homogeneous' else 1
 
 
 BATCHES = dict(mmpretrain=classification_batch, mmdet=detection_batch, mmseg=segmentation_batch)

@@ -31,7 +31,7 @@ def test_leaf_names_are_unique(leaves: list[Path]) -> None:
 
 def test_docstring_gives_the_command_of_this_very_file(leaf: Path, root: Path) -> None:
     docstring = ast.get_docstring(ast.parse(leaf.read_text(encoding='utf-8'))) or ''
-    commands = re.findall(r'(?:python|bash) (tools/\S+) (configs/\S+\.py)', docstring)
+    commands = re.findall(r'(?:python|bash) (tools/\S+)[\s\\]+(configs/\S+\.py)', docstring)
 
     assert commands, 'no command in the docstring'
     assert {config for _, config in commands} == {leaf.relative_to(root).as_posix()}

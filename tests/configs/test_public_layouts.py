@@ -1,4 +1,6 @@
-"""The configs of ImageNet, CIFAR-100, Tiny-ImageNet, COCO and ADE20K run on folders laid out like the datasets."""
+"""The configs of ImageNet, CIFAR-100, Tiny-ImageNet, COCO and ADE20K run on folders laid out like
+the datasets.
+"""
 
 from __future__ import annotations
 

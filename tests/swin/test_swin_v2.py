@@ -101,6 +101,16 @@ def test_gradients_reach_every_parameter():
         assert not still
 
 
+def test_a_width_that_three_scales_do_not_divide_takes_four():
+    """The released base model is registered with three and fails when it runs."""
+    with torch.device('meta'):
+        with pytest.raises(UserError, match=r'embed_dims 128 .* use kernel_sizes=\(3, 5, 7\)'):
+            SwinV2('base', projection=LIFE)
+        backbone = SwinV2('base', projection=dict(LIFE, kernel_sizes=(3, 5, 7)))
+        (out,) = backbone(torch.empty(1, 3, 256, 256))
+    assert out.shape == (1, 1024, 8, 8)
+
+
 def test_a_block_starts_as_the_identity():
     torch.manual_seed(0)
     block = SwinV2(ARCH, img_size=64, window_size=4).eval().stages[0].blocks[1]

@@ -174,7 +174,7 @@ def test_both_swins_compute_the_same():
 @pytest.mark.parametrize('name', ['life_swin_v2', 'pyramids', 'tl_align_swin'])
 def test_rows_of_pyramids_take_a_training_step(name):
     for row in preset(name).rows:
-        step = Step(row, Case(256 if name == 'life_swin_v2' else 224, 1))
+        step = Step(row, Case(256 if name == 'life_swin_v2' else 224, 2))
         step.run()
         assert all(p.grad is not None for p in step.model.parameters() if p.requires_grad)
 

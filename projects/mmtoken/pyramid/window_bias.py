@@ -73,7 +73,7 @@ def _parts(side: int, size: int, shift: int) -> Tensor:
     """The three parts of a side that a shift keeps apart: 0 … side − s − 1, side − s … side − shift
     − 1, and the rest; one part without a shift.
     """
-    places = torch.arange(side)
+    places = torch.arange(side, device='cpu')
     if not shift:
         return torch.zeros_like(places)
     return (places >= side - size).long() + (places >= side - shift).long()

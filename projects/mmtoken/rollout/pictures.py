@@ -16,9 +16,7 @@ from mmtoken.runtime.load_model import load_image
 MIN_SIDE = 320
 
 
-def capture_image(
-    model: nn.Module, cfg: Config, path: Path, stage: int | None = None
-) -> Capture:
+def capture_image(model: nn.Module, cfg: Config, path: Path, stage: int | None = None) -> Capture:
     """`capture` of an image file.
 
     Raises:
