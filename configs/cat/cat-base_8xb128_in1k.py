@@ -1,6 +1,6 @@
 """CAT-B on ImageNet-1k.
 
-Reproduces: the recipe of the released code (Swin's, down to 5e-6), 82.8 % top-1 (*released code*).
+Reproduces: the recipe of the released code (Swin's), 82.8 % top-1 (*released code*).
 Costs: 51.5 M parameters, 8.96 G multiply-adds an image. Training time was not measured.
 Command (automatic mixed precision as in the released code):
     bash tools/dist_train.sh configs/cat/cat-base_8xb128_in1k.py 8 --amp

@@ -1,6 +1,6 @@
 """CAT-S on ImageNet-1k, the start of its detectors and segmentors.
 
-Reproduces: the recipe of the released code (Swin's, down to 5e-6), 81.8 % top-1 (*released code*).
+Reproduces: the recipe of the released code (Swin's), 81.8 % top-1 (*released code*).
 Costs: 37.3 M parameters, 6.09 G multiply-adds an image. Training time was not measured.
 Command (automatic mixed precision as in the released code):
     bash tools/dist_train.sh configs/cat/cat-small_8xb128_in1k.py 8 --amp

@@ -1,6 +1,6 @@
 """CAT-T on ImageNet-1k.
 
-Reproduces: the recipe of the released code (Swin's, down to 5e-6), 80.3 % top-1 (*released code*).
+Reproduces: the recipe of the released code (Swin's), 80.3 % top-1 (*released code*).
 Costs: 16.9 M parameters, 2.79 G multiply-adds an image. Training time was not measured.
 Command (automatic mixed precision as in the released code):
     bash tools/dist_train.sh configs/cat/cat-tiny_8xb128_in1k.py 8 --amp

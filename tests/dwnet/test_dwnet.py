@@ -141,6 +141,17 @@ def test_recomputed_blocks_learn_the_same(kernel):
     torch.testing.assert_close(learn(True), learn(False), rtol=1e-4, atol=1e-5)
 
 
+def test_recomputed_blocks_count_a_batch_once(kernel):
+    def count(with_cp):
+        backbone = build(kernel=kernel, with_cp=with_cp).train()
+        backbone(images())[0].square().sum().backward()
+        return statistics(backbone)
+
+    found, expected = count(True), count(False)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    assert all(n == 1 for name, n in found.items() if name.endswith('num_batches_tracked'))
+
+
 def statistics(backbone):
     return {name: value.clone() for name, value in backbone.named_buffers()}
 

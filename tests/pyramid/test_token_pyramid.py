@@ -276,6 +276,9 @@ def test_it_can_be_copied_and_stored():
         (dict(out_type='cls_token'), "out_type 'cls_token' is unknown"),
         (dict(out_indices=3), r'out_indices \(3,\) is not a choice of layers 0..2'),
         (dict(frozen_stages=4), 'frozen_stages 4 is none of -1..3'),
+        (dict(mlp_ratio=-1), 'mlp_ratio -1 is not'),
+        (dict(norm_cfg=dict(type='BN')), 'norm_cfg of type BN norms maps over the batch'),
+        (dict(arch=dict(ARCH, embed_dims='96')), "embed_dims '96' is not a whole number"),
         (dict(window_size=1), 'window_size 1 is not a whole number from 2 up'),
     ],
 )

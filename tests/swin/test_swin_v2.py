@@ -9,6 +9,7 @@ import torch
 from mmpretrain.models import SwinTransformerV2
 
 from mmtoken.convert import convert_state_dict
+from mmtoken.dense import TokenViTLayerDecayConstructor
 from mmtoken.errors import UserError
 from mmtoken.swin import SwinV2
 from mmtoken.tokens import Tokens
@@ -109,6 +110,19 @@ def test_a_width_that_three_scales_do_not_divide_takes_four():
         backbone = SwinV2('base', projection=dict(LIFE, kernel_sizes=(3, 5, 7)))
         (out,) = backbone(torch.empty(1, 3, 256, 256))
     assert out.shape == (1, 1024, 8, 8)
+
+
+def test_the_scale_and_the_network_of_positions_do_not_decay():
+    model = torch.nn.Module()
+    model.backbone = build(use_abs_pos_embed=True)
+    build_optimizer = TokenViTLayerDecayConstructor(
+        dict(optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1))
+    )
+    groups = build_optimizer(model).optimizer.param_groups
+    names = {n for group in groups if group['weight_decay'] for n in group['param_names']}
+
+    assert any(name.endswith('qkv.weight') for name in names)
+    assert not any('cpb_mlp' in name or 'logit_scale' in name for name in names)
 
 
 def test_a_block_starts_as_the_identity():
@@ -236,8 +250,10 @@ def test_microsofts_names_of_swin_v2():
         (dict(window_size=1), 'window_size 1 is not a whole number from 2 up'),
         (
             dict(pretrained_window_sizes=(4,)),
-            r'pretrained_window_sizes \(4,\) has 1 numbers for 3 stages',
+            r'pretrained_window_sizes \(4,\) is not a number for each of the 3 stages',
         ),
+        (dict(pretrained_window_sizes=4), 'pretrained_window_sizes 4 is not a number for each'),
+        (dict(attn_drop_rate=2), 'attn_drop_rate 2'),
         (dict(pretrained_window_sizes=(1, 0, 0)), 'pretrained_window_size 1 is neither 0'),
         (dict(qk_scale=0.5), 'qk_scale 0.5 has no place in Swin V2'),
         (
@@ -250,3 +266,49 @@ def test_microsofts_names_of_swin_v2():
 def test_what_has_no_meaning_is_refused(options, message):
     with pytest.raises(UserError, match=message):
         build(**options)
+
+
+@pytest.fixture(params=[None, LIFE, GRID], ids=['plain', 'windows', 'grid'])
+def padded(request):
+    """A backbone whose windows are padded, as it is after some training."""
+    torch.manual_seed(0)
+    built = SwinV2(
+        ARCH, img_size=72, window_size=4, pad_small_map=True, projection=request.param,
+        drop_path_rate=0.0,
+    )  # fmt: skip
+    for name, parameter in built.named_parameters():
+        if 'norm' in name and name.endswith('weight'):
+            torch.nn.init.ones_(parameter)
+    return built
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+def test_padded_keys_of_no_direction_have_no_gradient(padded, dtype):
+    """Their bias is none or zero, so that padding is the zero vector."""
+    with torch.autocast('cpu', dtype, enabled=dtype is not torch.float32):
+        (out,) = padded.train()(images(72, 56))
+        loss = out.float().square().mean()
+    loss.backward()
+
+    largest = max(p.grad.abs().max() for p in padded.parameters())
+    assert all(p.grad.isfinite().all() for p in padded.parameters())
+    assert largest < 10
+
+
+@torch.no_grad()
+def test_a_padded_model_of_half_precision_stays_finite(padded):
+    (out,) = padded.eval().half()(images(72, 56).half())
+    assert out.isfinite().all()
+
+
+def test_weights_of_another_window_say_what_they_need(run_log):
+    small, large = build(window_size=4), build(window_size=8, pad_small_map=True)
+    state = {name: value.clone() for name, value in small.state_dict().items()}
+    large.load_state_dict(dict(state))
+    assert [text for _, text in run_log if 'set pretrained_window_sizes' in text]
+
+    run_log.clear()
+    sizes = dict(pretrained_window_sizes=(4, 4, 4), pad_small_map=True)
+    build(window_size=8, **sizes).load_state_dict(dict(state))
+    small.load_state_dict(state)
+    assert not [text for _, text in run_log if 'pretrained_window_sizes' in text]

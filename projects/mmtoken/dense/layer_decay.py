@@ -12,8 +12,15 @@ from mmtoken.errors import UserError
 from mmtoken.unwrap import unwrap
 from mmtoken.vit.aux_tokens import AUX_NAMES
 
-# What positions are called, absolute and relative ones.
-POSITIONS = ('pos_embed', 'absolute_pos_embed', 'relative_position_bias_table')
+# Positions, absolute and relative, and those of Swin V2 beside its scale, which the released code
+# spares by name.
+POSITIONS = (
+    'pos_embed',
+    'absolute_pos_embed',
+    'relative_position_bias_table',
+    'cpb_mlp',
+    'logit_scale',
+)
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -23,7 +30,8 @@ class TokenViTLayerDecayConstructor:
 
     A parameter of depth i out of D gets lr·rate^(D − 1 − i), and those of the backbone this times
     `backbone_lr_mult`: necks and heads the full rate. Norms, biases and other 1-D parameters,
-    position embeddings, tables of relative positions and auxiliary tokens get no weight decay.
+    position embeddings, tables and networks of relative positions, Swin V2's scales and auxiliary
+    tokens get no weight decay.
     Parameters of the same depth and decay share a group, so optimizers stay fused. In mmdet and
     mmsegmentation configs it is
     `constructor='mmpretrain.TokenViTLayerDecayConstructor'`.
@@ -81,7 +89,7 @@ class TokenViTLayerDecayConstructor:
             if not parameter.requires_grad:
                 continue
             depth, depths = backbone.get_layer_depth(name, prefix='backbone.')
-            decays = parameter.ndim > 1 and name.split('.')[-1] not in (*AUX_NAMES, *POSITIONS)
+            decays = parameter.ndim > 1 and not {*name.split('.')} & {*AUX_NAMES, *POSITIONS}
             scale = self.rate ** (depths - 1 - depth)
             # The backbone's last norm is as deep as the heads.
             multiplied = self.backbone_lr_mult != 1 and name.startswith('backbone.')

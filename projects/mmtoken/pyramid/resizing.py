@@ -30,10 +30,11 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
         UserError: If absolute positions are of neither this grid nor a square one.
     """
     for name, own in module.state_dict().items():
-        given = state.get(prefix + name)
-        if given is not None and name.endswith(MADE_ANEW):
+        if name.endswith(MADE_ANEW):
+            # Also where pruned weights lack it.
             state[prefix + name] = own
             continue
+        given = state.get(prefix + name)
         if given is None or given.shape == own.shape:
             continue
         if name == 'absolute_pos_embed' and given.shape[2] == own.shape[2]:

@@ -11,8 +11,9 @@ from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.logging import print_log
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmtoken.checks import check_whole
+from mmtoken.checks import check_number, check_whole
 from mmtoken.errors import UserError, near_miss
 from mmtoken.tokens import Tokens
 from mmtoken.vit.arguments import check_image, check_rates, resolve_layers
@@ -52,7 +53,8 @@ class TokenPyramid(TokenBackbone):
         arch: A key of `archs`, or a dict with `embed_dims`, that of the first stage, `depths` and
             `num_heads`, one for each stage (`arch_keys`). `default_arch` by default.
         img_size: Image size in pixels, side or (height, width), of the position embedding. Images
-            of any other size work.
+            of any other size work, those whose grids are smaller than a window with
+            `pad_small_map`.
         patch_size: Patch side in pixels.
         in_channels: Image channels.
         out_indices: Stages whose output is returned; negatives count from the end.
@@ -109,6 +111,7 @@ class TokenPyramid(TokenBackbone):
         super().__init__(init_cfg)
         check_image(img_size, patch_size, in_channels)
         check_rates(drop_rate, 0.0, drop_path_rate)
+        check_number('mlp_ratio', mlp_ratio, above=0, example=4)
         arch = self._resolve(self.default_arch if arch is None else arch)
         self.depths = tuple(self.blocks_per_depth * depth for depth in arch['depths'])
         if out_type not in OUT_TYPES:
@@ -134,6 +137,11 @@ class TokenPyramid(TokenBackbone):
         self.out_indices = tuple(int(ends[stage]) - 1 for stage in self.out_stages)
         self.num_layers = int(ends[-1])
         norm_cfg = complete(norm_cfg, NORM)
+        if isinstance(build_norm(norm_cfg, 1), _BatchNorm):
+            raise UserError(
+                f'norm_cfg of type {norm_cfg["type"]} norms maps over the batch, and embedding and '
+                'mergings have tokens to norm; use a layer norm, such as LN'
+            )
         widths = [arch['embed_dims'] * 2**stage for stage in range(count)]
         self.embed_dims = widths[0]
         self.plans = tuple(
@@ -170,7 +178,7 @@ class TokenPyramid(TokenBackbone):
             self.add_module(f'norm{stage}', self.make_output_norm(widths[stage], norm_cfg))
         init_like_deit(self, self.embedding_parameters())
         self.freeze()
-        self.register_load_state_dict_pre_hook(TokenPyramid.adapt_on_load)
+        self.register_load_state_dict_pre_hook(type(self).adapt_on_load)
 
     def adapt_on_load(self, state: dict[str, Tensor], prefix: str = '', *_) -> None:
         """As of `TokenBackbone`; tables of relative positions, too."""
@@ -303,6 +311,7 @@ class TokenPyramid(TokenBackbone):
                 f'arch {dict(arch)!r} is not a dict with {keys[0]}, {keys[1]} and {keys[2]}, as '
                 'many of these as stages; correct it'
             )
+        check_whole('embed_dims', arch['embed_dims'], example=96)
         for depth in arch['depths']:
             check_whole('depths', depth, example=2)
         return dict(arch)

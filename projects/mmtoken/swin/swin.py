@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmtoken.checks import check_whole
+from mmtoken.checks import check_number, check_probability, check_whole
 from mmtoken.errors import UserError
 from mmtoken.pyramid import PyramidBlock, ShiftedWindows, TokenPyramid, WindowAttention
 from mmtoken.vit.building import PROJECTION, complete
@@ -59,6 +59,9 @@ class Swin(TokenPyramid):
     ) -> None:
         for size in window_size if isinstance(window_size, (list, tuple)) else [window_size]:
             check_whole('window_size', size, least=2, example=7)
+        check_probability('attn_drop_rate', attn_drop_rate)
+        if qk_scale is not None:
+            check_number('qk_scale', qk_scale, above=0, example=0.125)
         self.window_size, self.pad_small_map = window_size, pad_small_map
         self._attention = dict(
             projection=complete(projection, PROJECTION),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
+from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
+from torch import Tensor
 
 from mmtoken.errors import UserError
 from mmtoken.pyramid import PostNormBlock, WindowAttention
@@ -53,13 +56,30 @@ class SwinV2(Swin):
         self.pretrained_window_sizes = pretrained_window_sizes
         super().__init__(*args, img_size=img_size, window_size=window_size, **kwargs)
 
+    def adapt_on_load(self, state: dict[str, Tensor], prefix: str = '', *_) -> None:
+        """As of `TokenPyramid`; says what weights of another window need."""
+        own = self.state_dict()
+        given = {name: state[prefix + name] for name in own if prefix + name in state}
+        other = any(
+            name.endswith('relative_coords_table') and value.shape != own[name].shape
+            for name, value in given.items()
+        )
+        if other and self.pretrained_window_sizes is None:
+            print_log(
+                'the weights are of windows of another size: set pretrained_window_sizes to '
+                'theirs, or relative positions are scaled by the new one',
+                logger='current',
+                level=logging.WARNING,
+            )
+        super().adapt_on_load(state, prefix)
+
     def make_attention(
         self, stage: int, embed_dims: int, num_heads: int, window_size: int
     ) -> WindowAttention:
         sizes = self.pretrained_window_sizes or (0,) * len(self.depths)
-        if len(sizes) != len(self.depths):
+        if not isinstance(sizes, (list, tuple)) or len(sizes) != len(self.depths):
             raise UserError(
-                f'pretrained_window_sizes {sizes} has {len(sizes)} numbers for '
+                f'pretrained_window_sizes {sizes} is not a number for each of the '
                 f'{len(self.depths)} stages; give one of each'
             )
         return self.attention(

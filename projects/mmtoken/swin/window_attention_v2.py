@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import log
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
@@ -19,6 +18,8 @@ HIDDEN = 512
 MAX_SCALE = 100.0
 # The bias is between 0 and this.
 MAX_BIAS = 16.0
+# Queries and keys shorter than this have no direction.
+SMALLEST = 1e-6
 
 
 class WindowAttentionV2(WindowAttention):
@@ -88,11 +89,27 @@ class WindowAttentionV2(WindowAttention):
 
     def scaled(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         scale = self.logit_scale.clamp(max=log(MAX_SCALE)).exp() * q.shape[-1] ** 0.5
-        return F.normalize(q, dim=-1) * scale, F.normalize(k, dim=-1)
+        return unit(q) * scale, unit(k)
 
     def bias(self) -> Tensor:
         table = self.cpb_mlp(self.relative_coords_table).flatten(0, 2)
         return MAX_BIAS * pick_bias(table, self.relative_position_index).sigmoid()
+
+
+def unit(t: Tensor) -> Tensor:
+    """t/|t| over the channels, and zero, with a gradient of zero, where t is.
+
+    Keys of padding are zero, since they have no bias: there torch's `normalize` multiplies
+    gradients by 1e12, which float16 turns into infinity and then all that learns into NaN.
+
+    Args:
+        t: (…, d).
+    """
+    wide = t.to(torch.promote_types(t.dtype, torch.float32))
+    norm = wide.norm(dim=-1, keepdim=True)
+    directed = norm > SMALLEST
+    # 1 in the place of what is not taken: its gradient would be.
+    return (wide * torch.where(directed, 1 / norm.where(directed, 1), 0)).to(t.dtype)
 
 
 def offsets(size: int, reach: int) -> Tensor:

@@ -4,12 +4,15 @@ checkpoints ask.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from math import prod
 
 import torch
 from mmengine.model import BaseModule
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from mmtoken.errors import UserError
@@ -98,7 +101,12 @@ class TokenBackbone(BaseModule):
         so.
         """
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(layer, tokens, use_reentrant=False)
+            return checkpoint(
+                layer,
+                tokens,
+                use_reentrant=False,
+                context_fn=lambda: (nullcontext(), _kept_statistics(layer)),
+            )
         return layer(tokens)
 
     def steps(self) -> list[tuple[nn.Module | None, nn.Module]]:
@@ -238,3 +246,22 @@ class TokenBackbone(BaseModule):
     def _layers_and_pools(self, start: int, stop: int) -> list[nn.Module]:
         pools = [pool for index, pool in self.pools.items() if start <= int(index) < stop]
         return [*self.layers[start:stop], *pools]
+
+
+@contextmanager
+def _kept_statistics(layer: nn.Module) -> Iterator[None]:
+    """Let batch norms see a batch again without counting it again."""
+    counting = [
+        (module, module.momentum, module.num_batches_tracked)
+        for module in layer.modules()
+        if isinstance(module, _BatchNorm) and module.training and module.track_running_stats
+    ]
+    for norm, _, batches in counting:
+        # They are still handed on: what is saved for the backward pass is to be the same.
+        norm.momentum = 0.0
+        batches.sub_(1)
+    try:
+        yield
+    finally:
+        for norm, momentum, _ in counting:
+            norm.momentum = momentum
