@@ -26,4 +26,4 @@ arms = [
 ]
 control = 'CutMix'
 # Its maps are averaged by the neck.
-options = None
+options = dict(_delete_=True)
