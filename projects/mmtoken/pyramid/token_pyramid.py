@@ -11,9 +11,8 @@ from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.logging import print_log
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmtoken.checks import check_number, check_whole
+from mmtoken.checks import check_number
 from mmtoken.errors import UserError, near_miss
 from mmtoken.tokens import Tokens
 from mmtoken.vit.arguments import check_image, check_rates, resolve_layers
@@ -23,6 +22,7 @@ from mmtoken.vit.position import resize_position
 from mmtoken.vit.schedule import LayerPlan
 from mmtoken.vit.token_backbone import TokenBackbone
 
+from .arguments import check_token_norm, resolve_pyramid
 from .blocks import norm_tokens
 from .patch_merging import PatchMerging
 from .resizing import MADE_ANEW, adapt_pyramid_on_load
@@ -112,7 +112,8 @@ class TokenPyramid(TokenBackbone):
         check_image(img_size, patch_size, in_channels)
         check_rates(drop_rate, 0.0, drop_path_rate)
         check_number('mlp_ratio', mlp_ratio, above=0, example=4)
-        arch = self._resolve(self.default_arch if arch is None else arch)
+        arch = self.default_arch if arch is None else arch
+        arch = resolve_pyramid(arch, self.archs, self.arch_keys)
         self.depths = tuple(self.blocks_per_depth * depth for depth in arch['depths'])
         if out_type not in OUT_TYPES:
             raise UserError(
@@ -137,11 +138,7 @@ class TokenPyramid(TokenBackbone):
         self.out_indices = tuple(int(ends[stage]) - 1 for stage in self.out_stages)
         self.num_layers = int(ends[-1])
         norm_cfg = complete(norm_cfg, NORM)
-        if isinstance(build_norm(norm_cfg, 1), _BatchNorm):
-            raise UserError(
-                f'norm_cfg of type {norm_cfg["type"]} norms maps over the batch, and embedding and '
-                'mergings have tokens to norm; use a layer norm, such as LN'
-            )
+        check_token_norm(norm_cfg)
         widths = [arch['embed_dims'] * 2**stage for stage in range(count)]
         self.embed_dims = widths[0]
         self.plans = tuple(
@@ -294,24 +291,3 @@ class TokenPyramid(TokenBackbone):
         norms = [getattr(self, f'norm{stage}', None) for stage in range(self.frozen_stages)]
         found = [self.patch_embed, self.drop_after_pos, *self.stages[: self.frozen_stages], *norms]
         return [module for module in found if module is not None]
-
-    def _resolve(self, arch: str | dict) -> dict:
-        keys = self.arch_keys
-        if isinstance(arch, str):
-            if arch not in self.archs:
-                raise UserError(
-                    f'arch {arch!r} is unknown; use one of {sorted(self.archs)}'
-                    f'{near_miss(arch, self.archs)}, or a dict with {", ".join(keys)}'
-                )
-            return self.archs[arch]
-        lists = [arch.get(key) for key in keys[1:]]
-        fits = set(arch) == set(keys) and all(isinstance(e, (list, tuple)) for e in lists)
-        if not fits or len(lists[0]) != len(lists[1]):
-            raise UserError(
-                f'arch {dict(arch)!r} is not a dict with {keys[0]}, {keys[1]} and {keys[2]}, as '
-                'many of these as stages; correct it'
-            )
-        check_whole('embed_dims', arch['embed_dims'], example=96)
-        for depth in arch['depths']:
-            check_whole('depths', depth, example=2)
-        return dict(arch)
