@@ -102,5 +102,5 @@ def test_every_weight_of_a_model_has_a_released_name():
     ],
 )
 def test_unknown_names_are_refused(name):
-    with pytest.raises(UserError, match=f"'{name}' is not a weight of a 'cat' backbone; check"):
+    with pytest.raises(UserError, match=f"'{name}' is not a weight of a 'cat' model; check"):
         convert_cat({name: torch.zeros(1)})

@@ -136,7 +136,9 @@ def test_masks_of_windows_are_dropped_and_unknown_names_refused(reference):
     state = dict(reference['state'])
     assert any(name.endswith('attn_mask') for name in state)
     assert not any(name.endswith('attn_mask') for name in convert_state_dict(state, 'swin'))
-    with pytest.raises(UserError, match="'layers.0.extra' is not a weight of a 'swin' classifier"):
+    with pytest.raises(
+        UserError, match="'layers.0.extra' is not a weight of a 'swin' model; check"
+    ):
         convert_state_dict({**state, 'layers.0.extra': torch.zeros(1)}, 'swin')
 
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmtoken.errors import UserError
-
+from .renaming import rename
 from .swin import last_stage, reorder_merged
 
 # The blocks of a unit, in their order.
@@ -58,12 +57,7 @@ def convert_cat(state: Mapping[str, Tensor], source: str = 'cat') -> dict[str, T
     names = [*_NAMES, (r'norm\.(weight|bias)', rf'backbone.norm{last_stage(state)}.\1')]
     found = {}
     for name, value in state.items():
-        renamed = _rename(name, names)
-        if renamed is None:
-            raise UserError(
-                f'{name!r} is not a weight of a {source!r} backbone; check that `source` names '
-                'where the file is from'
-            )
+        renamed = rename(name, _names_of_block(name) or names, source)
         found[renamed] = _reshape(name, value)
     return found
 
@@ -77,13 +71,13 @@ def _reshape(name: str, value: Tensor) -> Tensor:
     return value
 
 
-def _rename(name: str, names: list[tuple[str, str]]) -> str | None:
-    """Our name of a weight by the released code's, or None; `names` are of what is in no block."""
-    prefix, rest = '', name
-    if block := _BLOCK.fullmatch(name):
-        stage, kind, unit, rest = block.groups()
-        index = len(_KINDS) * int(unit) + _KINDS.index(kind)
-        prefix = f'backbone.stages.{stage}.blocks.{index}.'
-        names = _BETWEEN if kind == 'cpsa' else _INSIDE
-    matches = ((re.fullmatch(old, rest), new) for old, new in names)
-    return next((prefix + match.expand(new) for match, new in matches if match), None)
+def _names_of_block(name: str) -> list[tuple[str, str]]:
+    """What the weights of a block are called, by that of one; nothing where it is of none."""
+    block = _BLOCK.fullmatch(name)
+    if not block:
+        return []
+    stage, kind, unit, rest = block.groups()
+    index = len(_KINDS) * int(unit) + _KINDS.index(kind)
+    theirs, ours = re.escape(name.removesuffix(rest)), f'backbone.stages.{stage}.blocks.{index}.'
+    inner = _BETWEEN if kind == 'cpsa' else _INSIDE
+    return [(theirs + old, ours + new) for old, new in inner]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from mmtoken.weights import weights_of
 
 from .cat import convert_cat
 from .dwnet import convert_dwnet
+from .renaming import rename
 from .swin import convert_swin
 
 # Ordered (pattern, replacement) pairs; the first that matches the whole name renames it.
@@ -96,7 +96,9 @@ def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tenso
         return _PYRAMIDS[source](weights_of(state), source)
     if source not in SOURCES:
         raise UserError(f'source {source!r} is unknown; use one of {sorted(SOURCES)}')
-    converted = {_rename(name, source): value for name, value in weights_of(state).items()}
+    converted = {
+        rename(name, _VITS[source], source): value for name, value in weights_of(state).items()
+    }
     if source == 'life' and 'backbone.cls_token' in converted:
         warnings.warn(
             "the weights of NeurAI-Lab/LIFE belong to projection=dict(type='LIFEProjection', "
@@ -105,14 +107,3 @@ def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tenso
             stacklevel=2,
         )
     return converted
-
-
-def _rename(name: str, source: str) -> str:
-    for pattern, replacement in _VITS[source]:
-        match = re.fullmatch(pattern, name)
-        if match:
-            return match.expand(replacement)
-    raise UserError(
-        f'{name!r} is not a weight of a {source!r} classifier; check that `source` names where the '
-        'file is from'
-    )

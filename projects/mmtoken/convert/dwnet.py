@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmtoken.errors import UserError
-
+from .renaming import rename
 from .swin import last_stage, reorder_merged
 
 _OLD, _NEW = r'layers\.(\d+)\.blocks\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
@@ -47,16 +45,11 @@ def convert_dwnet(state: Mapping[str, Tensor], source: str = 'dwnet') -> dict[st
     names = [*_NAMES, (r'norm\.(weight|bias)', rf'backbone.norm{last_stage(state)}.\1')]
     found = {}
     for name, value in state.items():
-        renamed = [m.expand(new) for old, new in names if (m := re.fullmatch(old, name))]
-        if not renamed:
-            raise UserError(
-                f'{name!r} is not a weight of a {source!r} model; check that `source` names where '
-                'the file is from'
-            )
+        renamed = rename(name, names, source)
         if '.downsample.' in name:
             value = reorder_merged(value)
         elif name == _POSITION and value.ndim == 4:
             # (1, C, H, W) → (1, H·W, C)
             value = value.flatten(2).transpose(1, 2)
-        found[renamed[0]] = value
+        found[renamed] = value
     return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmtoken.errors import UserError
+from .renaming import rename
 
 _OLD, _NEW = r'layers\.(\d+)\.blocks\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
 _LIFE = _OLD + r'attn\.qkv\.scale'
@@ -66,13 +66,7 @@ def convert_swin(state: Mapping[str, Tensor], source: str = 'swin') -> dict[str,
             reordered = value if is_v2 and part == 'norm' else reorder_merged(value)
             found[f'backbone.stages.{stage}.downsample.{part}.{rest}'] = reordered
             continue
-        renamed = [m.expand(new) for old, new in names if (m := re.fullmatch(old, name))]
-        if not renamed:
-            raise UserError(
-                f'{name!r} is not a weight of a {source!r} classifier; check that `source` names '
-                'where the file is from'
-            )
-        found[renamed[0]] = value
+        found[rename(name, names, source)] = value
     return found
 
 
