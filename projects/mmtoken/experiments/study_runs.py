@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 
 from mmtoken.errors import UserError
+from mmtoken.experiments.config_digest import config_digest
 from mmtoken.experiments.study_draws import drawn_indices, subset_indices
 from mmtoken.experiments.study_file import find_arm, find_point
 from mmtoken.experiments.study_sweep import check_held_out, tuned_x
 from mmtoken.runtime.cli import load_config, merge_options
-from mmtoken.tasks.task import Task, text_digest
+from mmtoken.tasks.task import Task
 
 Choices = dict[tuple[str, Any], str]
 
@@ -53,8 +54,8 @@ class Plan(NamedTuple):
     Args:
         config: Its merged config.
         files: The files of other studies that it reads.
-        digest: Of the config, whatever folder those files are in, so that it is the same on
-            another machine.
+        digest: Of what decides the result in the config, whatever folder those files are in, so
+            that it is the same on another machine.
     """
 
     config: Config
@@ -137,10 +138,7 @@ def run_config(study: Config, run: Run, work_dir: Path) -> Plan:
         indices = _subset(study, point.scenes, run.seed)
         if indices is not None:
             cfg.merge_from_dict({study.subset.key: indices})
-    text = str(cfg.to_dict())
-    for file in files:
-        text = text.replace(str(file), portable(file, work_dir))
-    return Plan(cfg, files, text_digest(text))
+    return Plan(cfg, files, config_digest(cfg, {file: portable(file, work_dir) for file in files}))
 
 
 def check_sweep(study: Config, work_dir: Path) -> None:
