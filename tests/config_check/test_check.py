@@ -272,6 +272,11 @@ def test_a_missing_part_is_named():
         ({'param_scheduler.3.end': 1}, "param_scheduler is a list of 1, so '3' is no index"),
         ({'randomness.sed': 1}, "did you mean 'seed'"),
         ({'image_side': 32}, 'set model.backbone.img_size instead'),
+        (
+            {'model.backbone.type': 'TokenViT', 'model.backbone.window_sie': 7},
+            "did you mean 'window_size'",
+        ),
+        ({'model.backbone.window_size': 7}, "model.backbone has no key 'window_size'"),
     ],
 )
 def test_an_override_out_of_place_is_refused(tmp_path, option, said):
@@ -300,6 +305,16 @@ def test_an_override_in_place_is_merged(tmp_path, option):
     for part in next(iter(option)).split('.'):
         node = node[int(part)] if isinstance(node, list) else node[part]
     assert node == next(iter(option.values()))
+
+
+@pytest.mark.parametrize('deleted', [{}, {'model.backbone._delete_': True}])
+def test_keys_of_the_type_that_an_override_names_are_merged(tmp_path, deleted):
+    options = {'model.backbone.window_size': 7, 'model.backbone.type': 'TokenViT'}
+
+    backbone = load_config(write(tmp_path, ''), options | deleted).model.backbone
+
+    assert (backbone.type, backbone.window_size) == ('TokenViT', 7)
+    assert ('arch' in backbone) == (not deleted)
 
 
 @settings(max_examples=50, deadline=None)

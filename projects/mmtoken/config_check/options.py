@@ -28,7 +28,25 @@ def check_options(cfg: Config, options: dict[str, Any], mode: str | None = None)
     Raises:
         UserError: For the first key that is out of place.
     """
-    report(_misplaced(cfg.to_dict(), options), mode)
+    content = cfg.to_dict()
+    _retype(content, options)
+    report(_misplaced(content, options), mode)
+
+
+def _retype(content: dict, options: dict[str, Any]) -> None:
+    """Give what an option makes another type that type, which decides on the keys of the others."""
+    for key, kind in options.items():
+        *parents, last = key.split('.')
+        if last != 'type':
+            continue
+        node: Any = content
+        for part in parents:
+            if isinstance(node, (list, tuple)) and part.isdigit() and int(part) < len(node):
+                node = node[int(part)]
+            else:
+                node = node.get(part) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node['type'] = kind
 
 
 def _misplaced(content: dict, options: dict[str, Any]) -> Iterator[Problem]:
@@ -68,7 +86,7 @@ def _missing(here: Place, part: str, place: str) -> str | None:
     if accepted is None:  # Nothing is known about this dict but what stands in it.
         hint = near_miss(part, map(str, here.node), cutoff=0.75)
         return f'{place} has no key {part!r}{hint}' if hint else None
-    if part in accepted:
+    if part in accepted or part == '_delete_':
         return None
     return f'{place} has no key {part!r}{near_miss(part, accepted.names | here.node.keys())}'
 
