@@ -70,6 +70,13 @@ def test_partial_coverage_is_an_error_unless_allowed(state, named):
     load(nn.Linear(3, 2), state, allow_partial=True)
 
 
+def test_what_follows_from_a_window_may_be_missing():
+    model = nn.Linear(3, 2)
+    model.register_buffer('relative_position_index', torch.zeros(4))
+
+    load(model, nn.Linear(3, 2).state_dict())
+
+
 @pytest.mark.parametrize(
     'state', [{'other.weight': torch.zeros(2, 3)}, {'weight': torch.zeros(3)}, {'a': torch.ones(1)}]
 )

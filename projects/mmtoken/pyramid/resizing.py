@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from mmtoken.errors import UserError
 from mmtoken.vit.position import resize_position
+from mmtoken.vit.pretrained import MADE_ANEW
 
 TABLE = 'relative_position_bias_table'
-# What follows from the window alone, and is made for this one whatever is loaded.
-MADE_ANEW = ('relative_position_index', 'relative_coords_table')
 
 
 def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: str = '') -> None:

@@ -25,7 +25,7 @@ from mmtoken.vit.token_backbone import TokenBackbone
 from .arguments import check_token_norm, resolve_pyramid
 from .blocks import norm_tokens
 from .patch_merging import PatchMerging
-from .resizing import MADE_ANEW, adapt_pyramid_on_load
+from .resizing import adapt_pyramid_on_load
 
 OUT_TYPES = ('featmap', 'avg_featmap', 'raw')
 NORM = dict(type='LN')
@@ -186,9 +186,6 @@ class TokenPyramid(TokenBackbone):
         stage alone, and leave out its own where that stage is no output here.
         """
         own, last = self.state_dict(), len(self.depths) - 1
-        for name in own:
-            if name.endswith(MADE_ANEW):
-                state.setdefault(name, own[name])
         for stage in range(last + 1):
             names = [f'norm{stage}.weight', f'norm{stage}.bias']
             given = [name for name in names if name in state]

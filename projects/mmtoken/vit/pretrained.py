@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from mmtoken.errors import UserError
 from mmtoken.weights import read_state
 
+# What follows from an attention's window, whatever is loaded.
+MADE_ANEW = ('relative_position_index', 'relative_coords_table')
+
 
 @dataclass
 class Coverage:
@@ -60,7 +63,7 @@ def compare_state(module: nn.Module, state: dict[str, Tensor]) -> Coverage:
     resized = [name for name in differing if _is_resizable(own, state, name)]
     return Coverage(
         total=len(own),
-        missing=[name for name in own if name not in state],
+        missing=[name for name in own if name not in state and not name.endswith(MADE_ANEW)],
         unexpected=[name for name in state if name not in own],
         resized=resized,
         mismatched=[name for name in differing if name not in resized],
@@ -74,7 +77,7 @@ def _is_resizable(own: dict[str, Tensor], state: dict[str, Tensor], name: str) -
     kind, mine, theirs = name.split('.')[-1], own[name].shape, state[name].shape
     if kind in ('pos_embed', 'absolute_pos_embed'):
         return mine[::2] == theirs[::2]
-    return kind in ('relative_position_index', 'relative_coords_table') or (
+    return kind in MADE_ANEW or (
         kind == 'relative_position_bias_table' and mine[1] == theirs[1]
     )
 
