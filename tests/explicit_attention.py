@@ -11,6 +11,7 @@ def explicit_attention(attention: TokenAttention, tokens: Tokens) -> torch.Tenso
     q, k, _ = (
         t.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for t in attention.qkv(tokens)
     )
+    q, k = attention.turn(attention.q_norm(q), attention.k_norm(k), tokens)
     scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
     if attention.window_size:
         rows, columns = torch.meshgrid(

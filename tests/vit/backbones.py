@@ -40,6 +40,24 @@ VARIANTS = {
         ),
         num_aux_tokens=2,
     ),
+    # As DINOv3 and, below, EVA-02 and CLIP have it.
+    'scaled, gated, turned': dict(
+        layer_scale_init_value=0.1,
+        mlp=dict(type='SwiGLU'),
+        position=dict(type='RotaryPosition'),
+        num_aux_tokens=5,
+        num_registers=4,
+    ),
+    'normed, turned in windows': dict(
+        qk_norm=True,
+        pre_norm=True,
+        mlp=dict(type='SwiGLU', norm_cfg=dict(type='LN')),
+        position=dict(
+            type='RotaryPosition', base=1e4, reference=8, pairs='interleaved', learned=True
+        ),
+        window_size=3,
+        pool_before=(-1,),
+    ),
 }
 
 # Of backbones that are a `TokenViT` with other defaults, those that the defaults may touch.
@@ -49,7 +67,16 @@ STEMS = {'T2TViT': dict(type='PatchStem')}
 # Parameters that do not learn.
 FIXED = {'T2TViT': {'pos_embed'}}
 # LIFE's projection sees auxiliary tokens, grids, and that it makes values alone.
-OF_LIFE = (*OF_PRESETS, 'no-aux', 'registers', 'pooled', 'shared', 'raw', 'maps of two layers')
+OF_LIFE = (
+    *OF_PRESETS,
+    'no-aux',
+    'registers',
+    'pooled',
+    'shared',
+    'raw',
+    'maps of two layers',
+    'scaled, gated, turned',
+)
 
 
 def variants_of(name: str, variants: Iterable[str]) -> list[str]:

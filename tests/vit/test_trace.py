@@ -42,6 +42,22 @@ def test_trace_is_the_explicit_product(cls, num_aux, window, channels, pool_befo
         torch.testing.assert_close(features, backbone(image), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize('cls', [TokenViT, LIFEViT])
+@pytest.mark.parametrize('window', [0, 3])
+def test_trace_follows_heads_that_are_normed_and_turned(cls, window):
+    torch.manual_seed(0)
+    position = dict(type='RotaryPosition', learned=True)
+    backbone = cls(ARCH, (20, 28), 4, qk_norm=True, position=position, window_size=window).eval()
+    for parameter in backbone.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    image, trace = torch.randn(2, 3, 20, 28), torch.rand(2, 36, 5)
+
+    with torch.no_grad():
+        _, mixed = backbone(image, trace=trace)
+
+        torch.testing.assert_close(mixed, explicit_trace(backbone, image, trace), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize('grid', [(6, 6), (5, 7), (2, 9)])
 @pytest.mark.parametrize('num_aux', [0, 2])
 def test_windows_are_full_attention_under_a_block_mask(grid, num_aux):

@@ -47,6 +47,7 @@ def found(name, variant):
 
 
 MEAN, TOKEN = dict(out_type='avg_featmap'), {}
+TURNED = dict(position=dict(type='RotaryPosition'), qk_norm=True)
 
 
 @pytest.mark.parametrize(('variant', 'layers'), [(TOKEN, [2]), (MEAN, [2, 3])])
@@ -97,7 +98,7 @@ def test_dimension_propagation_with_the_runner_up(variant):
     torch.testing.assert_close(loss, (own + 0.5 * other).mean())
 
 
-@pytest.mark.parametrize('variant', [TOKEN, MEAN])
+@pytest.mark.parametrize('variant', [TOKEN, MEAN, TURNED])
 def test_inter_token_loss(variant):
     model, _, loss = found('inter', variant)
     _, attention, _, scores = forward(model, images())

@@ -11,7 +11,7 @@ from mmtoken.checks import check_number
 from mmtoken.errors import UserError
 
 # What a block adds to its residual stream comes out of these.
-_LAST = re.compile(r'(^|.*\.)layers\.\d+\.(attn\.proj|ffn\.layers\.1)\.(weight|bias)')
+_LAST = re.compile(r'(^|.*\.)layers\.\d+\.(attn\.proj|ffn\.layers\.1|ffn\.w3)\.(weight|bias)')
 
 
 def fold_residual_scale(state: Mapping[str, Tensor], residual_scale: float) -> dict[str, Tensor]:

@@ -173,17 +173,20 @@ def check_out_type(out_type: str, aux_layout: dict[str, int]) -> None:
         )
 
 
-def check_position(position: str) -> None:
-    """Refuse a kind of position embedding that is unknown.
+def check_position(position: str | Mapping) -> None:
+    """Refuse a kind of position that is unknown.
 
     Args:
-        position: One of `POSITIONS`.
+        position: One of `POSITIONS`, or the config of a rotary position.
 
     Raises:
         UserError: If it is none of them.
     """
-    if position not in POSITIONS:
-        raise UserError(f'position {position!r} is unknown; use one of {POSITIONS}')
+    if not isinstance(position, Mapping) and position not in POSITIONS:
+        raise UserError(
+            f'position {position!r} is unknown; use one of {POSITIONS}, or '
+            "dict(type='RotaryPosition')"
+        )
 
 
 def check_interpolate_mode(mode: str) -> None:

@@ -16,17 +16,20 @@ from .aux_tokens import found_layout
 from .known import known
 
 
-def make_position(kind: str, count: int, channels: int) -> nn.Parameter:
+def make_position(kind: str | None, count: int, channels: int) -> nn.Parameter | None:
     """The position embedding of a backbone that is built.
 
     Args:
-        kind: 'learned', zeros until they are initialized, or 'sinusoidal', which does not learn.
+        kind: 'learned', zeros until they are initialized, 'sinusoidal', which does not learn, or
+            None for no embedding.
         count: A + H·W.
         channels: C.
 
     Returns:
-        (1, A + H·W, C).
+        (1, A + H·W, C), or None.
     """
+    if kind is None:
+        return None
     if kind == 'learned':
         return nn.Parameter(torch.zeros(1, count, channels))
     return nn.Parameter(sinusoidal_position(count, channels), requires_grad=False)
@@ -163,9 +166,10 @@ def adapt_position_on_load(module, state_dict: dict, prefix: str = '', *_) -> No
     Which auxiliary tokens the source had is read off its `cls_token`, `dist_token` and
     `reg_tokens`. Positions of another width are left to torch, which refuses them.
     """
-    key, own = f'{prefix}pos_embed', module.pos_embed.detach()
-    if key not in state_dict or state_dict[key].shape[2] != own.shape[2]:
+    key, own = f'{prefix}pos_embed', module.pos_embed
+    if own is None or key not in state_dict or state_dict[key].shape[2] != own.shape[2]:
         return
+    own = own.detach()
     source, layout = found_layout(state_dict, prefix), module.aux_layout
     if state_dict[key].shape != own.shape or not source.items() <= layout.items():
         grid = module.patch_resolution

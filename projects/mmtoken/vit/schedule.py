@@ -34,6 +34,11 @@ class LayerPlan:
     shares: bool = False
     passes_on: bool = False
 
+    @property
+    def head_dims(self) -> int:
+        """d, channels of a head."""
+        return self.embed_dims // self.num_heads
+
 
 def plan_layers(
     arch: dict, pattern: str | None, pool_before: Sequence[int], pool: dict | Sequence[dict] | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmcv.cnn.bricks.scale import LayerScale
 from torch import Tensor, nn
 
 from mmtoken.checks import check_whole
@@ -9,7 +10,8 @@ from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
 from .attention_map import AttentionMap, WindowedMap, window_map
-from .building import build_projection
+from .building import NORM, build_norm, build_projection
+from .rotary_position import NoRotation, RotaryPosition
 
 
 class TokenAttention(nn.Module):
@@ -31,6 +33,11 @@ class TokenAttention(nn.Module):
         shares: Whether the map is that which the tokens bring along (PSViT), so that the projection
             makes values alone.
         passes_on: Whether the next layer shares the map.
+        layer_scale_init_value: What its output is multiplied by at first, channel by channel; 0 for
+            no such scale.
+        qk_norm: Whether queries and keys are normed, head by head, before they are turned and meet.
+        norm_cfg: Config of these norms.
+        rotary: What turns queries and keys by their positions, if anything.
 
     Raises:
         UserError: If `num_heads` does not divide `embed_dims`, or the projection asks for windows.
@@ -47,6 +54,10 @@ class TokenAttention(nn.Module):
         window_size: int = 0,
         shares: bool = False,
         passes_on: bool = False,
+        layer_scale_init_value: float = 0.0,
+        qk_norm: bool = False,
+        norm_cfg: dict = NORM,
+        rotary: RotaryPosition | None = None,
     ) -> None:
         super().__init__()
         check_whole('num_heads', num_heads, example=3)
@@ -67,7 +78,18 @@ class TokenAttention(nn.Module):
                 "cut after it; leave it out, or use scope='grid'"
             )
         setattr(self, 'value' if shares else 'qkv', built)
+        heads_norm = qk_norm and not shares
+        self.q_norm, self.k_norm = (
+            build_norm(norm_cfg, embed_dims // num_heads) if heads_norm else nn.Identity()
+            for _ in range(2)
+        )
+        self.turn = rotary or NoRotation()
         self.proj = nn.Linear(embed_dims, embed_dims)
+        self.gamma1 = (
+            LayerScale(embed_dims, scale=layer_scale_init_value)
+            if layer_scale_init_value
+            else nn.Identity()
+        )
         self.out_drop = nn.Dropout(proj_drop)
 
     def forward(self, tokens: Tokens) -> Tokens:
@@ -85,7 +107,7 @@ class TokenAttention(nn.Module):
             attention = attention.kept()
         out, mixed = attention.attend(v, tokens, self.attn_drop if self.training else 0.0)
         # (B, h, N, d) → (B, N, h, d) → (B, N, C)
-        x = self.out_drop(self.proj(out.transpose(1, 2).flatten(2)))
+        x = self.out_drop(self.gamma1(self.proj(out.transpose(1, 2).flatten(2))))
         trace = None if mixed is None else 0.5 * (mixed + tokens.trace)
         return tokens.with_(x=x, trace=trace, shared=attention if self.passes_on else None)
 
@@ -106,6 +128,7 @@ class TokenAttention(nn.Module):
             return tokens.shared, self._heads(made)
         # Of windows larger than the grid, there is one.
         q, k, v = (self._heads(t) for t in self.qkv(tokens))
+        q, k = self.turn(self.q_norm(q), self.k_norm(k), tokens)
         if 0 < self.window_size < max(tokens.grid):
             return window_map(q, k, tokens, self.window_size), v
         return AttentionMap(q, k), v

@@ -147,8 +147,9 @@ class TokenBackbone(BaseModule):
         return sum(name != 'reg_tokens' for name in self.aux_layout)
 
     def embedding_parameters(self) -> list[nn.Parameter]:
-        """The position embedding and the auxiliary tokens."""
-        return [self.pos_embed, *(getattr(self, name) for name in self.aux_layout)]
+        """The position embedding, where there is one, and the auxiliary tokens."""
+        positions = [] if self.pos_embed is None else [self.pos_embed]
+        return [*positions, *(getattr(self, name) for name in self.aux_layout)]
 
     def pool_trace(self, trace: Tensor, grid: tuple[int, int], trace_from: int) -> Tensor:
         """A trace of the embedding's tokens as `forward` takes it at a later layer.
@@ -238,10 +239,14 @@ class TokenBackbone(BaseModule):
     def _frozen_modules(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
             return []
-        ends = [self.patch_embed, self.drop_after_pos]
+        ends = [self.patch_embed, self.drop_after_pos, *self._embedding_norms()]
         learning = [self.norm_of(index) for index in range(self.frozen_stages, self.num_layers)]
         norms = [norm for norm in (*self.stage_norms.values(), self.ln1) if norm not in learning]
         return [*ends, *norms, *self._layers_and_pools(0, self.frozen_stages)]
+
+    def _embedding_norms(self) -> list[nn.Module]:
+        """Norms between the embedding and the first layer."""
+        return []
 
     def _layers_and_pools(self, start: int, stop: int) -> list[nn.Module]:
         pools = [pool for index, pool in self.pools.items() if start <= int(index) < stop]

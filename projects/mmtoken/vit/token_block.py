@@ -2,12 +2,13 @@
 
 import torch
 from mmcv.cnn.bricks.drop import DropPath
-from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
 
 from mmtoken.tokens import Tokens
 
-from .building import NORM, build_norm
+from .building import NORM, build_norm, build_part
+from .mlps import MLP_CFG
+from .rotary_position import RotaryPosition
 from .token_attention import TokenAttention
 
 
@@ -29,6 +30,13 @@ class TokenBlock(nn.Module):
         residual_scale: λ; both branches are divided by it before they are added (LV-ViT).
         shares: Whether the layer uses the attention map of the one before (PSViT).
         passes_on: Whether the layer after this one does.
+        mlp: Config of the MLP, built with `embed_dims`, `feedforward_channels`, `drop_rate`,
+            `drop_path_rate` and `layer_scale_init_value` added.
+        layer_scale_init_value: What both branches are multiplied by at first, channel by channel
+            (LayerScale, Touvron et al., arXiv 2103.17239); 0 for no such scales.
+        qk_norm: Whether queries and keys are normed, head by head (Dehghani et al., arXiv
+            2302.05442).
+        rotary: What turns queries and keys by their positions, if anything.
     """
 
     def __init__(
@@ -46,6 +54,10 @@ class TokenBlock(nn.Module):
         residual_scale: float = 1.0,
         shares: bool = False,
         passes_on: bool = False,
+        mlp: dict | None = None,
+        layer_scale_init_value: float = 0.0,
+        qk_norm: bool = False,
+        rotary: RotaryPosition | None = None,
     ) -> None:
         super().__init__()
         self.residual_scale = residual_scale
@@ -60,16 +72,22 @@ class TokenBlock(nn.Module):
             window_size,
             shares,
             passes_on,
+            layer_scale_init_value,
+            qk_norm,
+            norm_cfg,
+            rotary,
         )
         self.drop_path = DropPath(drop_path_rate)
         self.ln2 = build_norm(norm_cfg, embed_dims)
-        self.ffn = FFN(
-            embed_dims,
-            feedforward_channels,
-            act_cfg=dict(type='GELU'),
-            ffn_drop=drop_rate,
-            dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate),
-            add_identity=False,
+        self.ffn = build_part(
+            'mlp',
+            mlp,
+            MLP_CFG,
+            embed_dims=embed_dims,
+            feedforward_channels=feedforward_channels,
+            drop_rate=drop_rate,
+            drop_path_rate=drop_path_rate,
+            layer_scale_init_value=layer_scale_init_value,
         )
 
     def forward(self, tokens: Tokens) -> Tokens:

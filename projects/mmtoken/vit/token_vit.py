@@ -28,7 +28,9 @@ from .aux_tokens import aux_layout
 from .base_pool import build_pools
 from .building import NORM, PROJECTION, STEM, build_norm, build_part, complete
 from .initialization import init_like_deit
+from .mlps import MLP_CFG
 from .position import adapt_position_on_load, make_position, resize_position
+from .rotary_position import build_rotary
 from .schedule import check_shared_windows, plan_layers
 from .token_backbone import TokenBackbone
 from .token_block import TokenBlock
@@ -76,6 +78,11 @@ class TokenViT(TokenBackbone):
             config without a type keeps the default's, and the default's other arguments.
         projection: Config of the q, k, v projection of every layer, `default_projection` by
             default.
+        mlp: Config of the MLP of every layer, `default_mlp` by default: `MLP` or `SwiGLU`.
+        layer_scale_init_value: What every branch is multiplied by at first, channel by channel
+            (LayerScale); 0 for no such scales.
+        qk_norm: Whether every head norms its queries and keys.
+        pre_norm: Whether the embedding is normed before the first layer (CLIP).
         residual_scale: λ, by which every branch is divided before it is added to the residual
             stream; that of the preset by default, 1 where it has none.
         pool_before: Layers before which the tokens are pooled, so that they and those above see
@@ -89,7 +96,9 @@ class TokenViT(TokenBackbone):
         frozen_stages: -1 nothing frozen, 0 the embedding, n the embedding and the first n layers,
             with the last of them the final norm too: no gradient, in evaluation mode.
         position: 'learned', or 'sinusoidal': fixed, without a gradient, but in the state dict and
-            brought to other grids like learned ones; `default_position` by default.
+            brought to other grids like learned ones; or the config of a rotary position,
+            `dict(type='RotaryPosition')`, which is built with `head_dims` added and turns queries
+            and keys in place of an embedding; `default_position` by default.
         interpolate_mode: How position embeddings come to another grid, of an image or of weights
             that are loaded: 'bicubic' stretches them, 'tile' repeats them, so that windows of the
             grid they were learned on see what they saw then (Bolya et al., arXiv 2311.05613).
@@ -109,6 +118,7 @@ class TokenViT(TokenBackbone):
     default_projection = PROJECTION
     default_qkv_bias = True
     default_norm = NORM
+    default_mlp = MLP_CFG
     default_position = 'learned'
 
     def __init__(
@@ -129,12 +139,16 @@ class TokenViT(TokenBackbone):
         global_attn_indexes: Sequence[int] = (),
         stem: dict | None = None,
         projection: dict | None = None,
+        mlp: dict | None = None,
+        layer_scale_init_value: float = 0.0,
+        qk_norm: bool = False,
+        pre_norm: bool = False,
         residual_scale: float | None = None,
         pool_before: Sequence[int] = (),
         pool: dict | Sequence[dict] | None = None,
         pattern: str | None = None,
         frozen_stages: int = -1,
-        position: str | None = None,
+        position: str | dict | None = None,
         interpolate_mode: str = 'bicubic',
         with_cp: bool = False,
         norm_cfg: dict | None = None,
@@ -171,6 +185,9 @@ class TokenViT(TokenBackbone):
         if residual_scale is None:
             residual_scale = arch.get('residual_scale', 1.0)
         check_number('residual_scale', residual_scale, above=0)
+        check_number('layer_scale_init_value', layer_scale_init_value, example=1e-5)
+        mlp = complete(mlp, self.default_mlp)
+        position, rotary = build_rotary(position, self.plans)
 
         self.patch_embed = build_part(
             'stem',
@@ -186,6 +203,7 @@ class TokenViT(TokenBackbone):
         num_patches = self.patch_resolution[0] * self.patch_resolution[1]
         self.pos_embed = make_position(position, num_aux_tokens + num_patches, channels)
         self.drop_after_pos = nn.Dropout(drop_rate)
+        self.pre_norm = build_norm(norm_cfg, channels) if pre_norm else nn.Identity()
         self.layers = nn.ModuleList(
             TokenBlock(
                 plan.embed_dims,
@@ -201,6 +219,10 @@ class TokenViT(TokenBackbone):
                 residual_scale,
                 plan.shares,
                 plan.passes_on and index + 1 < self.num_running,
+                mlp,
+                layer_scale_init_value,
+                qk_norm,
+                rotary.get(plan.head_dims),
             )
             for index, (plan, drop_path) in enumerate(
                 zip(
@@ -234,10 +256,11 @@ class TokenViT(TokenBackbone):
             aux = torch.cat([getattr(self, name) for name in self.aux_layout], dim=1)
             x = torch.cat([aux.expand(x.shape[0], -1, -1), x], dim=1)
         num_aux = self.num_aux_tokens
-        position = resize_position(
-            self.pos_embed, self.patch_resolution, grid, num_aux, self.interpolate_mode
-        )
-        return Tokens(self.drop_after_pos(x + position), tuple(grid), num_aux)
+        if self.pos_embed is not None:
+            x = x + resize_position(
+                self.pos_embed, self.patch_resolution, grid, num_aux, self.interpolate_mode
+            )
+        return Tokens(self.pre_norm(self.drop_after_pos(x)), tuple(grid), num_aux)
 
     def output(self, tokens: Tokens, index: int):
         """What a layer returns as `out_type` says, of the tokens that left it."""
@@ -250,3 +273,6 @@ class TokenViT(TokenBackbone):
             return tokens.x
         classified = tokens.x[:, : self.num_class_tokens].unbind(dim=1)
         return classified if self.num_class_tokens > 1 else classified[0]
+
+    def _embedding_norms(self) -> list[nn.Module]:
+        return [self.pre_norm]

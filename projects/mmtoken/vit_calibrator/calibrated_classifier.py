@@ -244,7 +244,7 @@ class CalibratedClassifier(ImageClassifier):
     def _judge(self, loss: CalibrationLoss, cases: dict[str, Case] | None) -> Judgment:
         if cases is not None:
             return loss(cases[loss.score])
-        nothing = self.backbone.pos_embed.new_zeros(1)
+        nothing = next(self.parameters()).new_zeros(1)
         return Judgment(nothing, nothing.bool())
 
     def _chosen(self, labels: Tensor, losses, foreground: Foreground | None) -> Tensor:

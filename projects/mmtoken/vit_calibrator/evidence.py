@@ -201,12 +201,13 @@ def _watch(layer: nn.Module, index: int, wanted: set[Place], kept: dict) -> Iter
     hooks, made = [], {}
     hidden, attention = Place('hidden', index), Place('attention', index)
     if hidden in wanted:
-        # Linear, activation, dropout; then the linear layer back.
-        activation = layer.ffn.layers[0][1]
-        hooks.append(activation.register_forward_hook(lambda _, i, out: kept.update({hidden: out})))
+        mlp = layer.ffn.hidden
+        hooks.append(mlp.register_forward_hook(lambda _, i, out: kept.update({hidden: out})))
     if attention in wanted:
         hooks += [
-            layer.attn.qkv.register_forward_hook(lambda _, i, out: made.update(qkv=out)),
+            layer.attn.qkv.register_forward_hook(lambda _, i, out: made.update(v=out[2])),
+            # Normed and turned, where the layer does that.
+            layer.attn.turn.register_forward_hook(lambda _, i, out: made.update(qk=out)),
             layer.attn.proj.register_forward_pre_hook(lambda _, i: made.update(out=i[0])),
         ]
     try:
@@ -215,6 +216,5 @@ def _watch(layer: nn.Module, index: int, wanted: set[Place], kept: dict) -> Iter
         for hook in hooks:
             hook.remove()
     if attention in wanted:
-        heads = layer.attn.num_heads
-        q, k, v = (Attended.heads(t, heads) for t in made['qkv'])
-        kept[attention] = Attended(made['out'], q, k, v)
+        v = Attended.heads(made['v'], layer.attn.num_heads)
+        kept[attention] = Attended(made['out'], *made['qk'], v)
