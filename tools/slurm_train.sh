@@ -24,16 +24,14 @@ PYTHONPATH="$TOOLS/../projects:${PYTHONPATH:-}" srun -p "$1" --job-name="$2" \
     python -u "$TOOLS/train.py" "$3" --work-dir "$4" --launcher slurm "${@:5}" \
     ${RESUME[@]+"${RESUME[@]}"} </dev/null &
 SRUN=$!
-# srun hands these on to the processes.
+# srun hands these on to the processes. A trap ends `wait` early.
 for SIGNAL in USR1 TERM INT; do
     # shellcheck disable=SC2064
-    trap "kill -$SIGNAL $SRUN 2>/dev/null || true" "$SIGNAL"
+    trap "AGAIN=1; kill -$SIGNAL $SRUN 2>/dev/null || true" "$SIGNAL"
 done
-CODE=0
-wait "$SRUN" || CODE=$?
-# A trap interrupts the wait.
-while kill -0 "$SRUN" 2>/dev/null; do
-    CODE=0
+AGAIN=1
+while ((AGAIN)); do
+    AGAIN=0 CODE=0
     wait "$SRUN" || CODE=$?
 done
 

@@ -115,7 +115,7 @@ def apply_resume(cfg: Config, resume: str) -> None:
         cfg.resume, cfg.load_from = True, resume
         print(f'resume: training goes on from {resume}')
         return
-    alone = cfg.launcher == 'none'
+    alone = cfg.get('launcher', 'none') == 'none'
     choice = choose_checkpoint(Path(cfg.work_dir), thorough=alone)
     cfg.resume = choice is not None
     if choice is None:

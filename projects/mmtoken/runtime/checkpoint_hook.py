@@ -22,6 +22,9 @@ from mmtoken.runtime.safetensors_files import require_safetensors
 from mmtoken.runtime.save_job import Removals, SaveJob, is_part_of_folder
 from mmtoken.runtime.snapshot import Snapshot
 
+# Of a checkpoint's message hub: files that it replaces, which a killed run may have left.
+REPLACED = 'replaced_ckpts'
+
 
 @HOOKS.register_module()
 class ReliableCheckpointHook(CheckpointHook):
@@ -80,12 +83,17 @@ class ReliableCheckpointHook(CheckpointHook):
         if resumed:
             self.last_ckpt = self._here(last)
             self.saved_at = runner.epoch, runner.iter
+        removals = Removals(self.file_backend, self.safetensors)
         if self.max_keep_ckpts > 0:
-            # What a kill kept from being removed; in another run's folder they mean other files.
+            # In another run's folder they mean other files.
             self.keep_ckpt_ids = deque(kept if resumed else [])
-            removals = Removals(self.file_backend, self.safetensors)
             self._prune(removals)
-            self._finish(SaveJob({}, removals))
+        if resumed:
+            # What a kill kept from being removed.
+            removals.paths += map(self._here, runner.message_hub.runtime_info.get(REPLACED, []))
+        best = [getattr(self, 'best_ckpt_path', None)]
+        best += getattr(self, 'best_ckpt_path_dict', {}).values()
+        self._finish(SaveJob(dict.fromkeys(map(Path, filter(None, best))), removals))
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Save where it is time, and end the run where a write has failed since."""
@@ -148,9 +156,10 @@ class ReliableCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts > 0:
             kept = [other for other in self.keep_ckpt_ids if other != step]
             self.keep_ckpt_ids = deque([*kept, step])
-            # With those to be removed: a run that is killed before that removes them when resumed.
-            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
             self._prune(self.file_backend)
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        replaced = [osp.basename(path) for path in self.file_backend.paths]
+        runner.message_hub.update_info(REPLACED, replaced)
         name = self._name(step)
         self.last_ckpt = self._pointer = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
