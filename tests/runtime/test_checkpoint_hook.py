@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import FlexibleRunner
 from tiny_run import read, run_two, tiny_runner
 
 from mmtoken.errors import UserError
@@ -351,3 +352,25 @@ def test_the_files_of_several_processes_are_recorded_when_all_stand(tmp_path, as
     ]
     assert choose_checkpoint(run).checkpoint == run / 'epoch_2.pth'
     assert read(run / 'epoch_2.pth' / 'rank1.pth')['state_dict']['a'].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize('asynchronous', [False, True])
+def test_a_fully_sharded_run_saves_whole_weights(tmp_path, asynchronous):
+    """On processors, where mmengine's strategy has to be told the device."""
+    run = tmp_path / 'run'
+    hook = dict(max_keep_ckpts=1, save_best='acc', asynchronous=asynchronous)
+    wrapper = dict(type='MMFullyShardedDataParallel', device_id=torch.device('cpu'))
+    wrapper['use_orig_params'] = True
+    strategy = dict(type='FSDPStrategy', model_wrapper=wrapper, state_dict_cfg='full')
+
+    def work(rank):
+        options = dict(kind=FlexibleRunner, strategy=strategy, epochs=2)
+        tiny_runner(run, hook, scores=SCORES, **options).train()
+
+    assert run_two(work, tmp_path / 'meeting') == [0, 0]
+    assert files(run) == ['best_acc_epoch_2.pth', 'epoch_2.pth']
+    saved = read(choose_checkpoint(run).checkpoint)
+    assert saved['state_dict']['layers.0.weight'].shape == (8, 3)
+    assert 'optimizer' in saved
+    # Saved again after a validation, when mmengine counts an epoch too many.
+    assert (saved['meta']['epoch'], saved['meta']['iter']) == (2, 4)

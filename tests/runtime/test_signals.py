@@ -207,7 +207,7 @@ def test_a_signal_to_one_of_two_processes_ends_both_at_the_same_step(tmp_path, p
     def work(rank):
         send = [Send(place, at, signal.SIGTERM)] if rank == 1 else []
         ended = Ended()
-        assert stop(tmp_path / 'run', *send, ended, scores=[1.0, 2.0, 3.0]) == 143
+        assert stop(tmp_path / 'run', *send, ended, scores=[1.0, 2.0, 3.0], items=32) == 143
         (tmp_path / f'rank{rank}').write_text(str(ended.step))
 
     assert run_two(work, tmp_path / 'meeting') == [0, 0]
@@ -223,6 +223,19 @@ class Ended(Hook):
 
     def before_train_iter(self, runner, *args, **kwargs):
         self.step = runner.iter
+
+
+def test_a_signal_to_the_whole_group_spares_the_workers(tmp_path):
+    def work():
+        os.setsid()
+        hook = Send('before_train_iter', (1, 5))
+        hook.send = hook.before_train_iter = lambda runner, *args, **kwargs: (
+            runner.iter == 5 and os.killpg(0, signal.SIGINT)
+        )
+        assert stop(tmp_path, hook, workers=2) == 130
+
+    assert run_apart(work) == 0
+    assert (tmp_path / 'last_checkpoint').read_text() == 'iter_6.pth'
 
 
 CONFIG = """

@@ -1,4 +1,4 @@
-"""A run that takes a tenth of a second: a model of two layers, 16 numbers, and scores as wanted."""
+"""A run of a tenth of a second: a model of two layers, a few numbers, and scores as wanted."""
 
 import multiprocessing
 import os
@@ -34,10 +34,13 @@ class TwoLayers(BaseModel):
 
 
 class Numbers(torch.utils.data.Dataset):
-    """16 items of three numbers."""
+    """Items of three numbers."""
+
+    def __init__(self, items: int) -> None:
+        self.items = items
 
     def __len__(self) -> int:
-        return 16
+        return self.items
 
     def __getitem__(self, index: int) -> dict:
         return dict(inputs=torch.full((3,), float(index)).sin())
@@ -65,9 +68,12 @@ def tiny_runner(
     scores: Sequence[float] = (),
     epochs: int = 3,
     iterations: int = 0,
+    items: int = 16,
+    workers: int = 0,
+    kind: type = Runner,
     **changes: Any,
 ) -> Runner:
-    """A runner of 4 iterations an epoch.
+    """A runner of 4 iterations an epoch, of 4 items each.
 
     Args:
         work_dir: Its folder.
@@ -76,12 +82,16 @@ def tiny_runner(
         scores: What validations find; none without.
         epochs: How many.
         iterations: How many, in a run without epochs.
+        items: In the data set.
+        workers: Data loading processes.
+        kind: The runner's class.
         **changes: Other arguments of the runner.
     """
     torch.manual_seed(0)
     loader = dict(
         batch_size=4,
-        dataset=Numbers(),
+        dataset=Numbers(items),
+        num_workers=workers,
         sampler=dict(type='DefaultSampler', shuffle=True),
         collate_fn=dict(type='default_collate'),
     )
@@ -109,7 +119,7 @@ def tiny_runner(
         cfg=Config(dict(tiny=True)),
         **found,
     )
-    return Runner(**{**arguments, **changes})
+    return kind(**{**arguments, **changes})
 
 
 def read(path: Path) -> dict:

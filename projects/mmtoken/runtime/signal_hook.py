@@ -17,6 +17,7 @@ from mmpretrain.registry import HOOKS
 from mmtoken.runtime.agreement import Agreement
 from mmtoken.runtime.checkpoint_hook import ReliableCheckpointHook
 from mmtoken.runtime.guard import Guard
+from mmtoken.runtime.worker_signals import spare_workers
 
 # Of a scheduler that takes the machine back, of one that says so before, and of Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -29,7 +30,8 @@ class SignalHook(Guard):
     The exit code is 128 and the signal's number, as of a program that the signal ends. A second
     signal does so at once. A signal to one of several processes ends all of them after the same
     step. A validation is left when a checkpoint of its step stands; else one is saved before, or,
-    where averaged weights are validated, after it.
+    where averaged weights are validated, after it. Data loading processes ignore the signals that
+    they get with the run.
 
     Raises:
         SystemExit: While training, when a signal was received.
@@ -39,6 +41,8 @@ class SignalHook(Guard):
     priority = 85
 
     def __init__(self) -> None:
+        # Before the loop is built, with which mmengine 0.10.7 starts the workers.
+        spare_workers()
         self.received = 0
         self._before: dict[int, Any] = {}
         self._repeats = 0
