@@ -3,7 +3,8 @@
 The config's ``default_scope`` decides which library is used::
 
     python tools/train.py configs/digits/life-d6w96_digits-cls.py
-    python tools/train.py CONFIG --resume            # go on from the last checkpoint
+    python tools/train.py CONFIG --resume            # go on from the last checkpoint, if any
+    python tools/train.py CONFIG --resume=must       # go on, or fail where there is none
     bash tools/dist_train.sh CONFIG 8                # eight GPUs of one machine
 """
 
@@ -16,7 +17,7 @@ from mmtoken.config_check.files import check_files
 from mmtoken.config_check.outputs import check_folder
 from mmtoken.config_check.trial import check_loaders
 from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.runtime.checkpoints import check_device_for_amp, latest_checkpoint
+from mmtoken.runtime.checkpoints import check_device_for_amp
 from mmtoken.runtime.cli import (
     add_config_arguments,
     add_launch_arguments,
@@ -25,6 +26,7 @@ from mmtoken.runtime.cli import (
 )
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
 from mmtoken.runtime.quiet import build_runner
+from mmtoken.runtime.resume_choice import choose_checkpoint
 
 from mmengine.config import Config
 
@@ -42,8 +44,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='PATH',
-        help='go on from a checkpoint: from PATH, or with "auto" or nothing from the last one in '
-        'the work dir; where there is none, training starts from the beginning and says so',
+        help='go on from a checkpoint: from PATH, or with "auto" or nothing from the newest in the '
+        'work dir that can be read; where there is none, training starts from the beginning and '
+        'says so, or with "must" fails',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate in between')
@@ -103,16 +106,49 @@ def apply_resume(cfg: Config, resume: str) -> None:
 
     Args:
         cfg: The config, changed in place.
-        resume: A path, or ``'auto'``.
+        resume: A path, ``'auto'`` or ``'must'``.
+
+    Raises:
+        UserError: If there is nothing to go on from and there must be.
     """
-    checkpoint = latest_checkpoint(Path(cfg.work_dir)) if resume == 'auto' else resume
-    cfg.resume = checkpoint is not None
-    if checkpoint is not None:
-        cfg.load_from = str(checkpoint)
-        print(f'resume: training goes on from {checkpoint}')
-    else:
+    if resume not in ('auto', 'must'):
+        cfg.resume, cfg.load_from = True, resume
+        print(f'resume: training goes on from {resume}')
+        return
+    alone = cfg.get('launcher', 'none') == 'none'
+    choice = choose_checkpoint(Path(cfg.work_dir), thorough=alone)
+    cfg.resume = choice is not None
+    if choice is None:
+        if resume == 'must':
+            raise UserError(
+                f'--resume=must: there is no checkpoint in {cfg.work_dir}; name the folder of the '
+                'run with --work-dir, or start it without --resume'
+            )
         start = f'with the weights of {cfg.load_from}' if cfg.get('load_from') else 'from scratch'
         print(f'resume: no checkpoint in {cfg.work_dir}, so training starts {start}')
+    elif alone:
+        cfg.load_from = str(choice.checkpoint)
+        print(choice)
+    else:
+        # The first process looks again and tells the others, when they are joined.
+        cfg.load_from = None
+
+
+def train(cfg: Config, print_config: bool) -> int:
+    """Train.
+
+    Args:
+        cfg: The config.
+        print_config: Whether it is printed.
+
+    Returns:
+        The exit code: 0, or that of a run which a signal ended, when nothing refers to it any more.
+    """
+    try:
+        build_runner(cfg, print_config).train()
+    except SystemExit as stop:
+        return stop.code
+    return 0
 
 
 @exit_on_user_error
@@ -133,8 +169,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_loaders(cfg, loaders, mode=args.check)
     check_folder('work_dir', cfg.work_dir)
     prepare_launch(cfg)
-    build_runner(cfg, args.print_config).train()
+    code = train(cfg, args.print_config)
     leave_launch()
+    if code:
+        raise SystemExit(code)
 
 
 if __name__ == '__main__':

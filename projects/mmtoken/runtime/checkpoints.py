@@ -1,18 +1,23 @@
-"""Which checkpoint a run goes on from, and whether this machine can train as the config asks."""
+"""Which checkpoint a run recorded last, and whether this machine can train as the config asks."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmtoken.errors import UserError
+from mmtoken.runtime.atomic_saving import replacing
+
+RECORD = 'last_checkpoint'
 
 
 def latest_checkpoint(work_dir: Path) -> Path | None:
     """Find the checkpoint that a run recorded last.
 
-    mmengine records an absolute path, which is wrong once the folder was moved or mounted
-    elsewhere; the file of the same name in the folder is then the one.
+    We record its path from the folder. mmengine records an absolute one, which is wrong once the
+    folder was moved or mounted elsewhere; the file of the same name in the folder is then the one.
 
     Args:
         work_dir: The run's folder.
@@ -23,17 +28,46 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
     Raises:
         UserError: If the recorded checkpoint is gone.
     """
-    record = work_dir / 'last_checkpoint'
-    if not record.is_file():
+    text = recorded_text(work_dir)
+    if not text:
         return None
-    recorded = Path(record.read_text().strip())
-    for path in (recorded, work_dir / recorded.name):
+    for path in _meant_by(text, work_dir):
         if path.exists():
             return path
     raise UserError(
-        f'{record} names the checkpoint {str(recorded)!r}, which does not exist; '
+        f'{work_dir / RECORD} names the checkpoint {text!r}, which does not exist; '
         'name another one with --resume PATH, or delete the record to start from the beginning'
     )
+
+
+def recorded_text(work_dir: Path) -> str:
+    """What a run recorded as its last checkpoint, or nothing."""
+    record = work_dir / RECORD
+    return record.read_text(errors='replace').strip() if record.is_file() else ''
+
+
+def record_checkpoint(work_dir: Path, checkpoint: str) -> None:
+    """Record the checkpoint to go on from.
+
+    Args:
+        work_dir: The run's folder.
+        checkpoint: Its path, which is recorded from there, so that both can be moved together, or
+            an address.
+
+    Raises:
+        UserError: If the record cannot be written; the one before is kept.
+    """
+    text = checkpoint if '://' in checkpoint else os.path.relpath(checkpoint, work_dir)
+    with replacing(work_dir / RECORD) as file:
+        file.write(text.encode())
+
+
+def _meant_by(text: str, work_dir: Path) -> Iterator[Path]:
+    """What a record may mean, the likeliest first."""
+    yield work_dir / text
+    if Path(text).name != text:  # As mmengine records where a relative `out_dir` was given.
+        yield Path(text)
+    yield work_dir / Path(text).name
 
 
 def check_device_for_amp(cfg: Config) -> None:

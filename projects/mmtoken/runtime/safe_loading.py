@@ -26,6 +26,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmtoken.errors import UserError
+from mmtoken.runtime.safetensors_files import read_safetensors
 
 Loader = Callable[..., Any]
 # torch's own switch, which holds even where a caller asks for full unpickling.
@@ -55,6 +56,8 @@ def load_from_file(filename: str, map_location: Any = None) -> Any:
         UserError: If it is damaged, or holds anything but weights and what mmengine writes.
     """
     with _reading(filename):
+        if str(filename).endswith('.safetensors'):
+            return {'meta': {}, 'state_dict': read_safetensors(filename, map_location)}
         return torch.load(Path(filename).expanduser(), map_location=map_location, weights_only=True)
 
 
@@ -82,19 +85,19 @@ def _reading(checkpoint: str) -> Iterator[None]:
     allow_mmengine_checkpoints()
     try:
         yield
-    except (OSError, ImportError):  # No such file, no network, no client for it.
+    except (OSError, ImportError, UserError):  # No such file, no network, no client for it.
         raise
     except (MemoryError, torch.OutOfMemoryError):  # No fault of the file.
         raise
     except Exception as error:  # torch answers damaged files with whatever breaks first.
         raise UserError(
-            f'checkpoint {checkpoint} cannot be read as weights ({_cause(error)}); '
+            f'checkpoint {checkpoint} cannot be read as weights ({the_cause(error)}); '
             'it may be damaged, or hold code, which is never executed: '
             'save it again as a plain state dict'
         ) from error
 
 
-def _cause(error: Exception) -> str:
+def the_cause(error: BaseException) -> str:
     """The type of an error and the first sentence of what torch found."""
     # The safe unpickler says first how to do without it.
     message = str(error).partition('WeightsUnpickler error: ')[2] or str(error)

@@ -1,0 +1,241 @@
+"""Checkpoint files that are whole or not there.
+
+mmengine writes a checkpoint straight to its final name: what is there is gone when the new one
+breaks off. Here a file is written beside its place, flushed to the disk, verified and then
+renamed. `import mmtoken` has the whole process save so, and our own hook takes what a runner saves
+(:func:`collect_saves`) to write it when and in the order that it wants. Our design.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from mmengine.fileio import FileClient, LocalBackend, get_file_backend
+from mmengine.runner.checkpoint import save_checkpoint as mmengine_save_checkpoint
+
+from mmtoken.errors import UserError
+
+# What a file is called while it is written; the name says whose it is to the save that finds it.
+PART = '.mmtoken-part'
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_collected: dict[Path, Any] | None = None
+
+
+def install_atomic_saving() -> None:
+    """Have mmengine, and whoever took the function from it, save by :func:`save_checkpoint`."""
+    replace_everywhere(mmengine_save_checkpoint, save_checkpoint)
+
+
+def replace_everywhere(old: Any, new: Any) -> None:
+    """Replace a function in every module that has it under its name.
+
+    Args:
+        old: The function.
+        new: What takes its place.
+    """
+    for module in list(sys.modules.values()):
+        # The function's own name here is that of the original to go on with.
+        if module is not sys.modules[new.__module__] and (
+            getattr(module, '__dict__', {}).get(old.__name__) is old
+        ):
+            setattr(module, old.__name__, new)
+
+
+def save_checkpoint(
+    checkpoint: dict,
+    filename: str,
+    file_client_args: dict | None = None,
+    backend_args: dict | None = None,
+) -> None:
+    """Save a checkpoint; the signature is that of mmengine's function.
+
+    Args:
+        checkpoint: What to save.
+        filename: The file. What is not on this machine's file systems goes on to mmengine.
+        file_client_args: Arguments of mmengine's client of old.
+        backend_args: Arguments of mmengine's file backend.
+
+    Raises:
+        UserError: If the file cannot be written; what was there before is kept.
+    """
+    if not _is_local(str(filename), file_client_args, backend_args):
+        mmengine_save_checkpoint(checkpoint, filename, file_client_args, backend_args)
+    elif _collected is not None:
+        _collected[Path(filename)] = checkpoint
+    else:
+        write_checkpoint(checkpoint, Path(filename))
+
+
+@contextmanager
+def collect_saves() -> Iterator[dict[Path, Any]]:
+    """Take what is saved within, by its path, in place of writing it."""
+    global _collected
+    before, _collected = _collected, {}
+    try:
+        yield _collected
+    finally:
+        _collected = before
+
+
+def write_checkpoint(checkpoint: Any, path: Path) -> None:
+    """Write a checkpoint to a local file, and remove what killed runs left half written beside it.
+
+    Args:
+        checkpoint: What to save.
+        path: The file.
+
+    Raises:
+        UserError: If it cannot be written; what was there before is kept.
+    """
+    with replacing(path) as file:
+        remove_leftovers(path.parent)
+        sink = _Sink(file)
+        torch.save(checkpoint, sink)
+        sink.check()
+        _verify(file, sink.size)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of another one when all of it is on the disk.
+
+    Args:
+        path: The place.
+
+    Yields:
+        The file to write to, which has another name until then.
+
+    Raises:
+        UserError: If it cannot be written; what was there before is kept.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _open_part(path) as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(file.name, path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise UserError(_sentence(path, error)) from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the files that killed runs left half written.
+
+    Args:
+        folder: Where; files that another process is writing there are left alone.
+    """
+    for part in folder.glob(f'.*{PART}'):
+        with suppress(OSError), part.open('rb') as file:
+            # Who writes it holds the lock, which ends with the process.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+
+
+class _Sink:
+    """What torch writes to. An error is kept: thrown through torch's C++ it would end Python."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.size = 0
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self.size += size
+        self._try(lambda: self.file.write(data))
+        return size
+
+    def flush(self) -> None:
+        self._try(self.file.flush)
+
+    def check(self) -> None:
+        """Raise the first error."""
+        if self.error is not None:
+            raise self.error
+
+    def _try(self, action: Any) -> None:
+        if self.error is None:
+            try:
+                action()
+            except OSError as error:
+                self.error = error
+
+
+@contextmanager
+def _open_part(path: Path) -> Iterator[BinaryIO]:
+    """Create the file to write to, locked for as long as it is open."""
+    while True:
+        # From the system's generator: Python's own belongs to the run.
+        file = path.with_name(f'.{path.name}.{secrets.token_hex(4)}{PART}').open('xb')
+        with suppress(OSError):  # A file system without locks; nobody removes it there.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file.fileno()).st_nlink:
+            break
+        file.close()  # Taken for a leftover before it was locked.
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # A full disk, which flushing or writing has already reported.
+            file.close()
+
+
+def _verify(file: BinaryIO, written: int) -> None:
+    """Check that the file is as long as what was written, and its directory complete.
+
+    Raises:
+        OSError: If it is not.
+    """
+    size = os.fstat(file.fileno()).st_size
+    try:
+        with zipfile.ZipFile(file.name) as archive:
+            complete = any(name.endswith('/data.pkl') for name in archive.namelist())
+    except zipfile.BadZipFile:
+        complete = False
+    if size != written or not complete:
+        raise OSError(errno.EIO, f'{size} of {written} bytes are there')
+
+
+def _is_local(filename: str, file_client_args: dict | None, backend_args: dict | None) -> bool:
+    if '://' in filename:
+        return False
+    if file_client_args is not None:
+        client = FileClient.infer_client(file_client_args, filename)
+        return isinstance(client.client, LocalBackend)
+    return isinstance(get_file_backend(filename, backend_args=backend_args), LocalBackend)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on the disk, where the file system can."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _sentence(path: Path, error: OSError) -> str:
+    """What could not be written, and what to do."""
+    there = next((folder for folder in path.parents if folder.is_dir()), Path())
+    free = shutil.disk_usage(there).free / 2**30
+    advice = 'make room there' if error.errno in _FULL else 'let this user write there'
+    return (
+        f'{path} cannot be written ({error.strerror or error}; {free:.1f} GiB are free in '
+        f'{there}), and what was there before is kept; {advice} or choose another folder '
+        'with --work-dir, and go on with --resume'
+    )
