@@ -1,0 +1,185 @@
+"""A run that is killed and resumed ends with the weights that it would have ended with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import gather_object, get_rank
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import BaseLoop, Runner
+from mmpretrain.registry import HOOKS
+
+from mmtoken.unwrap import unwrap
+
+from .guard import Guard
+from .random_states import capture_all
+from .resumable_loops import Follower, follow, start_lazily
+from .resume_settings import check_settings, fit_state, settings_of
+
+# What a checkpoint has beside what mmengine puts there.
+KEY = 'resume'
+
+
+@HOOKS.register_module()
+class ExactResumeHook(Guard):
+    """Let checkpoints hold what mmengine's lack, and a resumed run go on exactly: the states of
+    all random generators, those of the data loader's workers too, the place in the data, gradients
+    that are being accumulated, and whether the validation after the checkpoint had ended; one that
+    had not is run. Nothing is drawn or reordered for it.
+
+    When a run is resumed, its parameters come from the checkpoint alone: nothing is initialized,
+    and no file of pre-trained weights is read.
+
+    Not restored is what augmentations, datasets and hooks of other packages keep beside the global
+    generators, such as mmdet's `CachedMosaic`.
+
+    Args:
+        allow_changed: Whether a run with another number of processes or workers, another batch
+            size or other data may go on from a checkpoint, inexactly.
+
+    Raises:
+        UserError: While a checkpoint is loaded, if these differ and may not.
+    """
+
+    # Last: what other hooks draw or restore at the same place comes before.
+    priority = 'LOWEST'
+
+    def __init__(self, allow_changed: bool = False) -> None:
+        self.allow_changed = allow_changed
+        self._follower: Follower | None = None
+        self._state: dict | None = None
+        self._gathered: list[dict] | None = None
+        self._loaded = self._uninitialized = self._validating = False
+        start_lazily()
+
+    def before_run(self, runner: Runner) -> None:
+        """Follow the loop, and see to it that every process is asked before a checkpoint is
+        written, which the first one does alone.
+        """
+        loop = runner._train_loop
+        # Testing comes here, too, after training or without one.
+        if self._follower is not None or not isinstance(loop, BaseLoop):
+            return
+        self._follower, save = follow(loop), runner.save_checkpoint
+
+        def save_checkpoint(*args: Any, **kwargs: Any) -> Any:
+            self._gathered = gather_object(self._state_of_process(runner))
+            return save(*args, **kwargs)
+
+        runner.save_checkpoint = save_checkpoint
+        recorded = Path(runner.work_dir) / 'last_checkpoint'
+        if runner._resume and (runner._load_from is not None or recorded.is_file()):
+            # An attribute of the model's own, in the way of the class's method.
+            unwrap(runner.model).init_weights = _leave_to_the_checkpoint
+            self._uninitialized = True
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put what a resumed run needs into a checkpoint."""
+        if self._follower is None:
+            return
+        gathered, self._gathered = self._gathered, None
+        checkpoint[KEY] = dict(
+            ranks=gathered or [self._state_of_process(runner)],
+            settings=settings_of(runner.train_loop),
+            # A checkpoint is written once more within a validation that found a better model.
+            validated=self._validating,
+        )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take it out again, where the run is resumed and not begun from another's weights."""
+        if not runner._resume or self._follower is None:
+            return
+        self._loaded = True
+        found = checkpoint.get(KEY)
+        if found is None:
+            runner.logger.warning(
+                'resume: the checkpoint was written without ExactResumeHook, so this run has other '
+                'random numbers than an uninterrupted one, and may see the data in another order; '
+                'an epoch that was not completed begins anew'
+            )
+            return
+        before, now = found['settings'], settings_of(runner.train_loop)
+        changed = check_settings(before, now, self.allow_changed)
+        self._state = dict(found['ranks'][0 if changed else get_rank()])
+        if changed:
+            self._state = fit_state(found['ranks'], get_rank(), before, now)
+            runner.logger.warning(
+                f'resume: settings have changed ({changed}), which is allowed; this run is not the '
+                'one that an uninterrupted one would be'
+            )
+        elif 'optimizer' not in checkpoint:
+            runner.logger.warning(
+                'resume: the checkpoint was written without the state of the optimizer, so this '
+                'run is not the one that an uninterrupted one would be'
+            )
+        self._state['validated'] = found['validated']
+
+    def before_train(self, runner: Runner) -> None:
+        """Go on from there."""
+        if self._uninitialized:
+            del unwrap(runner.model).init_weights
+            self._uninitialized = False
+            if not self._loaded:
+                runner._init_model_weights()
+        state, self._state = self._state, None
+        if state is None:
+            return
+        _put_gradients(runner, state)
+        if state['data'] is None:
+            Follower(runner.train_loop).before_train(runner, state)
+        else:
+            self._follower.before_train(runner, state)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """The same for loops that are set up here."""
+        if self._follower is not None:
+            self._follower.before_train_epoch(runner)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Know that what is saved now is saved by a validation."""
+        self._validating = True
+
+    def after_val(self, runner: Runner) -> None:
+        """Know that it is over."""
+        self._validating = False
+
+    def _state_of_process(self, runner: Runner) -> dict:
+        """What the other processes have otherwise."""
+        return dict(
+            generators=capture_all(), data=self._follower.position(), **_gradients_of(runner)
+        )
+
+
+def _leave_to_the_checkpoint() -> None:
+    """Stands in for `init_weights`."""
+
+
+def _wrappers(runner: Runner) -> list:
+    """The optimizer's wrappers, mostly one."""
+    wrapper = runner.optim_wrapper
+    return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+
+
+def _gradients_of(runner: Runner) -> dict:
+    """Gradients that more are to be added to, and how many were."""
+    wrappers, gradients = _wrappers(runner), None
+    if any(getattr(wrapper, '_accumulative_counts', 1) > 1 for wrapper in wrappers):
+        gradients = {
+            name: parameter.grad.detach().to('cpu', copy=True)
+            for name, parameter in unwrap(runner.model).named_parameters()
+            if parameter.grad is not None
+        }
+    counts = [getattr(wrapper, '_inner_count', None) for wrapper in wrappers]
+    return dict(gradients=gradients, inner_counts=counts)
+
+
+def _put_gradients(runner: Runner, state: dict) -> None:
+    """Put back what `_gradients_of` took."""
+    parameters = dict(unwrap(runner.model).named_parameters())
+    for name, gradient in (state['gradients'] or {}).items():
+        if name in parameters:
+            parameters[name].grad = gradient.to(parameters[name].device)
+    for wrapper, count in zip(_wrappers(runner), state['inner_counts'] or [], strict=False):
+        if count is not None:
+            wrapper._inner_count = count

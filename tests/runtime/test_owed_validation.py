@@ -1,0 +1,96 @@
+"""A validation that had not ended when a run was killed is run before training goes on."""
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from resumable_runs import same, trained
+
+KINDS = pytest.mark.parametrize('epochs', [True, False], ids=['epochs', 'iterations'])
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Leave out the search for compilers."""
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+
+
+class Scores(Hook):
+    """Note when what was measured."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def after_val_epoch(self, runner, metrics=None):
+        assert runner.iter not in self.seen
+        self.seen[runner.iter] = metrics['loss']
+
+
+def validated(work_dir, epochs, **options):
+    """The weights of a run that validates after every other iteration or each epoch, and saves the
+    best; and what it measured.
+    """
+    scores = Scores()
+    weights = trained(
+        work_dir,
+        epochs,
+        hooks=(scores,),
+        train_cfg=dict(val_interval=1 if epochs else 2),
+        **{'checkpoint': dict(by_epoch=epochs, save_best='loss', rule='less'), **options},
+    )
+    return weights, scores.seen
+
+
+@KINDS
+def test_it_measures_what_the_uninterrupted_run_did(epochs, tmp_path):
+    # Of another folder, lest a better model's checkpoint is written once more.
+    plain = dict(checkpoint=dict(by_epoch=epochs))
+    expected, scores = validated(tmp_path / 'whole', epochs, **plain)
+    first = min(scores)
+    checkpoint = tmp_path / 'whole' / ('epoch_1.pth' if epochs else f'iter_{first}.pth')
+
+    found, again = validated(tmp_path / 'on', epochs, **plain, resume=checkpoint)
+
+    assert again == scores
+    assert same(found, expected)
+
+
+def test_after_the_last_step_it_is_not_lost(tmp_path):
+    plain = dict(checkpoint=None)
+    _, scores = validated(tmp_path / 'whole', False, **plain)
+
+    _, again = validated(tmp_path / 'on', False, **plain, resume=tmp_path / 'whole' / 'iter_8.pth')
+
+    assert again == {8: scores[8]}
+
+
+def test_the_best_checkpoint_is_written(tmp_path):
+    checkpoint = dict(checkpoint=dict(by_epoch=False))
+    validated(tmp_path / 'whole', False, **checkpoint)
+
+    validated(tmp_path / 'on', False, resume=tmp_path / 'whole' / 'iter_8.pth')
+
+    assert (tmp_path / 'on' / 'best_loss_iter_8.pth').is_file()
+
+
+@KINDS
+def test_one_that_had_ended_is_not_run_again(epochs, tmp_path):
+    expected, scores = validated(tmp_path / 'whole', epochs)
+    # The first is the best so far: its checkpoint was written again when it had ended.
+    first = min(scores)
+    checkpoint = tmp_path / 'whole' / ('epoch_1.pth' if epochs else f'iter_{first}.pth')
+    assert torch.load(checkpoint, weights_only=False)['resume']['validated']
+
+    found, again = validated(tmp_path / 'on', epochs, resume=checkpoint)
+
+    assert first not in again
+    assert same(found, expected)
+
+
+def test_a_schedule_that_follows_the_scores_goes_on(tmp_path):
+    plateau = dict(type='ReduceOnPlateauLR', monitor='loss', patience=0, threshold=10.0)
+    settings = dict(checkpoint=dict(by_epoch=True), param_scheduler=[plateau], length=4)
+    expected, _ = validated(tmp_path / 'whole', True, **settings)
+
+    for epoch in (1, 2, 3):
+        checkpoint = tmp_path / 'whole' / f'epoch_{epoch}.pth'
+        assert same(validated(tmp_path / 'on', True, **settings, resume=checkpoint)[0], expected)

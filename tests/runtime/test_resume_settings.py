@@ -1,0 +1,154 @@
+"""Other settings are refused or said; pre-trained weights are not needed again."""
+
+import pytest
+import torch
+from mmengine.registry import LOOPS
+from mmengine.runner import IterBasedTrainLoop
+from resumable_runs import HOOK, Noisy, make_runner, same, train, trained
+
+from mmtoken.errors import UserError
+
+ALLOWING = dict(HOOK, allow_changed=True)
+CHANGES = {
+    'batch': (dict(loader=dict(batch_size=1)), 'batch size of a process 2 → 1, .*all .* 2 → 1'),
+    'workers': (dict(workers=0), 'workers of a process 2 → 0'),
+    'persistent': (dict(persistent=True), 'persistent workers False → True'),
+    'data': (dict(loader=dict(dataset=Noisy(10))), 'training samples 8 → 10'),
+    'loop': (dict(epochs=False), 'train loop EpochBasedTrainLoop → IterBasedTrainLoop'),
+}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Leave out the search for compilers."""
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """Of a run with two workers, in the middle of its second epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.runner.runner.collect_env', dict)
+        folder = tmp_path_factory.mktemp('whole')
+        trained(folder, workers=2)
+    return folder / 'iter_6.pth'
+
+
+@pytest.mark.parametrize(('change', 'sentence'), CHANGES.values(), ids=CHANGES)
+def test_another_setting_is_refused(change, sentence, checkpoint, tmp_path):
+    runner = make_runner(tmp_path, **{'workers': 2, 'resume': checkpoint, **change})
+
+    with pytest.raises(UserError, match=f'{sentence}.*resume.allow_changed=True'):
+        train(runner)
+
+
+@pytest.mark.parametrize(('change', 'sentence'), CHANGES.values(), ids=CHANGES)
+def test_another_setting_may_be_allowed(change, sentence, checkpoint, tmp_path, run_log):
+    runner = make_runner(
+        tmp_path, **{'workers': 2, 'resume': checkpoint, 'hook': ALLOWING, **change}
+    )
+
+    train(runner)
+
+    said = [text for level, text in run_log if level == 'WARNING' and 'which is allowed' in text]
+    assert len(said) == 1
+    assert runner.iter > 6
+
+
+def test_with_smaller_batches_it_goes_on_after_the_same_samples(checkpoint, tmp_path):
+    change = dict(workers=2, loader=dict(batch_size=1), hook=ALLOWING)
+    runner = make_runner(tmp_path, resume=checkpoint, **change)
+
+    train(runner)
+
+    # Two of four batches of two were seen in the epoch, so four of eight of one are left.
+    assert runner.iter == 6 + 4
+
+
+def test_the_state_is_read_safely(checkpoint):
+    # The log that mmengine keeps beside it is not.
+    content = torch.load(checkpoint, weights_only=False)['resume']
+    file = checkpoint.with_name('state.pth')
+    torch.save(content, file)
+
+    assert torch.load(file, weights_only=True).keys() == {'ranks', 'settings', 'validated'}
+
+
+def test_a_checkpoint_without_the_state_is_resumed_as_before(tmp_path, run_log):
+    trained(tmp_path / 'whole', hook=None)
+    settings = dict(resume=tmp_path / 'whole' / 'iter_4.pth')
+    expected = trained(tmp_path / 'without', **settings, hook=None)
+
+    found = trained(tmp_path / 'with', **settings)
+
+    assert same(found, expected)
+    assert any('written without ExactResumeHook' in text for _, text in run_log)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_loop_of_iterations_does_so_too(workers, tmp_path):
+    trained(tmp_path / 'whole', False, hook=None)
+    settings = dict(epochs=False, workers=workers, resume=tmp_path / 'whole' / 'iter_4.pth')
+    expected = trained(tmp_path / 'without', **settings, hook=None)
+
+    assert same(trained(tmp_path / 'with', **settings), expected)
+
+
+@pytest.mark.parametrize('named', [True, False], ids=['named', 'recorded'])
+def test_the_pretrained_file_is_not_needed_again(named, tmp_path):
+    file = tmp_path / 'pretrained.pth'
+    torch.save(make_runner(tmp_path / 'before').model.state_dict(), file)
+    init = dict(init_cfg=dict(type='Pretrained', checkpoint=str(file)))
+    expected = trained(tmp_path, **init)
+    file.unlink()
+    runner = make_runner(tmp_path, **init, resume=tmp_path / 'iter_2.pth')
+    if not named:
+        (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
+        runner._load_from = None
+
+    train(runner)
+
+    assert same(dict(runner.model.state_dict()), expected)
+    assert 'init_weights' not in vars(runner.model)
+
+
+def test_with_nothing_to_resume_the_weights_are_initialized(tmp_path):
+    expected = trained(tmp_path / 'first')
+    runner = make_runner(tmp_path / 'second')
+    runner._resume = True
+
+    train(runner)
+
+    assert same(dict(runner.model.state_dict()), expected)
+
+
+class OwnLoop(IterBasedTrainLoop):
+    """A loop that nothing is known of."""
+
+    def run(self):
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        for batch in self.dataloader:
+            if self._iter == self._max_iters:
+                break
+            self.runner.model.train()
+            self.run_iter(batch)
+        self.runner.call_hook('after_train')
+
+
+def test_an_own_loop_trains_and_says_that_its_place_is_lost(tmp_path, run_log):
+    LOOPS.register_module(module=OwnLoop, force=True)
+    settings = dict(epochs=False, train_cfg=dict(type='OwnLoop'))
+    trained(tmp_path / 'whole', **settings)
+
+    trained(tmp_path / 'on', **settings, resume=tmp_path / 'whole' / 'iter_3.pth')
+
+    assert any('the place in the data cannot be restored for OwnLoop' in t for _, t in run_log)
+
+
+def test_validating_alone_is_no_training(tmp_path):
+    runner = make_runner(tmp_path)
+
+    runner.val()
+
+    assert isinstance(runner._train_loop, dict)
