@@ -261,6 +261,17 @@ def test_under_a_scaler_the_loss_itself_must_be_finite(tmp_path, scaled, word, f
         runner.train()
 
 
+def test_an_optimizer_that_rests_is_not_taken_for_one_that_a_scaler_stops(tmp_path, scaled):
+    class Resting(Fragile):
+        def train_step(self, data, optim_wrapper):
+            return self.parse_losses(self(**data))[1]
+
+    model = Resting()
+    wrapper = scaled(model, 8.0, fused=False)
+
+    fragile_runner(tmp_path, ['good'] * 100, [NonFiniteHook()], wrapper, model).train()
+
+
 def test_gradients_of_every_kind_are_read():
     sparse, odd, plain = nn.Embedding(4, 2, sparse=True), nn.ParameterList(), nn.Linear(1, 1)
     odd.append(nn.Parameter(torch.ones(2, dtype=torch.complex64)))
@@ -287,12 +298,13 @@ def test_finite_gradients_whose_norm_overflows_are_no_error(tmp_path):
     assert not torch.equal(model.layer.weight, Fragile().layer.weight)
 
 
-def test_a_frozen_parameter_may_be_infinite():
-    layer = nn.Linear(1, 1)
-    layer.weight.data.fill_(float('inf'))
-    layer.weight.requires_grad_(False)
+def test_infinite_weights_are_named_and_frozen_ones_are_not():
+    layers = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    for weight in (layers[0].weight, layers[1].bias):
+        weight.data.fill_(float('inf'))
+    layers[0].weight.requires_grad_(False)
 
-    assert bad_weights(layer) == []
+    assert bad_weights(layers) == ['1.bias']
 
 
 @pytest.mark.parametrize('scope', ['mmpretrain', 'mmdet', 'mmseg'])
@@ -336,9 +348,13 @@ def two_ranks(folder: Path, word: str, skip: int = 0) -> tuple[list[str], list[d
     ranks = [context.Process(target=run_rank, args=(n, folder, word, skip)) for n in (0, 1)]
     for process in ranks:
         process.start()
-    for process in ranks:
-        process.join(60)
-        assert process.exitcode == 0
+    try:
+        for process in ranks:
+            process.join(60)
+        assert [process.exitcode for process in ranks] == [0, 0]
+    finally:
+        for process in ranks:
+            process.kill()
     return (
         [(folder / f'{rank}.txt').read_text() for rank in (0, 1)],
         [torch.load(folder / f'{rank}.pth') for rank in (0, 1)],
