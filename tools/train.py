@@ -20,8 +20,10 @@ from mmtoken.runtime.checkpoints import check_device_for_amp, latest_checkpoint
 from mmtoken.runtime.cli import (
     add_config_arguments,
     add_launch_arguments,
+    add_trust_argument,
     load_checked_config,
     resolve_work_dir,
+    trust_named,
 )
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
 from mmtoken.runtime.quiet import build_runner
@@ -46,6 +48,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'the work dir; where there is none, training starts from the beginning and says so',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    add_trust_argument(parser)
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate in between')
     parser.add_argument(
         '--auto-scale-lr',
@@ -128,6 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args, needs=('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
     )
     apply_flags(cfg, args)
+    trust_named(args, cfg.get('load_from'))
     loaders = ('train_dataloader', 'val_dataloader')
     check_files(cfg, loaders, mode=args.check)
     check_loaders(cfg, loaders, mode=args.check)
