@@ -28,6 +28,7 @@ from mmtoken.runtime.cli import (
     trust_named,
 )
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
+from mmtoken.runtime.failures import explain_failures
 from mmtoken.runtime.quiet import build_runner
 
 import mmengine
@@ -253,9 +254,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         check_folder('--show-dir', args.show_dir)
     if args.out:
         check_folder('--out', str(Path(args.out).parent) if Path(args.out).suffix else args.out)
-    prepare_launch(cfg)
-    metrics = run_test(cfg, args.out, args.out_item, args.print_config)
-    leave_launch()
+    with explain_failures(cfg):
+        prepare_launch(cfg)
+        metrics = run_test(cfg, args.out, args.out_item, args.print_config)
+        leave_launch()
     return metrics
 
 

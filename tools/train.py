@@ -26,6 +26,7 @@ from mmtoken.runtime.cli import (
     trust_named,
 )
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
+from mmtoken.runtime.failures import explain_failures
 from mmtoken.runtime.quiet import build_runner
 
 from mmengine.config import Config
@@ -136,9 +137,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_files(cfg, loaders, mode=args.check)
     check_loaders(cfg, loaders, mode=args.check)
     check_folder('work_dir', cfg.work_dir)
-    prepare_launch(cfg)
-    build_runner(cfg, args.print_config).train()
-    leave_launch()
+    with explain_failures(cfg):
+        prepare_launch(cfg)
+        build_runner(cfg, args.print_config).train()
+        leave_launch()
 
 
 if __name__ == '__main__':
