@@ -22,10 +22,13 @@ from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import (
     add_config_arguments,
     add_launch_arguments,
+    add_trust_argument,
     load_checked_config,
     resolve_work_dir,
+    trust_named,
 )
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
+from mmtoken.runtime.failures import explain_failures
 from mmtoken.runtime.quiet import build_runner
 
 import mmengine
@@ -48,6 +51,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file or address')
+    add_trust_argument(parser)
     add_launch_arguments(parser)
     parser.add_argument('--work-dir', help='folder for logs and the metrics as JSON')
     parser.add_argument(
@@ -242,6 +246,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         args, needs=('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
     )
     apply_flags(cfg, args)
+    trust_named(args, args.checkpoint)
     check_files(cfg, loaders=('test_dataloader',), mode=args.check)
     check_loaders(cfg, loaders=('test_dataloader',), mode=args.check)
     check_folder('work_dir', cfg.work_dir)
@@ -249,9 +254,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         check_folder('--show-dir', args.show_dir)
     if args.out:
         check_folder('--out', str(Path(args.out).parent) if Path(args.out).suffix else args.out)
-    prepare_launch(cfg)
-    metrics = run_test(cfg, args.out, args.out_item, args.print_config)
-    leave_launch()
+    with explain_failures(cfg):
+        prepare_launch(cfg)
+        metrics = run_test(cfg, args.out, args.out_item, args.print_config)
+        leave_launch()
     return metrics
 
 

@@ -21,10 +21,13 @@ from mmtoken.runtime.checkpoints import check_device_for_amp
 from mmtoken.runtime.cli import (
     add_config_arguments,
     add_launch_arguments,
+    add_trust_argument,
     load_checked_config,
     resolve_work_dir,
+    trust_named,
 )
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
+from mmtoken.runtime.failures import explain_failures
 from mmtoken.runtime.quiet import build_runner
 from mmtoken.runtime.resume_choice import choose_checkpoint
 
@@ -49,6 +52,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'says so, or with "must" fails',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    add_trust_argument(parser)
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate in between')
     parser.add_argument(
         '--auto-scale-lr',
@@ -164,13 +168,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         args, needs=('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
     )
     apply_flags(cfg, args)
+    trust_named(args, cfg.get('load_from'))
     loaders = ('train_dataloader', 'val_dataloader')
     check_files(cfg, loaders, mode=args.check)
     check_loaders(cfg, loaders, mode=args.check)
     check_folder('work_dir', cfg.work_dir)
-    prepare_launch(cfg)
-    code = train(cfg, args.print_config)
-    leave_launch()
+    with explain_failures(cfg):
+        prepare_launch(cfg)
+        code = train(cfg, args.print_config)
+        leave_launch()
     if code:
         raise SystemExit(code)
 

@@ -1,11 +1,11 @@
 """One clear sentence and exit code 2 for everything that a user can put right."""
 
 import difflib
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -23,11 +23,16 @@ class UserError(ValueError):
     """
 
 
+class ProcessError(UserError):
+    """What ended one of several processes, and may be unknown to the others: each says its own."""
+
+
 def exit_on_user_error(main: Callable[..., Result]) -> Callable[..., Result]:
     """Decorate a tool's ``main``: a :class:`UserError` is printed as one line, exit code 2.
 
     Every other exception keeps its traceback, since it is a fault of the program. Of several
-    processes on a machine only the first one prints, so that the sentence appears once.
+    processes on a machine only the first one prints, so that the sentence appears once; a
+    :class:`ProcessError` is printed by whom it ends.
 
     Args:
         main: The function a tool runs.
@@ -36,7 +41,7 @@ def exit_on_user_error(main: Callable[..., Result]) -> Callable[..., Result]:
         The same function; ``SystemExit(2)`` instead of ``UserError``.
     """
 
-    @wraps(main)
+    @functools.wraps(main)
     def wrapped(*args: object, **kwargs: object) -> Result:
         try:
             return main(*args, **kwargs)
@@ -72,7 +77,8 @@ def _exit(error: UserError) -> NoReturn:
     """Print the sentence, below what was printed before, and end the program."""
     # A pipe's is buffered, and would come out behind the sentence.
     sys.stdout.flush()
-    print_once(f'error: {_sentence(error)}')
+    say = functools.partial(print, file=sys.stderr)
+    (say if isinstance(error, ProcessError) else print_once)(f'error: {_sentence(error)}')
     raise SystemExit(2) from None
 
 

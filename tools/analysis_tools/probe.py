@@ -28,8 +28,10 @@ from mmtoken.experiments.probe_report import tables
 from mmtoken.runtime.cli import (
     OptionsAction,
     add_config_arguments,
+    add_trust_argument,
     load_checked_config,
     load_config,
+    trust_named,
 )
 from mmtoken.tasks.task import write_json
 
@@ -53,6 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--random-init', type=int, metavar='SEED', help='random weights in place of a checkpoint'
     )
+    add_trust_argument(parser)
     parser.add_argument(
         '--data',
         metavar='CONFIG',
@@ -175,6 +178,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     train_scenes = args.indices or scenes_of(args.train_scenes, '--train-scenes')
     test_scenes = scenes_of(args.test_scenes, '--test-scenes')
     cfg = load_checked_config(args, needs=('model', 'default_scope'))
+    trust_named(args, args.checkpoint if seed is None else None)
     report = probe(
         cfg,
         args.checkpoint if seed is None else None,

@@ -19,7 +19,12 @@ from mmtoken.config_check.files import check_files
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.rollout.faithfulness import measure_dataset
 from mmtoken.rollout.faithfulness_report import markdown, plot, summarize
-from mmtoken.runtime.cli import add_config_arguments, load_checked_config
+from mmtoken.runtime.cli import (
+    add_config_arguments,
+    add_trust_argument,
+    load_checked_config,
+    trust_named,
+)
 from mmtoken.tasks.task import write_json
 from mmtoken.tasks.tool_steps import environment
 
@@ -33,6 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
+    add_trust_argument(parser)
     parser.add_argument('--name', required=True, help='of the model, in table and plot')
     parser.add_argument(
         '--number', type=int, default=200, help='validation images (default: %(default)s)'
@@ -57,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args, needs=('model', 'val_dataloader', 'test_dataloader', 'default_scope')
     )
     check_files(cfg, ['val_dataloader'], mode=args.check)
+    trust_named(args, args.checkpoint)
     report = summarize(args.name, measure_dataset(cfg, args.checkpoint, args.number))
     words = list(argv) if argv is not None else sys.argv[1:]
     report |= dict(

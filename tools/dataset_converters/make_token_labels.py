@@ -22,7 +22,12 @@ from pathlib import Path
 
 from mmtoken.datasets.make_labels import Job, fill_from_masks, fill_from_model
 from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.runtime.cli import add_config_arguments, load_checked_config
+from mmtoken.runtime.cli import (
+    add_config_arguments,
+    add_trust_argument,
+    load_checked_config,
+    trust_named,
+)
 
 import torch
 from mmengine.registry import init_default_scope
@@ -36,6 +41,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_config_arguments(parser)
     parser.add_argument('checkpoint', nargs='?', help="weights of the config's classifier")
+    add_trust_argument(parser)
     parser.add_argument('--out', type=Path, required=True, help="the maps' folder")
     parser.add_argument(
         '--img-size', type=int, help="side of the images that the annotator sees; the config's"
@@ -103,6 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_args(args)
     cfg = load_checked_config(args, needs=('model', 'train_dataloader'))
     init_default_scope(cfg.default_scope)
+    trust_named(args, args.checkpoint)
     words = [word for word in (sys.argv[1:] if argv is None else argv) if word != '--overwrite']
     command = shlex.join(['python', 'tools/dataset_converters/make_token_labels.py', *words])
     if args.overwrite and (args.out / 'manifest.json').exists():

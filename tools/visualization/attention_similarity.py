@@ -11,7 +11,12 @@ from pathlib import Path
 
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.psvit.similarity import map_similarity, neighbors, plot_similarity
-from mmtoken.runtime.cli import add_config_arguments, load_checked_config
+from mmtoken.runtime.cli import (
+    add_config_arguments,
+    add_trust_argument,
+    load_checked_config,
+    trust_named,
+)
 from mmtoken.runtime.load_model import load_model
 from mmtoken.vit import TokenViT
 
@@ -30,6 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='weights of the whole model')
+    add_trust_argument(parser)
     parser.add_argument('--out', type=Path, default=Path('similarity.png'), help='the picture')
     parser.add_argument(
         '--number', type=int, default=32, help='images of the test data (default: %(default)s)'
@@ -80,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.number < 1:
         raise UserError(f'--number {args.number} asks for no image; give 1 or more')
     cfg = load_checked_config(args, needs=('model', 'test_dataloader'))
+    trust_named(args, args.checkpoint)
     found, likeness, count = measure(cfg, args.checkpoint, args.number)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     plot_similarity(found, f'{Path(args.config).stem}, {count} images', args.out)

@@ -14,7 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.runtime.cli import add_config_arguments, load_checked_config
+from mmtoken.runtime.cli import (
+    add_config_arguments,
+    add_trust_argument,
+    load_checked_config,
+    trust_named,
+)
 from mmtoken.runtime.load_model import load_model
 from mmtoken.vit_calibrator import CalibratedClassifier
 from mmtoken.vit_calibrator.decisions import Decisions, measure_decisions, plot_decisions
@@ -36,6 +41,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'checkpoints', nargs='+', metavar='NAME=CHECKPOINT', help='weights of the whole classifier'
     )
+    add_trust_argument(parser)
     parser.add_argument('--out', type=Path, default=Path('decisions.png'), help='the picture')
     parser.add_argument(
         '--number', type=int, default=500, help='images, from the whole list (default: %(default)s)'
@@ -130,6 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if getattr(args, name) < 1:
             raise UserError(f'--{name} {getattr(args, name)} asks for no image; give 1 or more')
     checkpoints = named_checkpoints(args.checkpoints)
+    trust_named(args, *checkpoints.values())
     cfg = load_checked_config(args, needs=('model', 'train_dataloader', 'test_dataloader'))
     found, classes = measure_all(cfg, checkpoints, args.number, args.shown)
     args.out.parent.mkdir(parents=True, exist_ok=True)

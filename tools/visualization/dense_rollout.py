@@ -19,7 +19,12 @@ from mmtoken.rollout import TokenSet, class_label, class_names, file_names, find
 from mmtoken.rollout.page import image_entry, write_page
 from mmtoken.rollout.pictures import capture_image, save_overlays
 from mmtoken.rollout.token_sets import WEIGHTS
-from mmtoken.runtime.cli import add_config_arguments, load_checked_config
+from mmtoken.runtime.cli import (
+    add_config_arguments,
+    add_trust_argument,
+    load_checked_config,
+    trust_named,
+)
 from mmtoken.runtime.load_model import load_model
 
 import torch
@@ -33,6 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
+    add_trust_argument(parser)
     parser.add_argument('images', nargs='+', type=Path, metavar='IMAGE', help='image files')
     parser.add_argument('--out', type=Path, required=True, help='folder of the pictures and page')
     parser.add_argument(
@@ -88,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     cfg = load_checked_config(args, needs=('model', 'test_dataloader', 'default_scope'))
+    trust_named(args, args.checkpoint)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
         torch.empty(0, device=args.device)

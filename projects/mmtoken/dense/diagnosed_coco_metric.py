@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mmengine.evaluator import BaseMetric
-from mmengine.fileio import load
 from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 
@@ -137,7 +137,9 @@ class DiagnosedCocoMetric(BaseMetric):
             figures = dict(self.coco.compute_metrics(results))
             self._tell_part(len(images))
             for iou_type in self.iou_types if figures else ():
-                figures |= self._diagnose(images, iou_type, load(f'{files}.{iou_type}.json'))
+                figures |= self._diagnose(
+                    images, iou_type, json.loads(Path(f'{files}.{iou_type}.json').read_text())
+                )
         return figures
 
     def _check_images(self, images: Sequence[int]) -> None:

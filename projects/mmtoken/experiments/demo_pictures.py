@@ -13,10 +13,11 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
-from mmengine import load
 from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
+
+from mmtoken.runtime.predictions import read_predictions
 
 # One color a digit; tab10's gray, the eighth, could not be told from the faded image.
 COLORS = list(pyplot.get_cmap('tab10').colors)
@@ -45,7 +46,7 @@ def classification_picture(predictions: Path, path: Path, count: int = 32) -> No
         path: The picture to write.
         count: Number of images.
     """
-    samples = load(predictions)
+    samples = read_predictions(predictions)
     columns = 8
     chosen = [samples[index] for index in spread(len(samples), count)]
     rows = -(-len(chosen) // columns)
@@ -81,7 +82,7 @@ def detection_picture(
         coco = COCO(str(annotations))
     category_ids = sorted(coco.cats)
     names = [coco.cats[index]['name'] for index in category_ids]
-    samples, rows = load(predictions), []
+    samples, rows = read_predictions(predictions), []
     for sample in (samples[index] for index in spread(len(samples), count)):
         true = [
             (category_ids.index(ann['category_id']), _corners(ann['bbox']), coco.annToMask(ann), '')

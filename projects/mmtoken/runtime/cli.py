@@ -12,6 +12,7 @@ from mmtoken.config_check.check import check_config
 from mmtoken.config_check.mode import MODES, VARIABLE
 from mmtoken.config_check.options import check_options
 from mmtoken.errors import UserError, near_miss
+from mmtoken.runtime.safe_loading import trust_checkpoint
 
 
 class OptionsAction(DictAction):
@@ -64,6 +65,32 @@ def add_check_argument(parser: argparse.ArgumentParser) -> None:
         f'what is wrong and go on (warn), or look away (off); {VARIABLE} in the environment '
         'says it for all tools',
     )
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint``, which every tool that is given a checkpoint takes.
+
+    Args:
+        parser: The tool's parser.
+    """
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='let the checkpoint that is named execute the code it holds; without this, one that '
+        'holds more than weights and plain data is refused',
+    )
+
+
+def trust_named(args: argparse.Namespace, *checkpoints: str | None) -> None:
+    """Do what the flag of :func:`add_trust_argument` says.
+
+    Args:
+        args: The command line.
+        checkpoints: The files or addresses that it names; None where it names none.
+    """
+    for checkpoint in checkpoints:
+        if args.trust_checkpoint and checkpoint:
+            trust_checkpoint(checkpoint)
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ refuses with the unsafe one, and both distributions use the unsafe one for downl
 loaders are replaced where it looks them up.
 
 `import mmtoken` does so for the whole process: whatever in it loads a checkpoint through mmengine,
-other projects' models too, gets weights and plain data or a `UserError`. `torch.load` stays as it
-is, and with `weights_only=False` reads files that hold more, for those who trust them.
+other projects' models too, gets weights and plain data or a `UserError`. The only way round is to
+name a file as trusted, as the tools' `--trust-checkpoint` does. `torch.load` stays as it is.
 """
 
 import functools
@@ -26,11 +26,33 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmtoken.errors import UserError
+from mmtoken.runtime.refused_globals import refused_globals
 from mmtoken.runtime.safetensors_files import read_safetensors
 
 Loader = Callable[..., Any]
 # torch's own switch, which holds even where a caller asks for full unpickling.
 _FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+# Files and addresses whose code may run, since the user says so.
+_trusted: set[str] = set()
+
+
+def trust_checkpoint(checkpoint: str) -> None:
+    """Let a checkpoint execute what it holds, when it is loaded in this process.
+
+    Args:
+        checkpoint: A file or an address, as it will be loaded.
+    """
+    _trusted.add(_identity(checkpoint))
+
+
+def _is_trusted(checkpoint: str) -> bool:
+    return _identity(checkpoint) in _trusted
+
+
+def _identity(checkpoint: str) -> str:
+    """The same for all ways to write the path of a file."""
+    text = str(checkpoint)
+    return text if '://' in text else str(Path(text).expanduser().resolve())
 
 
 def install_safe_loaders() -> None:
@@ -42,7 +64,7 @@ def install_safe_loaders() -> None:
 
 
 def load_from_file(filename: str, map_location: Any = None) -> Any:
-    """Load a checkpoint file; nothing in it is executed.
+    """Load a checkpoint file; nothing in it is executed, unless it is trusted.
 
     Args:
         filename: The file.
@@ -55,10 +77,11 @@ def load_from_file(filename: str, map_location: Any = None) -> Any:
         FileNotFoundError: If there is no such file.
         UserError: If it is damaged, or holds anything but weights and what mmengine writes.
     """
+    safe = not _is_trusted(filename)
     with _reading(filename):
         if str(filename).endswith('.safetensors'):
             return {'meta': {}, 'state_dict': read_safetensors(filename, map_location)}
-        return torch.load(Path(filename).expanduser(), map_location=map_location, weights_only=True)
+        return torch.load(Path(filename).expanduser(), map_location=map_location, weights_only=safe)
 
 
 def _forced(loader: Loader) -> Loader:
@@ -66,6 +89,8 @@ def _forced(loader: Loader) -> Loader:
 
     @functools.wraps(loader)
     def load(filename: str, *args: Any, **kwargs: Any) -> Any:
+        if _is_trusted(filename):
+            return loader(filename, *args, **kwargs)
         before = os.environ.get(_FORCE)
         os.environ[_FORCE] = '1'
         try:
@@ -90,10 +115,13 @@ def _reading(checkpoint: str) -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError):  # No fault of the file.
         raise
     except Exception as error:  # torch answers damaged files with whatever breaks first.
+        refused = refused_globals(checkpoint)
+        asked = f' it asks for {", ".join(refused)}, refused;' if refused else ''
         raise UserError(
-            f'checkpoint {checkpoint} cannot be read as weights ({the_cause(error)}); '
-            'it may be damaged, or hold code, which is never executed: '
-            'save it again as a plain state dict'
+            f'checkpoint {checkpoint} cannot be read as weights ({the_cause(error)});{asked} '
+            'it may be damaged, or hold code, which is never executed: save it again as a plain '
+            'state dict; if you trust who made it, --trust-checkpoint lets the one execute code '
+            'that the command line, --resume or load_from names'
         ) from error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from mmengine.dist import all_gather_object, all_reduce, broadcast_object_list, get_dist_info
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 from torch.utils.data import Dataset, SequentialSampler, Subset
 
@@ -108,7 +109,7 @@ def collect_once(
     # The first process says whether there is a file, and what is in it.
     found = [None]
     if get_dist_info()[0] == 0 and file.is_file():
-        found = [torch.load(file, weights_only=True)]
+        found = [CheckpointLoader.load_checkpoint(str(file), 'cpu', logger='silent')]
     broadcast_object_list(found)
     device = next(model.parameters()).device
     if found[0] is not None:

@@ -1,0 +1,256 @@
+"""What goes wrong around a run and is no fault of the program: one sentence, with what to change.
+
+A worker that the system killed, a lack of memory, a GPU that is not there. torch says so in the
+last of many lines, and seldom what helps. Our design; the texts are torch's.
+"""
+
+import logging
+import os
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging import FileHandler
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner import TestLoop, ValLoop
+from mmengine.runner.base_loop import BaseLoop
+
+from mmtoken.errors import ProcessError, UserError
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a sentence may name.
+
+    Args:
+        text: What the error says.
+        match: Where the pattern of its kind was found.
+        loader: The key of the data loader in use.
+        batch_size: Its batch size, of one process.
+        workers: Its number of workers.
+    """
+
+    text: str
+    match: re.Match
+    loader: str
+    batch_size: object
+    workers: object
+
+
+@contextmanager
+def explain_failures(cfg: Config) -> Iterator[None]:
+    """Turn failures of the machine into sentences; the log file keeps the traceback.
+
+    Args:
+        cfg: The config that runs.
+
+    Raises:
+        ProcessError: In place of an error whose cause is known; others pass as they are.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        sentence = explain(error, cfg)
+        if sentence is None:
+            raise
+        raise ProcessError(f'{_rank()}{sentence}{_keep(error)}') from error
+
+
+def explain(error: Exception, cfg: Config) -> str | None:
+    """Say what an error means and what to change.
+
+    Args:
+        error: What a run raised.
+        cfg: Its config.
+
+    Returns:
+        A sentence, or None where the error may be the program's.
+    """
+    text = f'{type(error).__name__}: {error}'
+    loader = _loader_in_use(error)
+    settings = cfg.get(loader) or {}
+    for pattern, answer in _KNOWN:
+        if match := re.search(pattern, text, re.DOTALL):
+            circumstances = Circumstances(
+                text, match, loader, settings.get('batch_size'), settings.get('num_workers')
+            )
+            return answer(circumstances)
+    return None
+
+
+def _loader_in_use(error: Exception) -> str:
+    """The data loader of the innermost loop that an error passed through."""
+    name = 'train_dataloader'
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        loop = frame.f_locals.get('self')
+        if isinstance(loop, BaseLoop):
+            name = {ValLoop: 'val_dataloader', TestLoop: 'test_dataloader'}.get(type(loop), name)
+    return name
+
+
+def _shared_memory(seen: Circumstances) -> str:
+    return (
+        'shared memory is full: the data loading processes hand batches over in it; lower '
+        f'{seen.loader}.num_workers ({seen.workers}) or batch_size ({seen.batch_size}), or give '
+        'the machine more (docker run --shm-size=8g, or mount -o remount,size=8g /dev/shm)'
+    )
+
+
+def _open_files(seen: Circumstances) -> str:
+    return (
+        'too many files are open in this process; raise the limit with "ulimit -n 65536" in the '
+        f'shell that starts the run, or lower {seen.loader}.num_workers ({seen.workers})'
+    )
+
+
+def _killed_worker(seen: Circumstances) -> str:
+    what = ' '.join(seen.match[0].split()).rstrip('. ')
+    return (
+        f'{what}, mostly because memory ran out; lower {seen.loader}.num_workers ({seen.workers}) '
+        f'or batch_size ({seen.batch_size}), give the job more memory, or look in the system log '
+        '(dmesg) for who ended it'
+    )
+
+
+def _raising_worker(seen: Circumstances) -> str:
+    # The worker's traceback ends with the error itself, which may have several lines.
+    name = seen.match[1]
+    reason = ' '.join(re.split(rf'\n(?:[\w.]+\.)?{name}: ?', seen.text)[-1].split())
+    return (
+        f'{seen.loader} failed with {name}: {reason.rstrip(".")}; correct the data or the '
+        f'pipeline; {seen.loader}.num_workers=0 raises the error where it happens'
+    )
+
+
+def _gpu_memory(seen: Circumstances) -> str:
+    peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+    help_in_training = ', train with --amp, or set model.backbone.with_cp=True'
+    return (
+        f'the GPU has too little memory for {seen.loader}.batch_size={seen.batch_size} (at most '
+        f'{peak:.1f} GiB were in use); lower it'
+        + (help_in_training if seen.loader == 'train_dataloader' else '')
+        + ', and look with nvidia-smi for other programs on the GPU'
+    )
+
+
+def _memory(seen: Circumstances) -> str:
+    return (
+        f'memory ran out; lower {seen.loader}.batch_size ({seen.batch_size}) or num_workers '
+        f'({seen.workers}), or give the job more memory'
+    )
+
+
+def _old_driver(seen: Circumstances) -> str:
+    return (
+        f"the GPU's driver is too old for torch {torch.__version__}, which was built for CUDA "
+        f'{torch.version.cuda}; update the driver, or install a torch for an older CUDA'
+    )
+
+
+def _no_gpu(seen: Circumstances) -> str:
+    visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+    which = 'is not set' if visible is None else f'is {visible!r}'
+    return (
+        f'the run asks for a GPU that torch {torch.__version__} does not see '
+        f'({torch.cuda.device_count()} seen; CUDA_VISIBLE_DEVICES {which}); look with nvidia-smi, '
+        'start one process for each GPU, or leave out what asks for it'
+    )
+
+
+def _wrong_gpu(seen: Circumstances) -> str:
+    return (
+        f'torch {torch.__version__} has no program for this GPU; install a torch that was built '
+        'for it'
+    )
+
+
+def _port(seen: Circumstances) -> str:
+    port = os.environ.get('MASTER_PORT', '29500')
+    return (
+        f'port {port} is in use, most likely by another run on this machine; choose another one '
+        'with PORT=29501 before tools/dist_*.sh, or MASTER_PORT=29501'
+    )
+
+
+def _lost_peer(seen: Circumstances) -> str:
+    ranks = re.search(r'\brank (\d+)', seen.text)
+    whom = f'rank {ranks[1]}' if ranks else 'another process'
+    return (
+        f'the connection to {whom} of the run was lost: it ended, was killed, or its machine is '
+        'gone; what ended it stands in its own output, and training goes on with --resume'
+    )
+
+
+# What is looked for in type and text of an error, the special before the general.
+_KNOWN: list[tuple[str, Callable[[Circumstances], str]]] = [
+    (r'Too many open files|received 0 items of ancdata', _open_files),
+    (
+        r'insufficient shared memory|out of shared memory|signal: Bus error|'
+        r'unable to \w+ [^<]*</?torch_[^>]*>.*\((12|28)\)',
+        _shared_memory,
+    ),
+    (
+        r'DataLoader worker \(pid(\(s\))? [\d, ]+\) (is killed by signal: [\w ]+|'
+        r'exited unexpectedly( with exit code -?\d+)?)|Pin memory thread exited unexpectedly',
+        _killed_worker,
+    ),
+    (
+        r'CUDA out of memory|CUDA error: out of memory|CU(DNN|BLAS)_STATUS_ALLOC_FAILED|'
+        r'^OutOfMemoryError',
+        _gpu_memory,
+    ),
+    (
+        r"^_?(Array)?MemoryError|can't allocate memory|std::bad_alloc|not enough memory|"
+        r'\[Errno 12\]',
+        _memory,
+    ),
+    (r'NVIDIA driver on your system is too old|CUDA driver version is insufficient', _old_driver),
+    (
+        r'No CUDA GPUs are available|Found no NVIDIA driver|not compiled with CUDA|'
+        r'compiled without CUDA|CUDA driver initialization failed|invalid device ordinal|'
+        r'no GPUs found|torch\.cuda\.is_available\(\) is False|no CUDA-capable device',
+        _no_gpu,
+    ),
+    (r'no kernel image is available', _wrong_gpu),
+    (r'EADDRINUSE|[Aa]ddress already in use', _port),
+    (
+        r'^(?!Connection|BrokenPipe|URL|HTTP)\w+: .*(Connection closed by peer|'
+        r'Connection reset by peer|Broken pipe|ncclRemoteError|NCCL communicator was aborted|'
+        r'collective operation timeout|Timed out waiting|Connection was likely closed)',
+        _lost_peer,
+    ),
+    (r'Caught (\w+) in DataLoader worker process', _raising_worker),
+]
+
+
+def _rank() -> str:
+    """Which of several processes speaks."""
+    world = torch.distributed.is_available() and torch.distributed.is_initialized()
+    rank = torch.distributed.get_rank() if world else int(os.environ.get('RANK', 0))
+    several = world or int(os.environ.get('WORLD_SIZE', 1)) > 1
+    return f'rank {rank}: ' if several else ''
+
+
+def _keep(error: Exception) -> str:
+    """Write the traceback to the log file, and say where it is."""
+    logger = MMLogger.get_current_instance()
+    record = logger.makeRecord(
+        logger.name,
+        logging.ERROR,
+        __file__,
+        0,
+        'the run ended',
+        (),
+        (type(error), error, error.__traceback__),
+    )
+    files = [handler for handler in logger.handlers if isinstance(handler, FileHandler)]
+    for handler in files:
+        handler.handle(record)
+        handler.flush()
+    return f'; the traceback is in {files[0].baseFilename}' if files else ''

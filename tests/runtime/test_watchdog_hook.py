@@ -1,0 +1,235 @@
+"""Two processes on the CPU, one of which is killed, stopped or hangs."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmtoken.errors import UserError
+from mmtoken.runtime import watchdog_hook
+from mmtoken.runtime.distributed import leave_launch, prepare_launch
+from mmtoken.runtime.watchdog_hook import EXIT_CODE, WatchdogHook
+
+STEPS = 30
+FAULTY_STEP = 20
+
+
+class Items(Dataset):
+    """Numbers, and what happens at one of them."""
+
+    def __init__(self, fault: Callable[[], None] | None = None) -> None:
+        self.fault, self.count = fault, 0
+
+    def __len__(self) -> int:
+        return 4 * STEPS
+
+    def __getitem__(self, index: int) -> dict:
+        self.count += 1
+        if self.fault and self.count == 2 * FAULTY_STEP:
+            self.fault()
+        return dict(inputs=torch.tensor([float(index), 1.0]))
+
+
+class Line(BaseModel):
+    """A line through numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.line = nn.Linear(2, 1)
+
+    def forward(self, inputs: torch.Tensor, mode: str = 'tensor') -> dict:
+        return dict(loss=(self.line(inputs) - 1).square().mean())
+
+
+class Waits(Hook):
+    """Keeps a process in a hook, as validation or saving would."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        if runner.iter == FAULTY_STEP - 2:
+            threading.Event().wait()
+
+
+def train(folder: Path, hooks: list, fault: Callable[[], None] | None = None) -> torch.Tensor:
+    """Train a line; its weights."""
+    cfg = Config(dict(launcher='pytorch' if 'RANK' in os.environ else 'none'))
+    prepare_launch(cfg)
+    runner = Runner(
+        Line(),
+        work_dir=str(folder),
+        train_dataloader=dict(
+            dataset=Items(fault),
+            batch_size=2,
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            collate_fn=dict(type='default_collate'),
+        ),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e-6)),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=STEPS),
+        default_hooks=dict(checkpoint=None),
+        custom_hooks=hooks,
+        launcher=cfg.launcher,
+        randomness=dict(seed=0),
+        experiment_name=f'watched-{folder.name}-{time.monotonic_ns()}',
+        cfg=dict(model_wrapper_cfg=cfg.get('model_wrapper_cfg')),
+    )
+    weights = [value.detach().clone() for value in runner.train().parameters()]
+    del runner
+    leave_launch()
+    return torch.cat([value.flatten() for value in weights])
+
+
+def work(rank: int, port: int, folder: Path, hooks: list, fault: Callable | None) -> None:
+    """What one of two processes does; its output and weights are in the folder."""
+    output = os.open(folder / f'output{rank}', os.O_WRONLY | os.O_CREAT)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', LOCAL_WORLD_SIZE='2')
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='')
+    weights = train(folder, hooks, fault)
+    torch.save(weights, folder / f'weights{rank}')
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Callable]:
+    """A function that starts two processes, without a launcher that would end them."""
+    context = multiprocessing.get_context('fork')
+    started = []
+
+    def start(hooks: list, fault: Callable | None = None, waits: bool = False) -> list:
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            port = free.getsockname()[1]
+        for rank in (0, 1):
+            own = [*hooks, Waits()] if waits and rank == 0 else hooks
+            arguments = (rank, port, tmp_path, own, fault if rank == 1 else None)
+            started.append(context.Process(target=work, args=arguments))
+            started[-1].start()
+        for process in started:
+            process.join(60)
+        return [process.exitcode for process in started]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def outputs(folder: Path) -> str:
+    """What both processes printed."""
+    return ''.join((folder / f'output{rank}').read_text() for rank in (0, 1))
+
+
+def loop() -> None:
+    """An endless loop."""
+    while True:
+        time.sleep(0.01)
+
+
+def test_one_that_hangs_ends_both_with_the_reason(two, tmp_path):
+    codes = two([WatchdogHook(timeout=5)], fault=loop)
+
+    # The second one to end may find that the first one did.
+    assert EXIT_CODE in codes and not {0, None} & {*codes}
+    for rank in (0, 1):
+        printed = (tmp_path / f'output{rank}').read_text()
+        assert f'rank {rank} ends: rank 1 (host {socket.gethostname()}, process ' in printed
+        assert f'it is loading data after {FAULTY_STEP - 1} steps' in printed
+    (stacks,) = tmp_path.glob('*/stacks_rank1.txt')
+    assert 'in loop' in stacks.read_text()
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'rank 1 (host ' in log.read_text()
+
+
+@pytest.mark.long
+def test_one_that_is_killed_ends_the_other_with_the_reason(two, tmp_path):
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    codes = two([WatchdogHook(timeout=5)], fault=die, waits=True)
+
+    assert codes == [EXIT_CODE, -signal.SIGKILL]
+    assert 'rank 1 (host ' in outputs(tmp_path)
+    assert 'has not been heard of for' in outputs(tmp_path)
+
+
+@pytest.mark.long
+def test_one_that_is_stopped_ends_both_with_the_reason(two, tmp_path):
+    def stop() -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    codes = two([WatchdogHook(timeout=5)], fault=stop)
+
+    assert codes[0] == EXIT_CODE
+    assert codes[1] not in (0, None)
+    assert 'has not been heard of for' in outputs(tmp_path)
+
+
+@pytest.mark.long
+def test_the_first_one_killed_ends_the_other(two, tmp_path):
+    codes = two(
+        [
+            WatchdogHook(timeout=5),
+            DiesFirst(),
+        ],
+        waits=False,
+    )
+
+    assert codes == [-signal.SIGKILL, EXIT_CODE]
+    assert 'rank 0 (host ' in outputs(tmp_path)
+
+
+class DiesFirst(Hook):
+    """The first process is killed while the other one is in a hook."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        if runner.iter == FAULTY_STEP:
+            if os.environ['RANK'] == '0':
+                os.kill(os.getpid(), signal.SIGKILL)
+            threading.Event().wait()
+
+
+def test_an_uninterrupted_run_is_the_same_with_it(two, tmp_path):
+    (tmp_path / 'without').mkdir()
+
+    assert two([WatchdogHook(timeout=20)]) == [0, 0]
+
+    watched = [torch.load(tmp_path / f'weights{rank}', weights_only=True) for rank in (0, 1)]
+    assert torch.equal(*watched)
+    assert two([])[2:] == [0, 0]
+    assert torch.equal(torch.load(tmp_path / 'weights0', weights_only=True), watched[0])
+
+
+class LongWork(Hook):
+    """Keeps the first process in a hook for longer than the others would wait."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        if runner.iter == FAULTY_STEP and os.environ['RANK'] == '0':
+            threading.Event().wait(4.5)
+
+
+def test_what_a_hook_does_may_take_longer(two):
+    assert two([WatchdogHook(timeout=4), LongWork()]) == [0, 0]
+
+
+def test_a_single_process_is_not_watched(tmp_path, monkeypatch):
+    monkeypatch.setattr(watchdog_hook, '_Post', None)
+
+    train(tmp_path, [WatchdogHook(timeout=5)])
+
+
+@pytest.mark.parametrize('timeout', [0, -1, 'a', None])
+def test_a_wrong_timeout_is_refused(timeout):
+    with pytest.raises(UserError, match=f'WatchdogHook timeout {timeout!r}'):
+        WatchdogHook(timeout=timeout)
