@@ -13,12 +13,18 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # Two files: the older one survives when a run is killed while it writes the newer one.
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    # Two files: where the newer one is damaged later on, --resume goes on from the older one.
+    checkpoint=dict(type='mmpretrain.ReliableCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # Here, where a child's custom_hooks cannot replace them.
     strict_load=dict(type='mmpretrain.StrictLoadHook'),
     pyramid_check=dict(type='mmpretrain.PyramidCheckHook'),
+    # What a run survives, and what ends it with a sentence (docs/reliability.md).
+    resume=dict(type='mmpretrain.ExactResumeHook'),
+    signals=dict(type='mmpretrain.SignalHook'),
+    non_finite=dict(type='mmpretrain.NonFiniteHook'),
+    bad_data=dict(type='mmpretrain.BadDataHook'),
+    watchdog=dict(type='mmpretrain.WatchdogHook'),
 )
 
 env_cfg = dict(

@@ -1,7 +1,8 @@
 """Token-level vision transformers on OpenMMLab; importing the package registers all of it.
 
-It also replaces mmengine's checkpoint loaders for the whole process, so that nothing in a
-checkpoint is executed, whichever project loads it (`runtime/safe_loading.py`).
+It also replaces how mmengine loads and saves checkpoints, for the whole process: nothing in one is
+executed, whichever project loads it (`runtime/safe_loading.py`), and one that is there is whole
+(`runtime/atomic_saving.py`).
 """
 
 from .errors import exit_tools_on_user_error
@@ -31,15 +32,27 @@ from . import (  # noqa: E402
     vit,
     vit_calibrator,
 )
-from .runtime import strict_load  # noqa: E402
+from .runtime import (  # noqa: E402
+    bad_data_hook,
+    checkpoint_hook,
+    non_finite_hook,
+    resume_hook,
+    signal_hook,
+    strict_load,
+    watchdog_hook,
+)
+from .runtime.atomic_saving import install_atomic_saving  # noqa: E402
 from .runtime.own_configs import config_path, register_models  # noqa: E402
 from .runtime.safe_loading import install_safe_loaders  # noqa: E402
 
 install_safe_loaders()
+install_atomic_saving()
 register_models()
 
 __all__ = [
+    'bad_data_hook',
     'cat',
+    'checkpoint_hook',
     'config_path',
     'convert',
     'datasets',
@@ -47,13 +60,17 @@ __all__ = [
     'dwnet',
     'life',
     'lv_vit',
+    'non_finite_hook',
     'psvit',
     'pyramid',
+    'resume_hook',
     'rollout',
+    'signal_hook',
     'strict_load',
     'swin',
     't2t',
     'tl_align',
     'vit',
     'vit_calibrator',
+    'watchdog_hook',
 ]
