@@ -104,6 +104,19 @@ def test_a_copied_run_leaves_the_files_of_its_origin_alone(tmp_path):
     assert 'epoch_0.pth' in files(tmp_path / 'copy')
 
 
+def test_a_best_checkpoint_that_takes_the_place_of_its_namesake_stays(tmp_path):
+    hook = ReliableCheckpointHook(interval=1, save_best='acc')
+
+    def better_still(runner):
+        hook.after_val_epoch(runner, dict(acc=9.0))
+
+    tiny_runner(tmp_path, hook, [At('after_val', better_still)], scores=[1.0], epochs=1).train()
+
+    assert files(tmp_path) == ['best_acc_epoch_1.pth', 'epoch_1.pth']
+    info = read(tmp_path / 'epoch_1.pth')['message_hub']['runtime_info']
+    assert info['best_score'] == 9
+
+
 class Reference(Hook):
     """What a checkpoint is when it is saved, and training changes after it."""
 

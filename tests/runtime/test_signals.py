@@ -108,12 +108,18 @@ class CountValidation(Hook):
 
 
 def test_a_validation_is_left_where_its_step_was_saved(tmp_path):
-    counted = CountValidation()
+    counted, inodes = CountValidation(), []
 
-    stop(tmp_path, counted, Send('before_val_epoch', (1, 4), signal.SIGTERM), scores=[1.0])
+    class Look(Hook):
+        def before_val(self, runner):
+            inodes.append((tmp_path / 'epoch_1.pth').stat().st_ino)
+
+    send = Send('before_val_epoch', (1, 4), signal.SIGTERM)
+    stop(tmp_path, counted, Look(), send, scores=[1.0])
 
     assert counted.steps == 1
     assert (tmp_path / 'last_checkpoint').read_text() == 'epoch_1.pth'
+    assert [(tmp_path / 'epoch_1.pth').stat().st_ino] == inodes
 
 
 @pytest.mark.parametrize(
