@@ -81,7 +81,7 @@ def trained(
 
 def checkpoint(work_dir: Path) -> Path:
     """The run's last checkpoint."""
-    return Path((work_dir / 'last_checkpoint').read_text().strip())
+    return work_dir / (work_dir / 'last_checkpoint').read_text().strip()
 
 
 def run_test(
