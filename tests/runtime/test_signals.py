@@ -12,6 +12,8 @@ from tiny_run import read, run_apart, run_two, tiny_runner
 from mmtoken.runtime.resume_choice import choose_checkpoint
 from mmtoken.runtime.signal_hook import SIGNALS, SignalHook
 
+pytestmark = pytest.mark.usefixtures('hear_ctrl_c')
+
 
 class Send(Hook):
     """Sends this process signals at a place of its run."""

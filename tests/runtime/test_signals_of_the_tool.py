@@ -9,6 +9,8 @@ from tiny_run import run_apart
 
 from mmtoken.runtime.signal_hook import SignalHook
 
+pytestmark = pytest.mark.usefixtures('hear_ctrl_c')
+
 CONFIG = """
 _base_ = {base!r}
 custom_imports = dict(
