@@ -18,6 +18,7 @@ custom_imports = dict(
 default_hooks = dict(
     checkpoint=dict(type='mmpretrain.ReliableCheckpointHook', max_keep_ckpts=1),
     signal=dict(type='mmpretrain.SignalHook'))
+custom_hooks = [dict(type='mmpretrain.SendSignal', at={at}, rank={rank})]
 """
 CASES = {
     'classification': ('life-d6w96_digits-cls', 'max_epochs=2', 'iter_2.pth', 'epoch_2.pth'),
@@ -47,14 +48,14 @@ def train(folder: Path, *arguments: str, processes: int = 1) -> subprocess.Compl
 )
 def test_a_signal_ends_a_run_which_goes_on_from_its_step(tmp_path, digit_scenes, task, processes):
     base, length, saved, last = CASES[task]
-    text = CONFIG.format(base=str(REPO / 'configs' / 'digits' / f'{base}.py'))
+    # What one of two processes gets is read by both a step later.
+    place = dict(at=2 - processes, rank=processes - 1)
+    text = CONFIG.format(base=str(REPO / 'configs' / 'digits' / f'{base}.py'), **place)
     (tmp_path / 'config.py').write_text(text)
     changes = [*options(task, digit_scenes), f'train_cfg.{length}', 'train_cfg.val_interval=2']
     changes.append('default_hooks.logger.interval=1')
-    # What one process sends is read by all of them a step later.
-    send = dict(type='mmpretrain.SendSignal', at=2 - processes, rank=processes - 1)
 
-    ended = train(tmp_path, *changes, f'custom_hooks=[{send}]', processes=processes)
+    ended = train(tmp_path, *changes, processes=processes)
 
     # torchrun answers any failure by 1.
     assert ended.returncode == (143 if processes == 1 else 1), ended.stderr

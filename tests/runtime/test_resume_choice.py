@@ -158,6 +158,21 @@ def test_without_a_record_the_newest_is_taken(run):
     assert choose_checkpoint(run).checkpoint == run / 'epoch_2.pth'
 
 
+def test_a_best_checkpoint_is_no_way_to_go_on(tmp_path):
+    hook = dict(save_best='acc', save_optimizer=False)
+    tiny_runner(tmp_path, hook, scores=[1.0, 2.0], epochs=2).train()
+    cut(0.5)(tmp_path / 'epoch_2.pth')
+
+    assert choose_checkpoint(tmp_path).checkpoint == tmp_path / 'epoch_1.pth'
+
+
+def test_checkpoints_may_have_names_of_their_own(tmp_path):
+    tiny_runner(tmp_path, dict(filename_tmpl='at_{}.ckpt'), epochs=2).train()
+    cut(0.5)(tmp_path / 'at_2.ckpt')
+
+    assert choose_checkpoint(tmp_path).checkpoint == tmp_path / 'at_1.ckpt'
+
+
 def test_weights_of_another_origin_are_nothing_to_resume(tmp_path):
     torch.save({'weight': torch.zeros(2)}, tmp_path / 'pretrained.pth')
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -165,4 +166,19 @@ def run_two(work: Callable[[int], None], meeting: Path) -> list[int]:
     for process in processes:
         process.join(60)
         process.kill()  # One that hangs.
+        process.join()
     return [process.exitcode for process in processes]
+
+
+class At(Hook):
+    """Does something at a place of the run."""
+
+    def __init__(self, place, action, priority='NORMAL'):
+        self.priority = priority
+        setattr(self, place, lambda runner, *args, **kwargs: action(runner))
+
+
+def checkpoint_names(folder: Path) -> list[str]:
+    """The checkpoints under a folder; what a published one is of, in place of its digest."""
+    names = [str(path.relative_to(folder)) for path in folder.rglob('*.pth')]
+    return sorted(re.sub(r'-[0-9a-f]{8}\.pth', '-digest.pth', name) for name in names)

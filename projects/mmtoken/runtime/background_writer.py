@@ -22,15 +22,11 @@ class BackgroundWriter:
         return self._error is not None
 
     def start(self, write: Callable[[], None]) -> None:
-        """Write, after what is under way.
+        """Write, when nothing else is being written any more: :meth:`wait` before.
 
         Args:
             write: Does the work.
-
-        Raises:
-            Exception: What ended the write before this one.
         """
-        self.wait()
         # No daemon: an error elsewhere, or the end of the run, lets it finish.
         self._thread = threading.Thread(target=self._run, args=(write,), name='checkpoint')
         _writers.add(self)

@@ -18,6 +18,7 @@ from mmtoken.runtime.atomic_saving import collect_saves, install_atomic_saving
 from mmtoken.runtime.background_writer import BackgroundWriter, wait_for_writes
 from mmtoken.runtime.config_text import ConfigText
 from mmtoken.runtime.device_copies import left_on_device
+from mmtoken.runtime.resume_choice import install_resume_choice
 from mmtoken.runtime.safetensors_files import require_safetensors
 from mmtoken.runtime.save_job import Removals, SaveJob, is_part_of_folder
 from mmtoken.runtime.snapshot import Snapshot
@@ -56,6 +57,7 @@ class ReliableCheckpointHook(CheckpointHook):
         if safetensors:
             require_safetensors()
         install_atomic_saving()
+        install_resume_choice()
         self.asynchronous = asynchronous
         self.safetensors = safetensors
         # Epochs and iterations that were completed when the last checkpoint was saved.
@@ -70,6 +72,8 @@ class ReliableCheckpointHook(CheckpointHook):
         """Find the folder, and in it what a resumed run has left there."""
         wait_for_writes()
         self._agreement = Agreement()
+        with self._config_text.remembered(runner.cfg):
+            pass  # Made before training waits for it.
         # Their paths may be those of another place, from which the folder was moved here.
         kept = runner.message_hub.runtime_info.get('keep_ckpt_ids', [])
         runner.message_hub.pop_info('keep_ckpt_ids', None)

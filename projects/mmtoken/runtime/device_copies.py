@@ -3,11 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 import mmengine.runner
 import mmengine.runner.runner
 import torch
+
+# By which names the runners copy to the processor.
+_COPYING = (
+    (mmengine.runner.runner, 'weights_to_cpu'),
+    (mmengine.runner.runner, 'apply_to'),
+    (mmengine.runner, 'weights_to_cpu'),
+)
 
 
 @contextmanager
@@ -20,12 +26,14 @@ def left_on_device() -> Iterator[None]:
     if not torch.cuda.is_available():
         yield
         return
-    with (
-        mock.patch.object(mmengine.runner.runner, 'weights_to_cpu', _same),
-        mock.patch.object(mmengine.runner.runner, 'apply_to', _same),
-        mock.patch.object(mmengine.runner, 'weights_to_cpu', _same),
-    ):
+    before = [(module, name, getattr(module, name)) for module, name in _COPYING]
+    for module, name in _COPYING:
+        setattr(module, name, _same)
+    try:
         yield
+    finally:
+        for module, name, function in before:
+            setattr(module, name, function)
 
 
 def _same(value: Any, *args: Any) -> Any:

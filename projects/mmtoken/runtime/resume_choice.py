@@ -82,7 +82,7 @@ def choose_checkpoint(work_dir: Path, thorough: bool = True) -> Choice | None:
         except _Unreadable as error:
             passed_over.append(f'{recorded.name} cannot be resumed ({error})')
     bad = list(passed_over)
-    for path in _others(work_dir, recorded, bad):
+    for path in _others(work_dir, recorded, Path(text).suffix or '.pth', bad):
         try:
             _progress(path, thorough)
             return Choice(path, tuple(passed_over))
@@ -138,11 +138,11 @@ def find_together(path: str) -> str | None:
     return found[0]
 
 
-def _others(work_dir: Path, recorded: Path | None, bad: list[str]) -> Iterator[Path]:
+def _others(work_dir: Path, recorded: Path | None, suffix: str, bad: list[str]) -> Iterator[Path]:
     """The checkpoints of a run beside the recorded one, the newest first."""
     known = {}
     folders = {work_dir} if recorded is None else {work_dir, recorded.parent}
-    for path in sorted(path for folder in folders for path in folder.glob('[!.]*.pth')):
+    for path in sorted(path for folder in folders for path in folder.glob(f'[!.]*{suffix}')):
         # A best one has no optimizer to go on with.
         if path != recorded and not path.name.startswith('best_'):
             try:

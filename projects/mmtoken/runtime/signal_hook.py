@@ -76,7 +76,11 @@ class SignalHook(Guard):
     def before_val_epoch(self, runner: Runner) -> None:
         """Find out how many steps of the validation all processes have."""
         if self._agreement is not None:
-            self._polls = self._agreement.least(len(runner.val_loop.dataloader))
+            try:
+                steps = len(runner.val_loop.dataloader)
+            except TypeError:  # A data set of unknown length.
+                steps = 0
+            self._polls = self._agreement.least(steps)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
         """Leave a validation where that loses nothing."""
