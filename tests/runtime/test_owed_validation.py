@@ -1,9 +1,10 @@
 """A validation that had not ended when a run was killed is run before training goes on."""
 
 import pytest
-import torch
 from mmengine.hooks import Hook
 from resumable_runs import same, trained
+
+from mmtoken.runtime.safe_loading import load_from_file
 
 KINDS = pytest.mark.parametrize('epochs', [True, False], ids=['epochs', 'iterations'])
 
@@ -78,7 +79,7 @@ def test_one_that_had_ended_is_not_run_again(epochs, tmp_path):
     # The first is the best so far: its checkpoint was written again when it had ended.
     first = min(scores)
     checkpoint = tmp_path / 'whole' / ('epoch_1.pth' if epochs else f'iter_{first}.pth')
-    assert torch.load(checkpoint, weights_only=False)['resume']['validated']
+    assert load_from_file(str(checkpoint))['resume']['validated']
 
     found, again = validated(tmp_path / 'on', epochs, resume=checkpoint)
 
