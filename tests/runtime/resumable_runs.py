@@ -114,7 +114,7 @@ def make_runner(
     )
     end = dict(max_epochs=length) if epochs else dict(max_iters=length * BATCHES)
     kind = 'EpochBasedTrainLoop' if epochs else 'IterBasedTrainLoop'
-    validation = dict(dataset=Noisy(2), sampler=dict(type='DefaultSampler', shuffle=False))
+    validation = dict(dataset=Noisy(4), sampler=dict(type='DefaultSampler', shuffle=False))
     default = dict(
         logger=dict(type='LoggerHook', interval=1000),
         checkpoint={

@@ -95,3 +95,28 @@ def test_a_schedule_that_follows_the_scores_goes_on(tmp_path):
     for epoch in (1, 2, 3):
         checkpoint = tmp_path / 'whole' / f'epoch_{epoch}.pth'
         assert same(validated(tmp_path / 'on', True, **settings, resume=checkpoint)[0], expected)
+
+
+class SaveWithin(Hook):
+    """Save in the middle of a validation, as a run does that is asked to end there."""
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if batch_idx == 0 and runner.iter == 4:
+            meta = dict(epoch=runner.epoch, iter=runner.iter)
+            runner.save_checkpoint(runner.work_dir, 'within.pth', meta=meta)
+
+
+@KINDS
+def test_one_that_a_checkpoint_was_written_in_is_run_from_its_beginning(epochs, tmp_path):
+    plain = dict(checkpoint=None)
+    scores = Scores()
+    interval = dict(val_interval=1 if epochs else 2)
+    options = dict(train_cfg=interval, **plain)
+    expected = trained(tmp_path / 'whole', epochs, hooks=(scores, SaveWithin()), **options)
+
+    found, again = validated(
+        tmp_path / 'on', epochs, **plain, resume=tmp_path / 'whole' / 'within.pth'
+    )
+
+    assert again == {step: score for step, score in scores.seen.items() if step >= 4}
+    assert same(found, expected)
