@@ -120,3 +120,21 @@ def test_one_that_a_checkpoint_was_written_in_is_run_from_its_beginning(epochs, 
 
     assert again == {step: score for step, score in scores.seen.items() if step >= 4}
     assert same(found, expected)
+
+
+@pytest.mark.parametrize('best', [{}, dict(save_best='loss', rule='less')], ids=['', 'best'])
+def test_early_stopping_goes_on_counting(best, tmp_path):
+    # The second score in a row that is not better by so much ends the run.
+    stopping = dict(type='EarlyStoppingHook', monitor='loss', rule='less', patience=2, min_delta=9)
+    settings = dict(
+        length=6,
+        hooks=(stopping,),
+        train_cfg=dict(val_interval=1),
+        checkpoint=dict(by_epoch=True, **best),
+    )
+    expected = trained(tmp_path / 'whole', **settings)
+    files = sorted((tmp_path / 'whole').glob('epoch_*.pth'))
+    assert 2 < len(files) < 6
+
+    for checkpoint in files:
+        assert same(trained(tmp_path / 'on', **settings, resume=checkpoint), expected)

@@ -12,6 +12,7 @@ from mmpretrain.registry import HOOKS
 
 from mmtoken.unwrap import unwrap
 
+from .early_stopping import restore_stopping, stopping_state
 from .guard import Guard
 from .random_states import States, capture_all
 from .resumable_loops import Follower, follow, start_lazily
@@ -54,6 +55,8 @@ class ExactResumeHook(Guard):
         # Of the generators when a validation began, until it has ended.
         self._before_validation: States | None = None
         self._validating = False
+        # Of a validation that hooks are being told of.
+        self._metrics: dict | None = None
         start_lazily()
 
     def before_run(self, runner: Runner) -> None:
@@ -88,6 +91,7 @@ class ExactResumeHook(Guard):
             settings=settings_of(runner.train_loop),
             # A checkpoint is written once more when a validation found a better model.
             validated=self._validating and self._before_validation is None,
+            stopping=stopping_state(runner, self._metrics),
         )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -117,7 +121,7 @@ class ExactResumeHook(Guard):
                 'resume: the checkpoint was written without the state of the optimizer, so this '
                 'run is not the one that an uninterrupted one would be'
             )
-        self._state['validated'] = found['validated']
+        self._state.update(validated=found['validated'], stopping=found['stopping'])
 
     def before_train(self, runner: Runner) -> None:
         """Go on from there."""
@@ -130,6 +134,7 @@ class ExactResumeHook(Guard):
         if state is None:
             return
         _put_gradients(runner, state)
+        restore_stopping(runner, state['stopping'])
         if state['data'] is None:
             Follower(runner.train_loop).before_train(runner, state)
         else:
@@ -144,9 +149,17 @@ class ExactResumeHook(Guard):
         """Know where a validation begins: what is saved within it is resumed there."""
         self._validating, self._before_validation = True, capture_all()
 
-    def end_validation(self) -> None:
-        """Know that everything has been measured, and hooks are about to be told."""
-        self._before_validation = None
+    def end_validation(self, metrics: dict | None) -> None:
+        """Know that everything has been measured, and hooks are about to be told.
+
+        Args:
+            metrics: What was measured.
+        """
+        self._before_validation, self._metrics = None, metrics
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Know that no checkpoint is written any more before early stopping is told."""
+        self._metrics = None
 
     def after_val(self, runner: Runner) -> None:
         """Know that what is saved from here on is of the training again."""
@@ -172,7 +185,7 @@ class _EndOfValidation(Guard):
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Tell it."""
-        self._owner.end_validation()
+        self._owner.end_validation(metrics)
 
 
 def _leave_to_the_checkpoint() -> None:
