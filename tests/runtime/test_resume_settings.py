@@ -5,6 +5,7 @@ import torch
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
 from resumable_runs import HOOK, Noisy, logged, make_runner, same, train, trained
+from torch.utils.data import DataLoader, RandomSampler
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.safe_loading import load_from_file
@@ -141,6 +142,21 @@ def test_an_own_loop_trains_and_says_that_its_place_is_lost(tmp_path):
     trained(tmp_path / 'on', **settings, resume=tmp_path / 'whole' / 'iter_3.pth')
 
     assert 'place in the data cannot be restored for OwnLoop' in logged(tmp_path / 'on')
+
+
+@pytest.mark.parametrize('place', ['loader', 'sampler'])
+def test_an_order_that_is_drawn_from_an_own_generator_is_said_to_be_lost(place, tmp_path):
+    def loader():
+        data, generator = Noisy(), torch.Generator()
+        sampler = RandomSampler(data, generator=generator if place == 'sampler' else None)
+        generators = dict(generator=generator) if place == 'loader' else {}
+        return DataLoader(data, batch_size=2, sampler=sampler, **generators)
+
+    trained(tmp_path / 'whole', loader=loader())
+
+    trained(tmp_path / 'on', loader=loader(), resume=tmp_path / 'whole' / 'iter_3.pth')
+
+    assert 'place in the data cannot be restored' in logged(tmp_path / 'on')
 
 
 def test_validating_alone_is_no_training(tmp_path):
