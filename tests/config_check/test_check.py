@@ -386,6 +386,15 @@ def test_missing_pretrained_weights_are_named_before_training(tmp_path, kind):
         check_files(cfg, loaders=('train_dataloader',))
 
 
+def test_pretrained_weights_are_not_needed_again_to_resume(tmp_path):
+    cfg = changed('model.backbone.init_cfg', dict(type='Pretrained', checkpoint='none.pth'))
+    cfg.train_dataloader.dataset.data_root = cfg.load_from = str(tmp_path)
+    cfg.resume = True
+    (tmp_path / 'train').mkdir()
+
+    check_files(cfg, loaders=('train_dataloader',))
+
+
 def test_weights_on_another_machine_are_left_to_the_library():
     cfg = changed('load_from', 'https://example.com/weights.pth')
 

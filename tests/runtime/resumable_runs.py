@@ -114,7 +114,7 @@ def make_runner(
     )
     end = dict(max_epochs=length) if epochs else dict(max_iters=length * BATCHES)
     kind = 'EpochBasedTrainLoop' if epochs else 'IterBasedTrainLoop'
-    validation = dict(dataset=Noisy(2), sampler=dict(type='DefaultSampler', shuffle=False))
+    validation = dict(dataset=Noisy(4), sampler=dict(type='DefaultSampler', shuffle=False))
     default = dict(
         logger=dict(type='LoggerHook', interval=1000),
         checkpoint={
@@ -127,7 +127,7 @@ def make_runner(
     if hook is not None:
         default['resume'] = hook
     return Runner(
-        Model(init_cfg),
+        dict(type=Model, init_cfg=init_cfg),
         str(work_dir),
         train_dataloader=(loader if isinstance(loader, DataLoader) else {**data, **(loader or {})}),
         train_cfg={'type': kind, **end, 'val_interval': 1000, **(train_cfg or {})},
@@ -174,3 +174,8 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(
         torch.equal(first[name], second[name]) for name in first
     )
+
+
+def logged(work_dir: Path) -> str:
+    """What the last run in a folder has logged."""
+    return max(work_dir.glob('*/*.log')).read_text()

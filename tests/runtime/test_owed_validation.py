@@ -1,9 +1,10 @@
 """A validation that had not ended when a run was killed is run before training goes on."""
 
 import pytest
-import torch
 from mmengine.hooks import Hook
 from resumable_runs import same, trained
+
+from mmtoken.runtime.safe_loading import load_from_file
 
 KINDS = pytest.mark.parametrize('epochs', [True, False], ids=['epochs', 'iterations'])
 
@@ -78,7 +79,7 @@ def test_one_that_had_ended_is_not_run_again(epochs, tmp_path):
     # The first is the best so far: its checkpoint was written again when it had ended.
     first = min(scores)
     checkpoint = tmp_path / 'whole' / ('epoch_1.pth' if epochs else f'iter_{first}.pth')
-    assert torch.load(checkpoint, weights_only=False)['resume']['validated']
+    assert load_from_file(str(checkpoint))['resume']['validated']
 
     found, again = validated(tmp_path / 'on', epochs, resume=checkpoint)
 
@@ -94,3 +95,46 @@ def test_a_schedule_that_follows_the_scores_goes_on(tmp_path):
     for epoch in (1, 2, 3):
         checkpoint = tmp_path / 'whole' / f'epoch_{epoch}.pth'
         assert same(validated(tmp_path / 'on', True, **settings, resume=checkpoint)[0], expected)
+
+
+class SaveWithin(Hook):
+    """Save in the middle of a validation, as a run does that is asked to end there."""
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if batch_idx == 0 and runner.iter == 4:
+            meta = dict(epoch=runner.epoch, iter=runner.iter)
+            runner.save_checkpoint(runner.work_dir, 'within.pth', meta=meta)
+
+
+@KINDS
+def test_one_that_a_checkpoint_was_written_in_is_run_from_its_beginning(epochs, tmp_path):
+    plain = dict(checkpoint=None)
+    scores = Scores()
+    interval = dict(val_interval=1 if epochs else 2)
+    options = dict(train_cfg=interval, **plain)
+    expected = trained(tmp_path / 'whole', epochs, hooks=(scores, SaveWithin()), **options)
+
+    found, again = validated(
+        tmp_path / 'on', epochs, **plain, resume=tmp_path / 'whole' / 'within.pth'
+    )
+
+    assert again == {step: score for step, score in scores.seen.items() if step >= 4}
+    assert same(found, expected)
+
+
+@pytest.mark.parametrize('best', [{}, dict(save_best='loss', rule='less')], ids=['', 'best'])
+def test_early_stopping_goes_on_counting(best, tmp_path):
+    # The second score in a row that is not better by so much ends the run.
+    stopping = dict(type='EarlyStoppingHook', monitor='loss', rule='less', patience=2, min_delta=9)
+    settings = dict(
+        length=6,
+        hooks=(stopping,),
+        train_cfg=dict(val_interval=1),
+        checkpoint=dict(by_epoch=True, **best),
+    )
+    expected = trained(tmp_path / 'whole', **settings)
+    files = sorted((tmp_path / 'whole').glob('epoch_*.pth'))
+    assert 2 < len(files) < 6
+
+    for checkpoint in files:
+        assert same(trained(tmp_path / 'on', **settings, resume=checkpoint), expected)

@@ -79,8 +79,11 @@ def _missing(cfg: Config, loaders: Sequence[str]) -> Iterator[Problem]:
 
 
 def _checkpoints(content: dict, scope: str, training: bool) -> Iterator[Opened]:
-    """The weights that are loaded: ``init_cfg``'s only when training."""
+    """The weights that are loaded: ``init_cfg``'s only when training begins."""
     yield Opened('checkpoint', content.get('load_from'))
+    # ExactResumeHook leaves all weights to the checkpoint.
+    if content.get('resume') and content.get('load_from'):
+        return
     for place in walk(('model',), content.get('model'), (scope,)) if training else ():
         if 'checkpoint' in place.node and is_pretrained(place.node):
             yield Opened(f'{place}.checkpoint', place.node.get('checkpoint'))

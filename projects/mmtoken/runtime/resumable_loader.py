@@ -23,11 +23,20 @@ from .random_states import States, capture, restore, restore_all
 
 
 def can_resume(loader: Any) -> bool:
-    """Whether the position in a loader's data can be told and restored."""
+    """Whether the position in a loader's data can be told and restored.
+
+    It cannot where data are no list, where workers overtake one another, or where the order is
+    drawn from a generator of the loader's own.
+
+    Args:
+        loader: Of whatever kind.
+    """
     return (
         isinstance(loader, DataLoader)
         and not isinstance(loader.dataset, IterableDataset)
         and getattr(loader, 'in_order', True)
+        and loader.generator is None
+        and getattr(loader.sampler, 'generator', None) is None
     )
 
 
@@ -72,9 +81,12 @@ class ResumableLoader(DataLoader):
         if pending is None:
             return self._pass_on(self._next_pass())
         saved, states = pending
-        before = None if states else capture()
+        before = capture()
         iterator = self._resumed(saved)
-        restore_all(states) if states else restore(before)
+        if states is None:
+            restore(before)
+        else:
+            restore_all(states)
         if not saved['in_pass']:
             return self._pass_on(self._next_pass())
         self._handed_out = self.skipped = saved['handed_out']

@@ -12,8 +12,9 @@ from mmpretrain.registry import HOOKS
 
 from mmtoken.unwrap import unwrap
 
+from .early_stopping import restore_stopping, stopping_state
 from .guard import Guard
-from .random_states import capture_all
+from .random_states import States, capture_all
 from .resumable_loops import Follower, follow, start_lazily
 from .resume_settings import check_settings, fit_state, settings_of
 
@@ -50,7 +51,12 @@ class ExactResumeHook(Guard):
         self._follower: Follower | None = None
         self._state: dict | None = None
         self._gathered: list[dict] | None = None
-        self._loaded = self._uninitialized = self._validating = False
+        self._loaded = self._uninitialized = False
+        # Of the generators when a validation began, until it has ended.
+        self._before_validation: States | None = None
+        self._validating = False
+        # Of a validation that hooks are being told of.
+        self._metrics: dict | None = None
         start_lazily()
 
     def before_run(self, runner: Runner) -> None:
@@ -68,8 +74,9 @@ class ExactResumeHook(Guard):
             return save(*args, **kwargs)
 
         runner.save_checkpoint = save_checkpoint
-        recorded = Path(runner.work_dir) / 'last_checkpoint'
-        if runner._resume and (runner._load_from is not None or recorded.is_file()):
+        runner.register_hook(_EndOfValidation(self))
+        saved = any(Path(runner.work_dir).glob('*.pth'))
+        if runner._resume and (saved or runner._load_from is not None):
             # An attribute of the model's own, in the way of the class's method.
             unwrap(runner.model).init_weights = _leave_to_the_checkpoint
             self._uninitialized = True
@@ -82,8 +89,9 @@ class ExactResumeHook(Guard):
         checkpoint[KEY] = dict(
             ranks=gathered or [self._state_of_process(runner)],
             settings=settings_of(runner.train_loop),
-            # A checkpoint is written once more within a validation that found a better model.
-            validated=self._validating,
+            # A checkpoint is written once more when a validation found a better model.
+            validated=self._validating and self._before_validation is None,
+            stopping=stopping_state(runner, self._metrics),
         )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -113,7 +121,7 @@ class ExactResumeHook(Guard):
                 'resume: the checkpoint was written without the state of the optimizer, so this '
                 'run is not the one that an uninterrupted one would be'
             )
-        self._state['validated'] = found['validated']
+        self._state.update(validated=found['validated'], stopping=found['stopping'])
 
     def before_train(self, runner: Runner) -> None:
         """Go on from there."""
@@ -126,6 +134,7 @@ class ExactResumeHook(Guard):
         if state is None:
             return
         _put_gradients(runner, state)
+        restore_stopping(runner, state['stopping'])
         if state['data'] is None:
             Follower(runner.train_loop).before_train(runner, state)
         else:
@@ -137,18 +146,46 @@ class ExactResumeHook(Guard):
             self._follower.before_train_epoch(runner)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Know that what is saved now is saved by a validation."""
-        self._validating = True
+        """Know where a validation begins: what is saved within it is resumed there."""
+        self._validating, self._before_validation = True, capture_all()
+
+    def end_validation(self, metrics: dict | None) -> None:
+        """Know that everything has been measured, and hooks are about to be told.
+
+        Args:
+            metrics: What was measured.
+        """
+        self._before_validation, self._metrics = None, metrics
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Know that no checkpoint is written any more before early stopping is told."""
+        self._metrics = None
 
     def after_val(self, runner: Runner) -> None:
-        """Know that it is over."""
+        """Know that what is saved from here on is of the training again."""
         self._validating = False
 
     def _state_of_process(self, runner: Runner) -> dict:
         """What the other processes have otherwise."""
-        return dict(
-            generators=capture_all(), data=self._follower.position(), **_gradients_of(runner)
-        )
+        generators = self._before_validation or capture_all()
+        return dict(generators=generators, data=self._follower.position(), **_gradients_of(runner))
+
+
+class _EndOfValidation(Guard):
+    """Tells another hook that a validation has ended before any hook acts on it.
+
+    Args:
+        owner: That one.
+    """
+
+    priority = 'HIGHEST'
+
+    def __init__(self, owner: ExactResumeHook) -> None:
+        self._owner = owner
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Tell it."""
+        self._owner.end_validation(metrics)
 
 
 def _leave_to_the_checkpoint() -> None:
