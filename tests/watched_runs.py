@@ -28,6 +28,8 @@ class Listed(BaseDataset):
 
     def __init__(self, samples: Sequence[dict], **options: Any) -> None:
         self.samples = samples
+        # To serialize them, mmengine collects all garbage, which takes longer than a test.
+        options.setdefault('serialize_data', False)
         super().__init__(**options)
 
     def load_data_list(self) -> list[dict]:

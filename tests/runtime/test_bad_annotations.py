@@ -77,6 +77,7 @@ def coco(folder, annotations, images=(IMAGE,)):
         data_prefix=dict(img=str(folder)),
         metainfo=dict(classes=('cat',)),
         pipeline=deepcopy(PIPELINE),
+        serialize_data=False,
     )
 
 
@@ -181,6 +182,7 @@ def segmentation(folder, maps, **options):
         data_prefix=dict(img_path=str(folder / 'images'), seg_map_path=str(folder / 'maps')),
         metainfo=dict(classes=('a', 'b', 'c')),
         pipeline=deepcopy(SEGMENTATION),
+        serialize_data=False,
         **options,
     )
 
