@@ -22,6 +22,8 @@ _MOST_PIXELS = 8 * 1032
 # Smaller images do not exhaust it, whatever they are made of.
 _SMALL = 2**24
 _JPEG_END, _JPEG_SCAN = b'\xff\xd9', b'\xff\xda'
+# Segments that begin an image: of all ways to code one, without tables that stand between them.
+_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PNG_END = b'IEND\xaeB`\x82'
 
 
@@ -81,15 +83,18 @@ def _of_jpeg(file: BinaryIO, head: bytes, size: int) -> Fault | None:
 
 
 def _jpeg_pixels(file: BinaryIO) -> int:
-    """Width times height as the header of a JPEG promises them; 0 where it has none."""
-    file.seek(0)
-    try:
-        with Image.open(file) as image:
-            return image.width * image.height
-    except Image.DecompressionBombError:
-        return 2 * Image.MAX_IMAGE_PIXELS
-    except Exception:  # Pillow answers odd headers with whatever breaks first.
-        return 0
+    """Width times height as the header of a JPEG promises them; 0 where it has none.
+
+    Pillow would say it, too, in half the time that it takes to decode a small image.
+    """
+    file.seek(2)
+    while len(segment := file.read(4)) == 4 and segment[0] == 0xFF:
+        if segment[1] in _FRAMES:
+            # Precision, height, width.
+            frame = file.read(5)
+            return int.from_bytes(frame[1:3], 'big') * int.from_bytes(frame[3:5], 'big')
+        file.seek(int.from_bytes(segment[2:], 'big') - 2, os.SEEK_CUR)
+    return 0
 
 
 def _of_png(file: BinaryIO, head: bytes, size: int) -> Fault | None:
@@ -131,7 +136,7 @@ def _decodes(content: bytes) -> bool:
     try:
         with Image.open(BytesIO(content)) as image:
             image.load()
-    except Exception:  # As above.
+    except Exception:  # Pillow answers what is odd with whatever breaks first.
         return False
     return True
 

@@ -113,8 +113,8 @@ class WatchedPipeline(Compose):
             _refuse(path, size_fault(found['img'], size))
         if 'gt_seg_map' in new and mask:
             _refuse(mask, fault_of_file(mask) if local else None)
-            _refuse(mask, mask_fault(found, self.expected))
             _refuse(mask, depth_fault(mask) if local else None)
+            _refuse(mask, mask_fault(found, self.expected))
         return found
 
 

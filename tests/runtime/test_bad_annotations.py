@@ -1,0 +1,238 @@
+"""Wrong boxes, categories, polygons and maps of labels are named; none is left out unsaid."""
+
+import json
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from malformed_images import encoded, picture
+from mmengine.runner import Runner
+from PIL import Image
+from torch import nn
+from watched_runs import Mean, loader, watched_run, write_images
+
+from mmtoken.errors import UserError
+from mmtoken.runtime.bad_data_boxes import fault_of_annotation
+from mmtoken.runtime.bad_data_hook import BadDataHook
+
+IMAGE = dict(id=7, file_name='scene.png', width=48, height=40)
+GOOD = dict(id=1, image_id=7, category_id=3, bbox=[4, 5, 10, 12], area=120, iscrowd=0)
+CATEGORIES = [dict(id=3, name='cat'), dict(id=5, name='dog')]
+WRONG = {
+    'right of it': (dict(bbox=[48, 5, 10, 12]), 'has the box [48, 5, 10, 12], outside of 48 x 40'),
+    'below it': (dict(bbox=[4, 40, 10, 12]), 'outside of 48 x 40 pixels'),
+    'left of it': (dict(bbox=[-10, 5, 10, 12]), 'outside of 48 x 40 pixels'),
+    'above it': (dict(bbox=[4, -12, 10, 12]), 'outside of 48 x 40 pixels'),
+    'no width': (dict(bbox=[4, 5, 0, 12]), 'has a box of 0 x 12 and the area 120'),
+    'negative height': (dict(bbox=[4, 5, 10, -1]), 'has a box of 10 x -1'),
+    'no area': (dict(area=0), 'has a box of 10 x 12 and the area 0'),
+    'narrow': (dict(bbox=[4, 5, 0.5, 12]), 'has a box of 0.5 x 12, below 1 pixel'),
+    'NaN': (dict(bbox=[4, float('nan'), 10, 12]), 'has the box [4, nan, 10, 12]'),
+    'category': (dict(category_id=9), 'has the category 9, which is none'),
+    'polygon': (dict(segmentation=[[1, 1, 5, 5]]), 'has a polygon of 4 numbers'),
+    'odd polygon': (dict(segmentation=[[1, 1, 5, 5, 9, 9, 2]]), 'has a polygon of 7 numbers'),
+    'mask': (dict(segmentation=dict(size=[48, 40], counts=[1920])), 'has a mask of [48, 40]'),
+}
+RIGHT = {
+    'plain': {},
+    'partly outside': dict(bbox=[-4, -5, 10, 12]),
+    'ignored': dict(ignore=1, bbox=[0, 0, 0, 0]),
+    'polygon': dict(segmentation=[[1, 1, 5, 5, 1, 5]]),
+    'no polygon': dict(segmentation=[]),
+    'mask': dict(segmentation=dict(size=[40, 48], counts=[1920])),
+}
+PIPELINE = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path')),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    """What mmengine logs of the machine takes it a second of each run."""
+    monkeypatch.setattr(Runner, '_log_env', lambda self, cfg: None)
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_a_wrong_annotation_is_named(name):
+    changes, text = WRONG[name]
+
+    assert text in fault_of_annotation(GOOD | changes, IMAGE, {3: 'cat'}).text
+
+
+@pytest.mark.parametrize('name', RIGHT)
+def test_a_right_annotation_is_not(name):
+    assert fault_of_annotation(GOOD | RIGHT[name], IMAGE, {3: 'cat'}) is None
+
+
+def coco(folder, annotations, images=(IMAGE,)):
+    """The config of a data set in COCO's format, of one class of its two categories."""
+    write_images(folder, {image['file_name']: encoded(picture(), 'PNG') for image in images})
+    content = dict(images=list(images), annotations=annotations, categories=CATEGORIES)
+    (folder / 'scenes.json').write_text(json.dumps(content))
+    return dict(
+        type='CocoDataset',
+        ann_file=str(folder / 'scenes.json'),
+        data_prefix=dict(img=str(folder)),
+        metainfo=dict(classes=('cat',)),
+        pipeline=deepcopy(PIPELINE),
+        serialize_data=False,
+    )
+
+
+def annotations(wrong, right=10):
+    """A list of right annotations and wrong ones."""
+    changes = [{}] * right + [WRONG[name][0] for name in wrong]
+    return [GOOD | change | dict(id=number) for number, change in enumerate(changes)]
+
+
+class Boxes(Mean):
+    """A model that takes what mmdet packs."""
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        if not hasattr(inputs, 'mean'):
+            inputs = inputs[0][None].float()
+        return super().forward(inputs, data_samples, mode)
+
+
+def test_what_mmdet_leaves_out_is_named_listed_and_summed_up(tmp_path):
+    dataset = coco(tmp_path, annotations(['NaN', 'category']))
+    runner, warnings = watched_run(
+        tmp_path / 'run', loader(dataset), [BadDataHook(limit=0.5)], Boxes(), default_scope='mmdet'
+    )
+
+    runner.train()
+
+    where = f'train_dataloader: {tmp_path}/scenes.json: annotation '
+    assert warnings[0].startswith(f'{where}10 of image scene.png (id 7) has the box [4, nan')
+    assert warnings[1].startswith(f'{where}11 of image scene.png (id 7) has the category 9')
+    assert '2 of 12 annotations' in warnings[2] and '1 unknown category' in warnings[2]
+    [file] = (tmp_path / 'run').glob('*/bad_data/train_dataloader_annotations.jsonl')
+    assert [json.loads(line)['kind'] for line in file.open()] == [
+        'box not finite',
+        'unknown category',
+    ]
+
+
+def test_more_wrong_annotations_than_the_limit_are_an_error(tmp_path):
+    dataset = coco(tmp_path, annotations(['no width', 'below it']))
+    runner, _ = watched_run(
+        tmp_path / 'run', loader(dataset), [BadDataHook(limit=0.1)], Boxes(), default_scope='mmdet'
+    )
+
+    with pytest.raises(UserError, match=r'2 of 12 annotations of .*scenes.json are bad, more than'):
+        runner.train()
+
+
+def test_mmdet_reads_annotations_as_before_once_the_loop_is_built(tmp_path):
+    from mmdet.datasets import CocoDataset
+
+    before = CocoDataset.parse_data_info
+    dataset = coco(tmp_path, annotations([]))
+    runner, warnings = watched_run(
+        tmp_path / 'run', loader(dataset), [BadDataHook()], Boxes(), default_scope='mmdet'
+    )
+
+    runner.train()
+
+    assert CocoDataset.parse_data_info is before
+    assert not [line for line in warnings if 'annotation' in line]
+
+
+def test_an_image_of_another_size_than_annotated_is_named(tmp_path):
+    images = [IMAGE, dict(IMAGE, id=8, file_name='turned.png', width=40, height=48)]
+    found = [GOOD, dict(GOOD, id=2, image_id=8)]
+    runner, warnings = watched_run(
+        tmp_path / 'run',
+        loader(coco(tmp_path, found, images)),
+        [BadDataHook(limit=0.5)],
+        Boxes(),
+        default_scope='mmdet',
+    )
+
+    runner.train()
+
+    text = ''.join(warnings)
+    assert 'turned.png is 48x40 pixels, and its annotation says 40x48 (the file asks' in text
+
+
+SEGMENTATION = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+
+
+def labels(*values, size=(24, 20), dtype=np.uint8):
+    """The file of a map of labels."""
+    content = np.zeros(size, dtype)
+    content[0, : len(values)] = values
+    return encoded(Image.fromarray(content), 'PNG')
+
+
+def segmentation(folder, maps, **options):
+    """The config of a data set of maps of labels, each with an image of 20x24 pixels."""
+    images = {f'{n}.png': encoded(picture((20, 24)), 'PNG') for n in range(len(maps))}
+    write_images(folder / 'images', images)
+    write_images(folder / 'maps', {f'{n}.png': content for n, content in enumerate(maps)})
+    return dict(
+        type='BaseSegDataset',
+        img_suffix='.png',
+        data_prefix=dict(img_path=str(folder / 'images'), seg_map_path=str(folder / 'maps')),
+        metainfo=dict(classes=('a', 'b', 'c')),
+        pipeline=deepcopy(SEGMENTATION),
+        serialize_data=False,
+        **options,
+    )
+
+
+class Maps(Boxes):
+    """A model with a head of three classes on maps of labels."""
+
+    def __init__(self, ignored=255):
+        super().__init__()
+        self.decode_head = nn.Identity()
+        self.decode_head.num_classes, self.decode_head.ignore_index = 3, ignored
+
+
+def segmented(folder, maps, model=None, **options):
+    """The warnings of a run over maps of labels."""
+    runner, warnings = watched_run(
+        folder / 'run',
+        loader(segmentation(folder, maps, **options)),
+        [BadDataHook(limit=0.9)],
+        model or Maps(),
+        default_scope='mmseg',
+    )
+    runner.train()
+    return [line for line in warnings if line.endswith('; replaced')]
+
+
+@pytest.mark.parametrize(
+    ('content', 'text'),
+    [
+        (labels(2, 3, 7), 'has the labels 3, 7, and the head 3 classes (and 255 for none)'),
+        (labels(1, size=(24, 19)), 'is 19x24 pixels, and its image 20x24'),
+        (labels(1, 300, dtype=np.uint16), 'has the label 300, and labels above 255 are cut'),
+        (encoded(picture((20, 24)), 'PNG'), 'has the shape (24, 20, 3)'),
+        (labels(1)[:-12], 'is truncated: the PNG has no end'),
+        (b'words', 'cannot be read (UnidentifiedImageError'),
+    ],
+    ids=['label', 'size', '16 bits', 'colors', 'cut', 'text'],
+)
+def test_a_wrong_map_is_named_with_its_path(tmp_path, content, text):
+    [warning] = segmented(tmp_path, [labels(0, 1, 2, 255), content])
+
+    assert f'{tmp_path}/maps/1.png {text}' in warning
+
+
+def test_labels_that_the_head_ignores_are_right(tmp_path):
+    assert not segmented(tmp_path, [labels(2, 254)], Maps(ignored=254))
+    assert not segmented(tmp_path, [labels(1, 2, 255), labels(2, dtype=np.uint16)])
+
+
+def test_of_reduced_labels_zero_is_none(tmp_path):
+    [warning] = segmented(tmp_path, [labels(0, 3), labels(4)], reduce_zero_label=True)
+
+    assert '1.png has the labels 3, and the head 3 classes' in warning
