@@ -34,7 +34,7 @@ def test_on_one_machine_the_port_is_free(started, tool):
     said = started(tool)
 
     assert '--standalone --nproc_per_node=2' in said
-    assert 'port' not in said
+    assert '--master_port' not in said
     assert said.rstrip().endswith('--launcher pytorch --amp')
 
 
