@@ -5,8 +5,13 @@ set -euo pipefail
 
 [[ $# -ge 3 ]] || { echo "usage: $0 CONFIG CHECKPOINT GPUS [flags]" >&2; exit 2; }
 TOOLS="$(cd "$(dirname "$0")" && pwd)"
+# On one machine torchrun finds a free port, so that a run beside another one starts.
+MEETING=(--standalone)
+if [[ -n "${PORT:-}" || "${NNODES:-1}" != 1 ]]; then
+    MEETING=(--nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}"
+        --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}")
+fi
 
 PYTHONPATH="$TOOLS/../projects:${PYTHONPATH:-}" python -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$3" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
+    "${MEETING[@]}" --nproc_per_node="$3" \
     "$TOOLS/test.py" "$1" "$2" --launcher pytorch "${@:4}"

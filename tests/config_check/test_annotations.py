@@ -89,3 +89,12 @@ def test_some_of_the_classes_of_a_segmentation_dataset_are_let_pass():
     changes = {f'{DATASET}.type': 'ADE20KDataset', f'{DATASET}.metainfo.classes': ('wall', 'sky')}
 
     assert problems('mmseg', **changes) == []
+
+
+@pytest.mark.parametrize('name', [-3, ['cat'], dict(a=1)])
+def test_a_class_whose_name_is_no_text_is_refused(write_coco, name):
+    changes = {f'{DATASET}.metainfo': dict(classes=['nut', name])}
+
+    found = problems('mmdet', **changes, **{f'{DATASET}.ann_file': write_coco('nut')})
+
+    assert found[0].text.startswith(f'{DATASET}.metainfo.classes has {name!r}, which is not a text')

@@ -33,6 +33,12 @@ def first(find, scope='mmpretrain', **changes):
         ('train_cfg.val_interval', 0),
         ('auto_scale_lr.base_batch_size', 0),
         ('randomness.seed', -1),
+        ('custom_hooks', 3),
+        ('custom_hooks', ['EMAHook']),
+        ('param_scheduler', 0.37),
+        ('param_scheduler', [[dict(type='LinearLR')]]),
+        ('val_evaluator', [[1, 'a']]),
+        ('val_dataloader.dataset.pipeline', 'LoadImageFromFile'),
         ('optim_wrapper.optimizer.lr', 'abc'),
         ('optim_wrapper.optimizer.lr', -0.1),
         ('optim_wrapper.optimizer.lr', float('nan')),
@@ -57,6 +63,19 @@ def test_a_value_without_meaning_is_named(key, value):
 
     assert said.startswith(key)
     assert ' is not a ' in said or ' leaves no sample' in said
+
+
+def test_randomness_without_a_seed_is_refused():
+    said = first(value_problems, randomness=dict(deterministic=True))
+
+    assert said == 'randomness has no seed; add seed=0, or seed=None for one that is drawn'
+
+
+def test_a_seed_that_is_drawn_and_parts_that_are_built_are_let_pass():
+    built = [dict(type='PackInputs'), print]
+
+    changes = {'randomness': dict(seed=None), 'train_dataloader.dataset.pipeline': built}
+    assert first(value_problems, **changes) == []
 
 
 @pytest.mark.parametrize(

@@ -211,3 +211,49 @@ def test_anchors_of_pyramids_compute_what_ours_do(name, ours, anchor, size):
     image = torch.randn(1, 3, size, size)
     for found, expected in zip(*(model(image) for model in models), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+# What tells how its threads would wait, in place of training.
+TELLING = """
+import os, sys
+for line in sys.stdin:
+    open(os.environ['TOLD'], 'a').write(os.environ.get('OMP_WAIT_POLICY', 'unset') + ' ')
+    print('done', flush=True)
+"""
+
+
+def test_busy_machine_rows_step_in_processes_that_wait_as_they_say(
+    load_tool, monkeypatch, tmp_path
+):
+    module = load_tool('analysis_tools/benchmarks/busy_machine.py')
+    monkeypatch.setattr(module, 'STEPS', TELLING)
+    monkeypatch.setenv('TOLD', str(tmp_path / 'told'))
+    monkeypatch.setenv('OMP_WAIT_POLICY', 'active')
+    steps = [Step(row, Case(32, 2, mode='infer')) for row in module.PRESET.rows]
+
+    for step in steps:
+        step.run()
+
+    # Each warms up once, and steps once.
+    told = (tmp_path / 'told').read_text().split()
+    assert told == 2 * ['unset', 'unset', 'passive', 'passive']
+
+
+def test_runtime_rows_take_steps():
+    step = Step(preset('runtime').row('steps'), Case(32, 2, mode='infer'))
+
+    step.run()
+    step.run()
+
+    # Four steps a run.
+    assert step.model.runner.iter == 8
+
+
+def test_runtime_preset_names_the_targets():
+    found = {(ratio.row, ratio.base): ratio.target for ratio in preset('runtime').ratios}
+
+    assert found == {
+        ('steps with all guards', 'steps'): 1.02,
+        ('atomic save', 'torch.save'): 1.3,
+        ('asynchronous save', 'torch.save'): 0.1,
+    }

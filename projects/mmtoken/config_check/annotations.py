@@ -31,7 +31,13 @@ def annotation_problems(content: dict, scope: str) -> Iterator[Problem]:
     for part in find_parts(content, scope, *LOADERS):
         if inspect.isclass(part.targets[0]) and issubclass(part.targets[0], BaseDataset):
             classes = named_classes(part)
-            if classes:
+            nameless = [name for name in classes or () if not isinstance(name, str)]
+            if nameless:
+                yield Problem(
+                    f'{part}.metainfo.classes has {nameless[0]!r}, which is not a text; list the '
+                    'names of the classes'
+                )
+            elif classes:
                 yield from _of_categories(part, classes)
                 yield from _of_folders(part, classes)
                 yield from _of_label_map(part, classes)

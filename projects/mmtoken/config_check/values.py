@@ -18,6 +18,7 @@ from mmtoken.errors import UserError
 
 # Strings that are true, whatever they say.
 _MEANT_AS_BOOL = {'true', 'false', 'yes', 'no', 'on', 'off'}
+_PLAIN = (str, bool, int, float, list, tuple)
 _LOADER = r'(train|val|test)_dataloader'
 
 
@@ -42,6 +43,26 @@ def _check_dict(place: str, value: Any) -> None:
         raise UserError(f'{place} {value!r} is not a dict; write {place.split(".")[-1]}=dict(...)')
 
 
+def _check_seed(place: str, value: Any) -> None:
+    """Refuse randomness without a seed, which mmengine cannot do without."""
+    if isinstance(value, dict) and value and 'seed' not in value:
+        raise UserError(f'{place} has no seed; add seed=0, or seed=None for one that is drawn')
+
+
+def _check_parts(place: str, value: Any) -> None:
+    """Refuse what is neither a dict nor a list of dicts; what is built already is let be."""
+    if isinstance(value, dict):
+        return
+    wrong = [value]
+    if isinstance(value, (list, tuple)):
+        wrong = [item for item in value if item is None or isinstance(item, _PLAIN)]
+    if wrong:
+        raise UserError(
+            f'{place} {wrong[0]!r} is not a dict with a type; write dict(type=...), or a list of '
+            'such'
+        )
+
+
 def _check_indices(place: str, value: Any) -> None:
     """Refuse a choice of samples that chooses none."""
     if not isinstance(value, (int, list, tuple)) or value in (0, [], ()):
@@ -62,6 +83,9 @@ def _number(places: str, example: float, above: float | None = None) -> Rule:
 _RULES = [
     Rule(rf'model|data_preprocessor|randomness|env_cfg(\.\w+_cfg)?|{_LOADER}', _check_dict),
     Rule(r'default_hooks|(train|val|test)_cfg|optim_wrapper(\.optimizer)?', _check_dict),
+    Rule(
+        rf'(val|test)_evaluator|custom_hooks|param_scheduler|{_LOADER}\..*\bpipeline', _check_parts
+    ),
     _whole(rf'{_LOADER}\.batch_size', 1, example=8),
     _whole(rf'{_LOADER}\.num_workers', 0, example=2),
     _whole(rf'{_LOADER}\.prefetch_factor', 1, example=2),

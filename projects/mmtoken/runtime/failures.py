@@ -59,7 +59,7 @@ def explain_failures(cfg: Config) -> Iterator[None]:
         sentence = explain(error, cfg)
         if sentence is None:
             raise
-        raise ProcessError(f'{_rank()}{sentence}{_keep(error)}') from error
+        raise ProcessError(f'{_rank()}{sentence}{keep_traceback(error)}') from error
 
 
 def explain(error: Exception, cfg: Config) -> str | None:
@@ -237,8 +237,15 @@ def _rank() -> str:
     return f'rank {rank}: ' if several else ''
 
 
-def _keep(error: Exception) -> str:
-    """Write the traceback to the log file, and say where it is."""
+def keep_traceback(error: Exception) -> str:
+    """Write an error's traceback to the log file of the run.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The end of a sentence that says where; the empty string where there is no file.
+    """
     logger = MMLogger.get_current_instance()
     record = logger.makeRecord(
         logger.name,

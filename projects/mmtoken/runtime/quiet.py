@@ -16,6 +16,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmtoken.config_check.types import registries
+from mmtoken.runtime.building import BlamingRunner, blame_parts
 
 
 def build_runner(cfg: Config, print_config: bool = False) -> Runner:
@@ -32,8 +33,9 @@ def build_runner(cfg: Config, print_config: bool = False) -> Runner:
     registries(cfg.get('default_scope') or 'mmengine')
     kind = cfg.get('runner_type', 'Runner')
     own = RUNNERS.get(kind) if isinstance(kind, str) else kind
-    quiet = type(own.__name__, (_QuietStart, own), {'_print_config': print_config})
-    return quiet.from_cfg(cfg)
+    mixed = (_QuietStart, BlamingRunner, own)
+    with blame_parts(cfg):
+        return type(own.__name__, mixed, {'_print_config': print_config}).from_cfg(cfg)
 
 
 class _Terminal(logging.Filter):

@@ -1,0 +1,34 @@
+"""OpenMP's threads wait passively, unless the user has said how they wait."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmtoken.runtime.waiting import VARIABLES, wait_passively
+
+MODULE = Path(__file__).parents[2] / 'projects' / 'mmtoken' / 'runtime' / 'waiting.py'
+LOAD = 'import runpy, sys; runpy.run_path(sys.argv[1])["wait_passively"](); import torch'
+
+
+@pytest.mark.parametrize('asked', [None, 'active'])
+def test_the_openmp_library_that_torch_loads_does_so(asked):
+    env = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    env |= {'OMP_DISPLAY_ENV': 'verbose'} | ({'OMP_WAIT_POLICY': asked} if asked else {})
+
+    words = [sys.executable, '-c', LOAD, str(MODULE)]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
+
+    policy = (asked or 'passive').upper()
+    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr
+
+
+@pytest.mark.parametrize('name', VARIABLES)
+def test_what_the_user_says_is_left(name):
+    environment = {name: '7'}
+
+    wait_passively(environment)
+
+    assert environment == {name: '7'}

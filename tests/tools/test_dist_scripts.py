@@ -1,0 +1,53 @@
+"""How tools/dist_*.sh let processes of a run find each other."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+CALLS = {'train': ['config.py', '2'], 'test': ['config.py', 'weights.pth', '2']}
+
+
+@pytest.fixture
+def started(tmp_path):
+    """A function that runs a script with a Python that says what it is asked."""
+    python = tmp_path / 'python'
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+
+    def start(tool: str, **variables: str) -> str:
+        names = {'PORT', 'NNODES', 'NODE_RANK', 'MASTER_ADDR'}
+        env = {name: value for name, value in os.environ.items() if name not in names}
+        env |= {'PATH': f'{tmp_path}:{env["PATH"]}', **variables}
+        command = ['bash', f'tools/dist_{tool}.sh', *CALLS[tool], '--amp']
+        return subprocess.run(
+            command, cwd=REPO, env=env, capture_output=True, text=True, check=True
+        ).stdout
+
+    return start
+
+
+@pytest.mark.parametrize('tool', CALLS)
+def test_on_one_machine_the_port_is_free(started, tool):
+    said = started(tool)
+
+    assert '--standalone --nproc_per_node=2' in said
+    assert '--master_port' not in said
+    assert said.rstrip().endswith('--launcher pytorch --amp')
+
+
+@pytest.mark.parametrize('tool', CALLS)
+def test_a_port_that_is_asked_for_is_taken(started, tool):
+    said = started(tool, PORT='29777')
+
+    assert '--nnodes=1 --node_rank=0 --master_addr=127.0.0.1 --master_port=29777' in said
+    assert '--standalone' not in said
+
+
+@pytest.mark.parametrize('tool', CALLS)
+def test_several_machines_meet_where_they_are_told(started, tool):
+    said = started(tool, NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1')
+
+    assert '--nnodes=2 --node_rank=1 --master_addr=10.0.0.1 --master_port=29500' in said
