@@ -86,7 +86,7 @@ def test_a_signal_to_the_job_reaches_the_processes(cluster, tmp_path, number):
 
     run.send_signal(number)
 
-    assert run.wait(60) == 128 + number
+    assert run.wait(20) == 128 + number
     assert asked(tmp_path) == ['show job 7', 'requeue 7']
 
 
