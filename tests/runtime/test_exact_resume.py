@@ -73,7 +73,7 @@ def test_the_hook_changes_nothing_in_an_uninterrupted_run(epochs, workers, persi
 
 @pytest.mark.parametrize(('workers', 'persistent'), [(0, False), (3, False), (2, True)])
 def test_a_loop_of_iterations_may_begin_its_data_anew(workers, persistent, tmp_path):
-    settings = dict(epochs=False, workers=workers, persistent=persistent, seed=None)
+    settings = dict(epochs=False, length=3, workers=workers, persistent=persistent, seed=None)
 
     assert resumed_anywhere(tmp_path, [4, 7], **settings, sampler='DefaultSampler') == []
 
@@ -216,7 +216,7 @@ def test_hooks_that_want_new_workers_get_them_in_the_same_epoch(switch, tmp_path
     whole = dict(settings, checkpoint=dict(by_epoch=True))
     expected = trained(tmp_path / 'whole', **settings)
     trained(tmp_path / 'epochs', **whole)
-    steps = [tmp_path / 'whole' / f'iter_{step}.pth' for step in (2, 9)]
+    steps = [tmp_path / 'whole' / f'iter_{step}.pth' for step in (6, 9)]
     epochs = [tmp_path / 'epochs' / f'epoch_{epoch}.pth' for epoch in (1, 2)]
 
     for checkpoint in steps + epochs:

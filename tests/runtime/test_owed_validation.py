@@ -56,12 +56,13 @@ def test_it_measures_what_the_uninterrupted_run_did(epochs, tmp_path):
 
 
 def test_after_the_last_step_it_is_not_lost(tmp_path):
-    plain = dict(checkpoint=None)
-    _, scores = validated(tmp_path / 'whole', False, **plain)
+    scores, again, settings = Scores(), Scores(), dict(epochs=False, train_cfg=dict(val_interval=3))
+    trained(tmp_path / 'whole', **settings, hooks=(scores,))
+    last = tmp_path / 'whole' / 'iter_8.pth'
 
-    _, again = validated(tmp_path / 'on', False, **plain, resume=tmp_path / 'whole' / 'iter_8.pth')
+    trained(tmp_path / 'on', **settings, hooks=(again,), resume=last)
 
-    assert again == {8: scores[8]}
+    assert again.seen == {8: scores.seen[8]}
 
 
 def test_the_best_checkpoint_is_written(tmp_path):
