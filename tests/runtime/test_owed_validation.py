@@ -139,3 +139,22 @@ def test_early_stopping_goes_on_counting(best, tmp_path):
 
     for checkpoint in files:
         assert same(trained(tmp_path / 'on', **settings, resume=checkpoint), expected)
+
+
+class SaveAfter(Hook):
+    """Save when a validation has ended, as a run does that is asked to end and could not before."""
+
+    def after_val(self, runner):
+        meta = dict(epoch=runner.epoch, iter=runner.iter)
+        runner.save_checkpoint(runner.work_dir, f'after_{runner.epoch}.pth', meta=meta)
+
+
+def test_a_run_that_was_stopped_early_stays_so(tmp_path):
+    stopping = dict(type='EarlyStoppingHook', monitor='loss', rule='less', patience=1, min_delta=9)
+    settings = dict(length=4, hooks=(stopping, SaveAfter()), train_cfg=dict(val_interval=1))
+    expected = trained(tmp_path / 'whole', **settings)
+
+    found = trained(tmp_path / 'on', **settings, resume=tmp_path / 'whole' / 'after_2.pth')
+
+    assert same(found, expected)
+    assert not list((tmp_path / 'on').glob('after_*.pth'))
