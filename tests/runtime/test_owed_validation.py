@@ -56,12 +56,13 @@ def test_it_measures_what_the_uninterrupted_run_did(epochs, tmp_path):
 
 
 def test_after_the_last_step_it_is_not_lost(tmp_path):
-    plain = dict(checkpoint=None)
-    _, scores = validated(tmp_path / 'whole', False, **plain)
+    scores, again, settings = Scores(), Scores(), dict(epochs=False, train_cfg=dict(val_interval=3))
+    trained(tmp_path / 'whole', **settings, hooks=(scores,))
+    last = tmp_path / 'whole' / 'iter_8.pth'
 
-    _, again = validated(tmp_path / 'on', False, **plain, resume=tmp_path / 'whole' / 'iter_8.pth')
+    trained(tmp_path / 'on', **settings, hooks=(again,), resume=last)
 
-    assert again == {8: scores[8]}
+    assert again.seen == {8: scores.seen[8]}
 
 
 def test_the_best_checkpoint_is_written(tmp_path):
@@ -138,3 +139,22 @@ def test_early_stopping_goes_on_counting(best, tmp_path):
 
     for checkpoint in files:
         assert same(trained(tmp_path / 'on', **settings, resume=checkpoint), expected)
+
+
+class SaveAfter(Hook):
+    """Save when a validation has ended, as a run does that is asked to end and could not before."""
+
+    def after_val(self, runner):
+        meta = dict(epoch=runner.epoch, iter=runner.iter)
+        runner.save_checkpoint(runner.work_dir, f'after_{runner.epoch}.pth', meta=meta)
+
+
+def test_a_run_that_was_stopped_early_stays_so(tmp_path):
+    stopping = dict(type='EarlyStoppingHook', monitor='loss', rule='less', patience=1, min_delta=9)
+    settings = dict(length=4, hooks=(stopping, SaveAfter()), train_cfg=dict(val_interval=1))
+    expected = trained(tmp_path / 'whole', **settings)
+
+    found = trained(tmp_path / 'on', **settings, resume=tmp_path / 'whole' / 'after_2.pth')
+
+    assert same(found, expected)
+    assert not list((tmp_path / 'on').glob('after_*.pth'))

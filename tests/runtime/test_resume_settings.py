@@ -110,10 +110,14 @@ def test_the_pretrained_file_is_not_needed_again(named, tmp_path):
     assert 'init_weights' not in vars(runner.model)
 
 
-def test_with_nothing_to_resume_the_weights_are_initialized(tmp_path):
-    expected = trained(tmp_path / 'first')
-    runner = make_runner(tmp_path / 'second')
+def test_with_nothing_to_resume_the_weights_are_initialized(tmp_path, monkeypatch):
+    init = dict(init_cfg=dict(type='Constant', layer='Linear', val=0.3))
+    expected = trained(tmp_path / 'first', **init)
+    runner = make_runner(tmp_path / 'second', **init)
     runner._resume = True
+    # A file that may be a checkpoint, and is none.
+    (tmp_path / 'second' / 'other.pth').touch()
+    monkeypatch.setattr('mmengine.runner.runner.find_latest_checkpoint', lambda folder: None)
 
     train(runner)
 
