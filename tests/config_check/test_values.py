@@ -71,6 +71,12 @@ def test_randomness_without_a_seed_is_refused():
     assert said == 'randomness has no seed; add seed=0, or seed=None for one that is drawn'
 
 
+def test_a_data_loader_without_data_is_refused():
+    said = first(value_problems, train_dataloader={})
+
+    assert said == 'train_dataloader has no dataset; add one, or set train_dataloader=None'
+
+
 def test_a_seed_that_is_drawn_and_parts_that_are_built_are_let_pass():
     built = [dict(type='PackInputs'), print]
 

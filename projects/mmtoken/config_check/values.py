@@ -49,6 +49,12 @@ def _check_seed(place: str, value: Any) -> None:
         raise UserError(f'{place} has no seed; add seed=0, or seed=None for one that is drawn')
 
 
+def _check_loader(place: str, value: Any) -> None:
+    """Refuse a data loader of nothing."""
+    if value == {}:
+        raise UserError(f'{place} has no dataset; add one, or set {place}=None')
+
+
 def _check_parts(place: str, value: Any) -> None:
     """Refuse what is neither a dict nor a list of dicts; what is built already is let be."""
     if isinstance(value, dict):
@@ -83,9 +89,10 @@ def _number(places: str, example: float, above: float | None = None) -> Rule:
 _RULES = [
     Rule(rf'model|data_preprocessor|randomness|env_cfg(\.\w+_cfg)?|{_LOADER}', _check_dict),
     Rule(r'default_hooks|(train|val|test)_cfg|optim_wrapper(\.optimizer)?', _check_dict),
-    Rule(
-        rf'(val|test)_evaluator|custom_hooks|param_scheduler|{_LOADER}\..*\bpipeline', _check_parts
-    ),
+    Rule(r'(val|test)_evaluator|custom_hooks|param_scheduler', _check_parts),
+    Rule(rf'{_LOADER}\..*\bpipeline', _check_parts),
+    Rule(r'randomness', _check_seed),
+    Rule(_LOADER, _check_loader),
     _whole(rf'{_LOADER}\.batch_size', 1, example=8),
     _whole(rf'{_LOADER}\.num_workers', 0, example=2),
     _whole(rf'{_LOADER}\.prefetch_factor', 1, example=2),
