@@ -43,10 +43,12 @@ from .runtime import (  # noqa: E402
 )
 from .runtime.atomic_saving import install_atomic_saving  # noqa: E402
 from .runtime.own_configs import config_path, register_models  # noqa: E402
+from .runtime.resume_choice import install_resume_choice  # noqa: E402
 from .runtime.safe_loading import install_safe_loaders  # noqa: E402
 
 install_safe_loaders()
 install_atomic_saving()
+install_resume_choice()
 register_models()
 
 __all__ = [
