@@ -85,6 +85,7 @@ def broken_files() -> dict[str, bytes]:
         'zero_filled.jpg': large[: len(large) // 2] + bytes(len(large) // 2),
         'half.webp': encoded(picture(), 'WEBP')[:-100],
         'half.bmp': encoded(picture(), 'BMP')[:2000],
+        'half.tif': encoded(picture(), 'TIFF')[:3000],
         'half.gif': encoded(picture(), 'GIF')[:600],
         'bomb.png': png_bomb(60000, 60000),
         'bomb_of_one_row.png': png_bomb(100_000_000, 1),

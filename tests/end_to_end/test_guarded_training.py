@@ -16,11 +16,11 @@ custom_imports = dict(allow_failed_imports=False, imports=[
 default_hooks = dict(
     non_finite=dict(type='mmpretrain.NonFiniteHook'), bad_data=dict(type='mmpretrain.BadDataHook'))
 """
-# Two good steps and a checkpoint, then a learning rate of 1e30.
+# Two good steps and a checkpoint, then one with a learning rate of 1e30.
 DIVERGING = """
 default_hooks.update(checkpoint=dict(by_epoch=False, interval=2))
 optim_wrapper = dict(optimizer=dict(lr=1e30))
-param_scheduler = [dict(type='ConstantLR', by_epoch=False, factor=1e-33, end=2)]
+param_scheduler = [dict(type='ConstantLR', by_epoch=False, factor=1e-33, end=3)]
 """
 
 

@@ -215,7 +215,7 @@ def segmented(folder, maps, model=None, **options):
         (labels(2, 3, 7), 'has the labels 3, 7, and the head 3 classes (and 255 for none)'),
         (labels(1, size=(24, 19)), 'is 19x24 pixels, and its image 20x24'),
         (labels(1, 300, dtype=np.uint16), 'has the label 300, and labels above 255 are cut'),
-        (encoded(picture((20, 24)), 'PNG'), 'has the shape (24, 20, 3)'),
+        (encoded(picture((20, 24)), 'PNG'), 'has 3 channels, and a map of labels has one'),
         (labels(1)[:-12], 'is truncated: the PNG has no end'),
         (b'words', 'cannot be read (UnidentifiedImageError'),
     ],

@@ -108,7 +108,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 def test_a_whole_file_is_not_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr('mmtoken.runtime.bad_data_files._decodes', lambda content: pytest.fail())
-    for name in ('plain.jpg', 'plain.png', 'padded.jpg', 'preview.jpg', 'plain.bmp'):
+    for name in ('plain.jpg', 'plain.png', 'padded.jpg', 'preview.jpg'):
         (tmp_path / name).write_bytes(ODD[name])
 
         assert fault_of_file(str(tmp_path / name)) is None
@@ -162,6 +162,15 @@ def test_many_bad_samples_in_a_row_end_the_search_for_a_good_one(tmp_path, monke
 
     with pytest.raises(UserError, match=r'loader: 5 samples in a row are bad.* is empty'):
         dataset[0]
+
+
+def test_bad_samples_between_good_ones_are_not_in_a_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(bad_data_samples, 'MOST_IN_A_ROW', 2)
+    dataset, _ = watched(tmp_path, {'a.png': b'', 'b.png': ODD['plain.png']})
+
+    found = [dataset.prepare_data(index) is None for index in (0, 1, 0, 1)]
+
+    assert found == [True, False] * 2
 
 
 def test_a_pickled_data_set_is_watched_in_its_worker(tmp_path):

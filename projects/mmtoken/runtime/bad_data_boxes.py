@@ -3,10 +3,10 @@
 Here and not before a run, since COCO's own file takes half a minute and gigabytes to read twice.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from math import isfinite
 from typing import Any
 
@@ -41,12 +41,12 @@ def watched_annotations(scope: str) -> Iterator[list[Annotations]]:
     """
     found: dict[int, Annotations] = {}
     read: list[Annotations] = []
-    if scope != 'mmdet' or find_spec('mmdet') is None:
+    if scope == 'mmdet':
+        registries(scope)  # imports the library, whose noise is kept out
+    if 'mmdet.datasets' not in sys.modules:
         yield read
         return
-    registries('mmdet')  # imports the library, whose noise is kept out
-    from mmdet.datasets import CocoDataset
-
+    CocoDataset = sys.modules['mmdet.datasets'].CocoDataset
     original = CocoDataset.parse_data_info
 
     def parse_data_info(dataset: Any, raw_data_info: dict) -> Any:

@@ -37,8 +37,10 @@ class Expected:
         head = head[-1] if isinstance(head, nn.ModuleList) else head
         mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
         several = isinstance(mean, Tensor) and mean.numel() > 1
+        # A retriever is tested on classes that it was not trained on.
+        trained = None if hasattr(model, 'prototype') else getattr(model, 'head', None)
         return cls(
-            _whole(getattr(getattr(model, 'head', None), 'num_classes', None)),
+            _whole(getattr(trained, 'num_classes', None)),
             _whole(getattr(head, 'num_classes', None)),
             getattr(head, 'ignore_index', 255),
             mean.numel() if several else None,
@@ -91,9 +93,11 @@ def mask_fault(data: dict, expected: Expected) -> Fault | None:
         expected: What the model expects.
     """
     labels, shape = data['gt_seg_map'], data.get('ori_shape')
-    if labels.ndim != 2:
-        text = f'has the shape {labels.shape}, and a map of labels has rows and columns only'
+    if labels.ndim == 3 and labels.shape[2] in (3, 4):
+        text = f'has {labels.shape[2]} channels, and a map of labels has one'
         return Fault('wrong channels', text)
+    if labels.ndim != 2:  # a volume
+        return None
     if shape is not None and labels.shape != tuple(shape[:2]):
         text = f'is {labels.shape[1]}x{labels.shape[0]} pixels, and its image {shape[1]}x{shape[0]}'
         return Fault('not as large as its image', text)
