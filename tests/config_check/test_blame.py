@@ -20,7 +20,9 @@ class Fussy(nn.Module):
     def __init__(self, word: str = '', inner: dict | None = None, gone: int = 0) -> None:
         super().__init__()
         if word == 'bad':
-            raise KeyError('of two\nlines')
+            raise ValueError('of two\nlines')
+        if word == 'full':
+            raise RuntimeError('CUDA out of memory')
         if inner:
             inner.pop('gone', None)
             MODELS.build(inner)
@@ -38,15 +40,16 @@ def blamed(content: dict, build: dict) -> str | None:
     """The part that is blamed when one is built."""
     try:
         MODELS.build(build)
-    except KeyError as error:
+    except ValueError as error:
         return blamed_part(error, content)
     raise AssertionError('built')
 
 
 def test_the_innermost_part_is_named():
-    model = dict(type='Fussy', inner=dict(type='mmengine.Fussy', word='bad', gone=1))
+    inner = dict(type='mmengine.Fussy', word='bad', gone=1)
+    content = dict(model=dict(type='Fussy', inner=dict(inner, type='Fussy')))
 
-    assert blamed(dict(model=model), model) == 'model.inner'
+    assert blamed(content, dict(type='Fussy', inner=inner)) == 'model.inner'
 
 
 def test_the_one_that_has_most_in_common_is_named():
@@ -72,9 +75,8 @@ def test_the_sentence_names_config_part_and_reason():
     with pytest.raises(UserError) as info, blame_parts(cfg):
         MODELS.build(cfg.model)
 
-    assert str(info.value).startswith(
-        "config None: model cannot be built (KeyError: 'of two\\nlines'); correct it"
-    )
+    assert str(info.value).startswith('config None: model cannot be built (ValueError: ')
+    assert 'of two lines); correct it' in str(info.value)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,13 @@ def test_what_is_no_parts_fault_stays_as_it_is(error):
         raise error
 
     assert info.value is error
+
+
+def test_what_the_machine_refuses_is_no_parts_fault():
+    cfg = Config(dict(model=dict(type='Fussy', word='full')))
+
+    with pytest.raises(RuntimeError, match='CUDA out of memory'), blame_parts(cfg):
+        MODELS.build(cfg.model)
 
 
 class Runner:

@@ -71,6 +71,13 @@ def test_randomness_without_a_seed_is_refused():
     assert said == 'randomness has no seed; add seed=0, or seed=None for one that is drawn'
 
 
+@pytest.mark.parametrize('key', ['num_layers', 'depths', 'num_shared_convs', 'stacked_convs'])
+def test_a_model_that_would_be_built_for_hours_is_refused(key):
+    said = first(value_problems, **{f'model.backbone.arch.{key}': [2, 10**9]})
+
+    assert said == f'model.backbone.arch.{key} 1000000000 is more than 1000; use a smaller number'
+
+
 def test_a_data_loader_without_data_is_refused():
     said = first(value_problems, train_dataloader={})
 

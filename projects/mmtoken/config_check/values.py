@@ -18,6 +18,7 @@ from mmtoken.errors import UserError
 
 # Strings that are true, whatever they say.
 _MEANT_AS_BOOL = {'true', 'false', 'yes', 'no', 'on', 'off'}
+_MOST_LAYERS = 1000
 _PLAIN = (str, bool, int, float, list, tuple)
 _LOADER = r'(train|val|test)_dataloader'
 
@@ -41,6 +42,12 @@ def _check_dict(place: str, value: Any) -> None:
     """Refuse what is not a dict where a run reads keys."""
     if not isinstance(value, dict):
         raise UserError(f'{place} {value!r} is not a dict; write {place.split(".")[-1]}=dict(...)')
+
+
+def _check_depth(place: str, value: Any) -> None:
+    """Refuse a number of layers that would be built for hours."""
+    if isinstance(value, int) and value > _MOST_LAYERS:
+        raise UserError(f'{place} {value!r} is more than {_MOST_LAYERS}; use a smaller number')
 
 
 def _check_seed(place: str, value: Any) -> None:
@@ -115,6 +122,11 @@ _RULES = [
     _whole(r'model\..*\bnum_heads', 1, example=3, each=True),
     _whole(r'model\..*\bembed_dims?', 1, example=192, each=True),
     _whole(r'model\..*\b(num_layers|depths)', 1, example=12, each=True),
+    Rule(
+        r'model\..*\b(depths?|(num|stacked)_(\w+_)?(layers|convs|fcs|blocks|stages))',
+        _check_depth,
+        each=True,
+    ),
     _whole(r'model\..*\b(in|out|feedforward)_channels', 1, example=768, each=True),
     _whole(r'model\..*\bwindow_size', 0, example=7, each=True),
     Rule(r'model\..*\b(drop_path(_rate)?|(attn_)?drop_rate)', check_probability, each=True),
