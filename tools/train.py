@@ -17,7 +17,6 @@ from mmtoken.config_check.files import check_files
 from mmtoken.config_check.outputs import check_folder
 from mmtoken.config_check.trial import check_loaders
 from mmtoken.errors import UserError, exit_on_user_error
-from mmtoken.runtime.checkpoints import check_device_for_amp
 from mmtoken.runtime.cli import (
     add_config_arguments,
     add_launch_arguments,
@@ -29,7 +28,8 @@ from mmtoken.runtime.cli import (
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
 from mmtoken.runtime.failures import explain_failures
 from mmtoken.runtime.quiet import build_runner
-from mmtoken.runtime.resume_choice import choose_checkpoint
+from mmtoken.runtime.resuming.checkpoints import check_device_for_amp
+from mmtoken.runtime.resuming.resume_choice import choose_checkpoint
 
 from mmengine.config import Config
 

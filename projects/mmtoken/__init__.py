@@ -2,13 +2,17 @@
 
 It also replaces how mmengine loads and saves checkpoints, for the whole process: nothing in one is
 executed, whichever project loads it (`runtime/safe_loading.py`), and one that is there is whole
-(`runtime/atomic_saving.py`).
+(`runtime/saving/atomic_saving.py`).
 """
 
 from .errors import exit_tools_on_user_error
 from .runtime.stack import import_stack, require_stack
+from .runtime.waiting import wait_passively
 
 __version__ = '0.1.0'
+
+# Before anything that loads torch, which reads it then.
+wait_passively()
 
 # Before anything that imports OpenMMLab, so that a wrong installation is answered by a sentence.
 with exit_tools_on_user_error():
@@ -32,19 +36,15 @@ from . import (  # noqa: E402
     vit,
     vit_calibrator,
 )
-from .runtime import (  # noqa: E402
-    bad_data_hook,
-    checkpoint_hook,
-    non_finite_hook,
-    resume_hook,
-    signal_hook,
-    strict_load,
-    watchdog_hook,
-)
-from .runtime.atomic_saving import install_atomic_saving  # noqa: E402
+from .runtime import strict_load  # noqa: E402
+from .runtime.bad_data import hook as bad_data_hook  # noqa: E402
+from .runtime.guards import non_finite_hook, signal_hook, watchdog_hook  # noqa: E402
 from .runtime.own_configs import config_path, register_models  # noqa: E402
-from .runtime.resume_choice import install_resume_choice  # noqa: E402
+from .runtime.resuming import resume_hook  # noqa: E402
+from .runtime.resuming.resume_choice import install_resume_choice  # noqa: E402
 from .runtime.safe_loading import install_safe_loaders  # noqa: E402
+from .runtime.saving import checkpoint_hook  # noqa: E402
+from .runtime.saving.atomic_saving import install_atomic_saving  # noqa: E402
 
 install_safe_loaders()
 install_atomic_saving()

@@ -12,7 +12,7 @@ CONFIGS = Path(__file__).parents[2] / 'configs' / 'digits'
 GUARDED = """
 _base_ = '{config}'
 custom_imports = dict(allow_failed_imports=False, imports=[
-    'mmtoken', 'mmtoken.runtime.non_finite_hook', 'mmtoken.runtime.bad_data_hook'])
+    'mmtoken', 'mmtoken.runtime.guards.non_finite_hook', 'mmtoken.runtime.bad_data.hook'])
 default_hooks = dict(
     non_finite=dict(type='mmpretrain.NonFiniteHook'), bad_data=dict(type='mmpretrain.BadDataHook'))
 """

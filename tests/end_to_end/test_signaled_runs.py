@@ -12,7 +12,7 @@ REPO = Path(__file__).parents[2]
 CONFIG = """
 _base_ = {base!r}
 custom_imports = dict(
-    imports=['mmtoken', 'mmtoken.runtime.checkpoint_hook', 'mmtoken.runtime.signal_hook',
+    imports=['mmtoken',
              'sending_hook'],
     allow_failed_imports=False)
 default_hooks = dict(

@@ -8,7 +8,7 @@ from mmengine.hooks import CheckpointHook
 from mmpretrain.registry import HOOKS
 
 from mmtoken.experiments.config_digest import config_digest
-from mmtoken.runtime.guard import Guard
+from mmtoken.runtime.guards.guard import Guard
 from mmtoken.tasks.task import text_digest
 
 

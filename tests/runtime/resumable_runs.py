@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-import mmtoken.runtime.resume_hook  # noqa: F401
+import mmtoken.runtime.resuming.resume_hook  # noqa: F401
 
 # Batches of an epoch, with batches of 2.
 BATCHES = 4

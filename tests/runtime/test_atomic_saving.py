@@ -15,11 +15,11 @@ from mmengine.runner import save_checkpoint
 from tiny_run import read, run_apart, tiny_runner
 
 from mmtoken.errors import UserError
-from mmtoken.runtime import atomic_saving
-from mmtoken.runtime.atomic_saving import PART, install_atomic_saving, write_checkpoint
-from mmtoken.runtime.background_writer import wait_for_writes
-from mmtoken.runtime.checkpoints import latest_checkpoint, record_checkpoint
-from mmtoken.runtime.resume_choice import choose_checkpoint
+from mmtoken.runtime.resuming.checkpoints import latest_checkpoint, record_checkpoint
+from mmtoken.runtime.resuming.resume_choice import choose_checkpoint
+from mmtoken.runtime.saving import atomic_saving
+from mmtoken.runtime.saving.atomic_saving import PART, install_atomic_saving, write_checkpoint
+from mmtoken.runtime.saving.background_writer import wait_for_writes
 
 install_atomic_saving()
 

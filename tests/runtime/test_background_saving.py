@@ -10,12 +10,12 @@ from mmengine.hooks import Hook
 from tiny_run import At, checkpoint_names, tiny_runner
 
 from mmtoken.errors import UserError
-from mmtoken.runtime import save_job
-from mmtoken.runtime.background_writer import BackgroundWriter
-from mmtoken.runtime.checkpoint_hook import ReliableCheckpointHook
-from mmtoken.runtime.device_copies import left_on_device
-from mmtoken.runtime.resume_choice import choose_checkpoint, install_resume_choice
-from mmtoken.runtime.snapshot import Snapshot
+from mmtoken.runtime.resuming.resume_choice import choose_checkpoint, install_resume_choice
+from mmtoken.runtime.saving import save_job
+from mmtoken.runtime.saving.background_writer import BackgroundWriter
+from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook
+from mmtoken.runtime.saving.device_copies import left_on_device
+from mmtoken.runtime.saving.snapshot import Snapshot
 
 install_resume_choice()
 SCORES = [1.0, 3.0, 2.0]

@@ -12,8 +12,8 @@ from torch import nn
 from watched_runs import Mean, loader, watched_run, write_images
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.bad_data_boxes import fault_of_annotation
-from mmtoken.runtime.bad_data_hook import BadDataHook
+from mmtoken.runtime.bad_data.boxes import fault_of_annotation
+from mmtoken.runtime.bad_data.hook import BadDataHook
 
 IMAGE = dict(id=7, file_name='scene.png', width=48, height=40)
 GOOD = dict(id=1, image_id=7, category_id=3, bbox=[4, 5, 10, 12], area=120, iscrowd=0)

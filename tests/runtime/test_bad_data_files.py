@@ -18,11 +18,11 @@ from mmengine.dataset import Compose
 from watched_runs import PIPELINE, Listed, write_images
 
 from mmtoken.errors import UserError
-from mmtoken.runtime import bad_data_samples
-from mmtoken.runtime.bad_data_contents import Expected
-from mmtoken.runtime.bad_data_files import fault_of_file
-from mmtoken.runtime.bad_data_log import SampleLog
-from mmtoken.runtime.bad_data_samples import WatchedLoading
+from mmtoken.runtime.bad_data import samples as bad_data_samples
+from mmtoken.runtime.bad_data.contents import Expected
+from mmtoken.runtime.bad_data.files import fault_of_file
+from mmtoken.runtime.bad_data.log import SampleLog
+from mmtoken.runtime.bad_data.samples import WatchedLoading
 
 BROKEN, ODD, EITHER = broken_files(), odd_files(), odd_files_that_readers_may_refuse()
 
@@ -107,7 +107,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 
 def test_a_whole_file_is_not_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr('mmtoken.runtime.bad_data_files._decodes', lambda content: pytest.fail())
+    monkeypatch.setattr('mmtoken.runtime.bad_data.files._decodes', lambda content: pytest.fail())
     for name in ('plain.jpg', 'plain.png', 'padded.jpg', 'preview.jpg'):
         (tmp_path / name).write_bytes(ODD[name])
 

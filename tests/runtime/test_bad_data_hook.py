@@ -19,7 +19,7 @@ from watched_runs import (
 )
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.bad_data_hook import BadDataHook
+from mmtoken.runtime.bad_data.hook import BadDataHook
 
 CUT = encoded(picture(), 'PNG')[:500]
 BAD = {'bad_cut.png': CUT, 'bad_empty.png': b''}

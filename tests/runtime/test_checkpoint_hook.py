@@ -6,10 +6,10 @@ from mmengine.hooks import CheckpointHook
 from tiny_run import At, checkpoint_names, read, tiny_runner
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.checkpoint_hook import ReliableCheckpointHook
-from mmtoken.runtime.config_text import ConfigText
-from mmtoken.runtime.resume_choice import install_resume_choice
-from mmtoken.runtime.signal_hook import SignalHook
+from mmtoken.runtime.guards.signal_hook import SignalHook
+from mmtoken.runtime.resuming.resume_choice import install_resume_choice
+from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook
+from mmtoken.runtime.saving.config_text import ConfigText
 
 install_resume_choice()
 SCORES = [1.0, 3.0, 2.0]

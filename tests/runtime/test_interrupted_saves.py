@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tiny_run import die, read, run_apart, tiny_runner
 
-from mmtoken.runtime import atomic_saving, save_job
-from mmtoken.runtime.resume_choice import choose_checkpoint, install_resume_choice
+from mmtoken.runtime.resuming.resume_choice import choose_checkpoint, install_resume_choice
+from mmtoken.runtime.saving import atomic_saving, save_job
 
 install_resume_choice()
 RISING = [1.0, 2.0, 3.0, 4.0]

@@ -16,8 +16,8 @@ from torch.optim import SGD, AdamW
 
 from mmtoken.config_check.types import registries
 from mmtoken.errors import UserError
-from mmtoken.runtime.non_finite import bad_gradients, bad_weights, look
-from mmtoken.runtime.non_finite_hook import NonFiniteHook
+from mmtoken.runtime.guards.non_finite import bad_gradients, bad_weights, look
+from mmtoken.runtime.guards.non_finite_hook import NonFiniteHook
 from mmtoken.runtime.safe_loading import load_from_file
 from mmtoken.unwrap import unwrap
 

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import torch
 
-from mmtoken.runtime.random_states import capture, capture_all, restore, restore_all
+from mmtoken.runtime.resuming.random_states import capture, capture_all, restore, restore_all
 
 
 def draw():

@@ -13,7 +13,7 @@ from mmengine.hooks import CheckpointHook
 from tiny_run import read, run_two, tiny_runner
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.resume_choice import (
+from mmtoken.runtime.resuming.resume_choice import (
     choose_checkpoint,
     find_together,
     install_resume_choice,

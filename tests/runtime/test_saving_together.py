@@ -8,8 +8,8 @@ from mmengine.runner import FlexibleRunner
 from tiny_run import checkpoint_names, read, run_two, tiny_runner
 
 from mmtoken.errors import UserError
-from mmtoken.runtime import save_job
-from mmtoken.runtime.resume_choice import choose_checkpoint, install_resume_choice
+from mmtoken.runtime.resuming.resume_choice import choose_checkpoint, install_resume_choice
+from mmtoken.runtime.saving import save_job
 
 install_resume_choice()
 SCORES = [1.0, 3.0, 2.0]

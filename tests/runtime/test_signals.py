@@ -9,8 +9,8 @@ import pytest
 from mmengine.hooks import EMAHook, Hook
 from tiny_run import read, run_apart, run_two, tiny_runner
 
-from mmtoken.runtime.resume_choice import choose_checkpoint
-from mmtoken.runtime.signal_hook import SIGNALS, SignalHook
+from mmtoken.runtime.guards.signal_hook import SIGNALS, SignalHook
+from mmtoken.runtime.resuming.resume_choice import choose_checkpoint
 
 pytestmark = pytest.mark.usefixtures('hear_ctrl_c')
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from tiny_run import run_apart
 
-from mmtoken.runtime.signal_hook import SignalHook
+from mmtoken.runtime.guards.signal_hook import SignalHook
 
 pytestmark = pytest.mark.usefixtures('hear_ctrl_c')
 
 CONFIG = """
 _base_ = {base!r}
 custom_imports = dict(
-    imports=['mmtoken', 'mmtoken.runtime.checkpoint_hook', 'mmtoken.runtime.signal_hook'],
+    imports=['mmtoken'],
     allow_failed_imports=False)
 default_hooks = dict(
     checkpoint=dict(type='mmpretrain.ReliableCheckpointHook', interval=1, max_keep_ckpts=1),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmtoken.runtime.watch import DATA, STEP, Report, Watch
+from mmtoken.runtime.guards.watch import DATA, STEP, Report, Watch
 
 TIMEOUT = 60
 WORKING = Report(beat=1, host='a', pid=7, step=30, phase=STEP, usual=0.5)

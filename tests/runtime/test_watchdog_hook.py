@@ -19,9 +19,9 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmtoken.errors import UserError
-from mmtoken.runtime import watchdog_hook
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
-from mmtoken.runtime.watchdog_hook import EXIT_CODE, WatchdogHook
+from mmtoken.runtime.guards import watchdog_hook
+from mmtoken.runtime.guards.watchdog_hook import EXIT_CODE, WatchdogHook
 
 STEPS = 30
 FAULTY_STEP = 20

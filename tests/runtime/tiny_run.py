@@ -17,7 +17,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-from mmtoken.runtime.checkpoint_hook import ReliableCheckpointHook
+from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook
 
 RUNS = count()
 

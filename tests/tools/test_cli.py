@@ -141,7 +141,7 @@ def test_a_window_without_a_display(answer, monkeypatch):
 
 
 def test_mixed_precision_without_a_device_for_it(answer, monkeypatch):
-    monkeypatch.setattr('mmtoken.runtime.checkpoints.get_device', lambda: 'cpu')
+    monkeypatch.setattr('mmtoken.runtime.resuming.checkpoints.get_device', lambda: 'cpu')
 
     assert "does not work on 'cpu'" in answer('train.py', CONFIG, '--amp')
 
@@ -157,7 +157,7 @@ def test_a_recorded_checkpoint_that_is_gone(load_tool, capsys, tmp_path):
 
 
 def test_the_record_of_a_moved_work_dir_is_understood(tmp_path):
-    from mmtoken.runtime.checkpoints import latest_checkpoint
+    from mmtoken.runtime.resuming.checkpoints import latest_checkpoint
 
     (tmp_path / 'last_checkpoint').write_text('/elsewhere/epoch_3.pth')
     (tmp_path / 'epoch_3.pth').touch()

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 
-from mmtoken.runtime.guard import Guard
+from mmtoken.runtime.guards.guard import Guard
 from mmtoken.tasks.task import text_digest
 
 

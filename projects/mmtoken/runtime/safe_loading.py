@@ -27,7 +27,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.refused_globals import refused_globals
-from mmtoken.runtime.safetensors_files import read_safetensors
+from mmtoken.runtime.saving.safetensors_files import read_safetensors
 
 Loader = Callable[..., Any]
 # torch's own switch, which holds even where a caller asks for full unpickling.

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.checkpoints import latest_checkpoint
+from mmtoken.runtime.resuming.checkpoints import latest_checkpoint
 from mmtoken.runtime.safe_loading import load_from_file
 from mmtoken.tasks.task import Step
 from mmtoken.weights import weights_of

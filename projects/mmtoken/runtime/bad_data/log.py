@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mmtoken.runtime.bad_data_files import Fault
+from mmtoken.runtime.bad_data.files import Fault
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,15 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset
 
-from .loader_parts import Accompanied, BeginWith, Indices, numbers_of, seed_of, with_seed
-from .random_states import States, capture, restore, restore_all
+from mmtoken.runtime.resuming.loader_parts import (
+    Accompanied,
+    BeginWith,
+    Indices,
+    numbers_of,
+    seed_of,
+    with_seed,
+)
+from mmtoken.runtime.resuming.random_states import States, capture, restore, restore_all
 
 
 def can_resume(loader: Any) -> bool:

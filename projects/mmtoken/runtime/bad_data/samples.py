@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset, Compose
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.bad_data_contents import (
+from mmtoken.runtime.bad_data.contents import (
     Expected,
     channel_fault,
     depth_fault,
@@ -18,8 +18,8 @@ from mmtoken.runtime.bad_data_contents import (
     mask_fault,
     size_fault,
 )
-from mmtoken.runtime.bad_data_files import Fault, fault_of_file
-from mmtoken.runtime.bad_data_log import SampleLog
+from mmtoken.runtime.bad_data.files import Fault, fault_of_file
+from mmtoken.runtime.bad_data.log import SampleLog
 
 # Bad samples in a row after which no worker looks for another one: far above any limit.
 MOST_IN_A_ROW = 50

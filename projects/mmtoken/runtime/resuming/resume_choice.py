@@ -17,10 +17,10 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import find_latest_checkpoint as mmengine_find
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.atomic_saving import replace_everywhere
-from mmtoken.runtime.background_writer import wait_for_writes
-from mmtoken.runtime.checkpoints import RECORD, latest_checkpoint, recorded_text
+from mmtoken.runtime.resuming.checkpoints import RECORD, latest_checkpoint, recorded_text
 from mmtoken.runtime.safe_loading import load_from_file, the_cause
+from mmtoken.runtime.saving.atomic_saving import replace_everywhere
+from mmtoken.runtime.saving.background_writer import wait_for_writes
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from mmtoken.runtime.agreement import Agreement
-from mmtoken.runtime.atomic_saving import collect_saves, install_atomic_saving
-from mmtoken.runtime.background_writer import BackgroundWriter, wait_for_writes
-from mmtoken.runtime.config_text import ConfigText
-from mmtoken.runtime.device_copies import left_on_device
-from mmtoken.runtime.resume_choice import install_resume_choice
-from mmtoken.runtime.safetensors_files import require_safetensors
-from mmtoken.runtime.save_job import Removals, SaveJob, is_part_of_folder
-from mmtoken.runtime.snapshot import Snapshot
+from mmtoken.runtime.guards.agreement import Agreement
+from mmtoken.runtime.resuming.resume_choice import install_resume_choice
+from mmtoken.runtime.saving.atomic_saving import collect_saves, install_atomic_saving
+from mmtoken.runtime.saving.background_writer import BackgroundWriter, wait_for_writes
+from mmtoken.runtime.saving.config_text import ConfigText
+from mmtoken.runtime.saving.device_copies import left_on_device
+from mmtoken.runtime.saving.safetensors_files import require_safetensors
+from mmtoken.runtime.saving.save_job import Removals, SaveJob, is_part_of_folder
+from mmtoken.runtime.saving.snapshot import Snapshot
 
 # Of a checkpoint's message hub: files that it replaces, which a killed run may have left.
 REPLACED = 'replaced_ckpts'

@@ -14,10 +14,10 @@ from mmengine.hooks import EMAHook
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from mmtoken.runtime.agreement import Agreement
-from mmtoken.runtime.checkpoint_hook import ReliableCheckpointHook
-from mmtoken.runtime.guard import Guard
-from mmtoken.runtime.worker_signals import spare_workers
+from mmtoken.runtime.guards.agreement import Agreement
+from mmtoken.runtime.guards.guard import Guard
+from mmtoken.runtime.guards.worker_signals import spare_workers
+from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook
 
 # Of a scheduler that takes the machine back, of one that says so before, and of Ctrl-C.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)

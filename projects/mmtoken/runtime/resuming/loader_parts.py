@@ -10,7 +10,7 @@ from itertools import islice
 from numbers import Integral
 from typing import Any
 
-from .random_states import States, capture, restore
+from mmtoken.runtime.resuming.random_states import States, capture, restore
 
 
 class Indices:

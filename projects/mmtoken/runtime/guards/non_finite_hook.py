@@ -14,8 +14,8 @@ from torch.utils.hooks import RemovableHandle
 
 from mmtoken.checks import check_whole
 from mmtoken.errors import UserError
-from mmtoken.runtime.guard import Guard
-from mmtoken.runtime.non_finite import (
+from mmtoken.runtime.guards.guard import Guard
+from mmtoken.runtime.guards.non_finite import (
     LossRecord,
     bad_gradients,
     bad_weights,

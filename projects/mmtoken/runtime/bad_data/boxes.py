@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from mmtoken.config_check.types import registries
-from mmtoken.runtime.bad_data_files import Fault
+from mmtoken.runtime.bad_data.files import Fault
 
 
 @dataclass

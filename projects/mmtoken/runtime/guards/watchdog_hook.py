@@ -21,8 +21,8 @@ from mmpretrain.registry import HOOKS
 from torch.distributed import DistError, TCPStore
 
 from mmtoken.checks import check_number
-from mmtoken.runtime.guard import Guard
-from mmtoken.runtime.watch import DATA, STEP, Report, Verdict, Watch
+from mmtoken.runtime.guards.guard import Guard
+from mmtoken.runtime.guards.watch import DATA, STEP, Report, Verdict, Watch
 
 # As for every other error that is a sentence.
 EXIT_CODE = 2

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.atomic_saving import replacing
+from mmtoken.runtime.saving.atomic_saving import replacing
 
 RECORD = 'last_checkpoint'
 

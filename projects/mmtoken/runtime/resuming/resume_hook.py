@@ -10,13 +10,12 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
+from mmtoken.runtime.early_stopping import restore_stopping, stopping_state
+from mmtoken.runtime.guards.guard import Guard
+from mmtoken.runtime.resuming.random_states import States, capture_all
+from mmtoken.runtime.resuming.resumable_loops import Follower, follow, start_lazily
+from mmtoken.runtime.resuming.resume_settings import check_settings, fit_state, settings_of
 from mmtoken.unwrap import unwrap
-
-from .early_stopping import restore_stopping, stopping_state
-from .guard import Guard
-from .random_states import States, capture_all
-from .resumable_loops import Follower, follow, start_lazily
-from .resume_settings import check_settings, fit_state, settings_of
 
 # What a checkpoint has beside what mmengine puts there.
 KEY = 'resume'

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.atomic_saving import replacing
+from mmtoken.runtime.saving.atomic_saving import replacing
 
 
 def require_safetensors() -> None:

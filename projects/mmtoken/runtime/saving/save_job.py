@@ -8,9 +8,9 @@ from typing import Any
 from mmengine.dist import get_rank
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.atomic_saving import write_checkpoint
-from mmtoken.runtime.checkpoints import record_checkpoint
-from mmtoken.runtime.safetensors_files import write_safetensors
+from mmtoken.runtime.resuming.checkpoints import record_checkpoint
+from mmtoken.runtime.saving.atomic_saving import write_checkpoint
+from mmtoken.runtime.saving.safetensors_files import write_safetensors
 
 
 class Removals:

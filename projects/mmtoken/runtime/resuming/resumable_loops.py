@@ -7,8 +7,8 @@ from typing import Any
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner, loops
 from torch.utils.data import DataLoader
 
-from .random_states import capture, restore, restore_all
-from .resumable_loader import can_resume, make_resumable
+from mmtoken.runtime.resuming.random_states import capture, restore, restore_all
+from mmtoken.runtime.resuming.resumable_loader import can_resume, make_resumable
 
 
 def follow(loop: BaseLoop) -> Follower:

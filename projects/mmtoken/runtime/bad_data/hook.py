@@ -15,10 +15,10 @@ from mmpretrain.registry import HOOKS
 
 from mmtoken.checks import check_number
 from mmtoken.errors import UserError
-from mmtoken.runtime.bad_data_boxes import Annotations, watched_annotations
-from mmtoken.runtime.bad_data_log import Record, SampleLog
-from mmtoken.runtime.bad_data_samples import Expected, WatchedLoading, base_datasets
-from mmtoken.runtime.guard import Guard
+from mmtoken.runtime.bad_data.boxes import Annotations, watched_annotations
+from mmtoken.runtime.bad_data.log import Record, SampleLog
+from mmtoken.runtime.bad_data.samples import Expected, WatchedLoading, base_datasets
+from mmtoken.runtime.guards.guard import Guard
 from mmtoken.unwrap import unwrap
 
 # Bad samples or annotations that are named in the log and in a sentence; a file lists all.

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, nn
 
-from mmtoken.runtime.bad_data_files import Fault
+from mmtoken.runtime.bad_data.files import Fault
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Images, masks, labels and boxes that are bad: named, counted, limited."""

@@ -1,0 +1,1 @@
+"""What ends a run in time: signals, numbers that are not finite, processes that are gone."""
