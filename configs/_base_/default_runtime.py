@@ -21,7 +21,7 @@ default_hooks = dict(
     pyramid_check=dict(type='mmpretrain.PyramidCheckHook'),
     # What a run survives, and what ends it with a sentence (docs/reliability.md).
     resume=dict(type='mmpretrain.ExactResumeHook'),
-    signals=dict(type='mmpretrain.SignalHook'),
+    signal=dict(type='mmpretrain.SignalHook'),
     non_finite=dict(type='mmpretrain.NonFiniteHook'),
     bad_data=dict(type='mmpretrain.BadDataHook'),
     watchdog=dict(type='mmpretrain.WatchdogHook'),

@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from mmtoken.runtime.early_stopping import restore_stopping, stopping_state
+from mmtoken.runtime.resuming.early_stopping import restore_stopping, stopping_state
 from mmtoken.runtime.guards.guard import Guard
 from mmtoken.runtime.resuming.random_states import States, capture_all
 from mmtoken.runtime.resuming.resumable_loops import Follower, follow, start_lazily
