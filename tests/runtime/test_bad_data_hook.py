@@ -77,7 +77,43 @@ def test_more_than_the_limit_is_an_error(tmp_path, workers):
     assert 'bad_cut.png is truncated: the PNG has no end' in text and 'bad_empty.png' in text
 
 
-def test_each_pass_is_limited_by_itself(tmp_path):
+def test_a_run_over_the_limit_ends_at_once(tmp_path):
+    samples = write_images(tmp_path / 'images', BAD | good_images(8))
+    train = loader(Listed(samples, pipeline=PIPELINE))
+    runner, _ = watched_run(tmp_path, train, [BadDataHook(limit=0)])
+
+    with pytest.raises(UserError, match='bad_cut.png'):
+        runner.train()
+
+    assert runner.iter == 0
+
+
+class LoadUnsteadily:
+    """Fails with another sample in each pass: the first, then the second, then the third of ten."""
+
+    def __init__(self):
+        self.seen = 0
+
+    def __call__(self, sample):
+        self.seen += 1
+        if self.seen in (1, 12, 23):
+            raise OSError('a hiccup of the disk')
+        return sample
+
+
+def test_samples_that_fail_in_different_passes_do_not_add_up(tmp_path):
+    dataset = images(tmp_path, 9, {})
+    dataset.pipeline.transforms.insert(0, LoadUnsteadily())
+    schedule = dict(by_epoch=True, max_epochs=3)
+    hooks = [BadDataHook(limit=0.12)]
+    runner, warnings = watched_run(tmp_path, loader(dataset), hooks, train_cfg=schedule)
+
+    runner.train()
+
+    assert ''.join(warnings).count('a hiccup of the disk); replaced') == 3
+
+
+def test_persistent_workers_find_a_file_bad_in_each_pass(tmp_path):
     train = loader(images(tmp_path, bad=dict(bad_cut=CUT)), workers=1, persistent_workers=True)
     schedule = dict(by_epoch=True, max_epochs=3)
     runner, warnings = watched_run(tmp_path, train, [BadDataHook(limit=0.12)], train_cfg=schedule)
@@ -102,6 +138,18 @@ def test_where_iterations_are_counted_checkpoints_bring_the_summary(tmp_path):
 
     # The bad ones are the last two of ten, in batches of two: loaded at 5 and 10.
     assert len([line for line in warnings if 'bad samples were replaced' in line]) == 2
+
+
+def test_workers_that_start_while_the_loop_is_built_are_watched(tmp_path):
+    """As those of mmengine 0.10.7 do where iterations are counted, before any place of a hook."""
+    train = loader(images(tmp_path), 1, sampler=dict(type='InfiniteSampler', shuffle=False))
+    schedule = dict(by_epoch=False, max_iters=6)
+    hooks = [BadDataHook(limit=0.5)]
+    runner, warnings = watched_run(tmp_path, train, hooks, train_cfg=schedule)
+
+    runner.train()
+
+    assert 'is truncated' in ''.join(warnings)
 
 
 def test_the_first_ten_are_named_and_all_are_listed(tmp_path):
