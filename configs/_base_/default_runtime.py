@@ -32,7 +32,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
-# A fixed seed, so that a resumed run goes on in the same order of the data.
+# A fixed seed, so that the same command trains the same weights.
 randomness = dict(seed=0, deterministic=False)
 log_level = 'INFO'
 load_from = None

@@ -9,16 +9,10 @@ from digit_options import options
 from mmtoken.runtime.safe_loading import load_from_file
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'digits'
-GUARDED = """
-_base_ = '{config}'
-custom_imports = dict(allow_failed_imports=False, imports=[
-    'mmtoken', 'mmtoken.runtime.guards.non_finite_hook', 'mmtoken.runtime.bad_data.hook'])
-default_hooks = dict(
-    non_finite=dict(type='mmpretrain.NonFiniteHook'), bad_data=dict(type='mmpretrain.BadDataHook'))
-"""
+GUARDED = "_base_ = '{config}'\n"
 # Two good steps and a checkpoint, then one with a learning rate of 1e30.
 DIVERGING = """
-default_hooks.update(checkpoint=dict(by_epoch=False, interval=2))
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=2))
 optim_wrapper = dict(optimizer=dict(lr=1e30))
 param_scheduler = [dict(type='ConstantLR', by_epoch=False, factor=1e-33, end=3)]
 """

@@ -27,11 +27,9 @@ LENGTH = {
 # What a config says once a hook of ours is in its base already is said again.
 CONFIG = """
 _base_ = '{base}'
-custom_imports = dict(imports=['mmtoken', 'mmtoken.runtime.resuming.resume_hook'])
 default_hooks = dict(
     logger=dict(interval=1),
     checkpoint=dict(interval=3, by_epoch=False, save_best='auto', max_keep_ckpts=2),
-    resume=dict(type='mmpretrain.ExactResumeHook'),
 )
 """
 STEP = re.compile(r'(Iter|Epoch)\(train\)')

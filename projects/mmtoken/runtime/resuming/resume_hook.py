@@ -10,8 +10,8 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from mmtoken.runtime.resuming.early_stopping import restore_stopping, stopping_state
 from mmtoken.runtime.guards.guard import Guard
+from mmtoken.runtime.resuming.early_stopping import restore_stopping, stopping_state
 from mmtoken.runtime.resuming.random_states import States, capture_all
 from mmtoken.runtime.resuming.resumable_loops import Follower, follow, start_lazily
 from mmtoken.runtime.resuming.resume_settings import check_settings, fit_state, settings_of
