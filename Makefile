@@ -3,9 +3,10 @@
 STACK ?= onedl
 VENV := $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
 RUN := $(VENV)/bin/python
-# A file's tests stay together, since they share what they make. More processes need 1.5 GB each.
+# A file's tests stay together, since they share what they make; in their order, since files of few and
+# long tests would else be left to the end. More processes need 2.5 GB each.
 PROCESSES ?= 2
-PYTEST := $(RUN) -m pytest --numprocesses $(PROCESSES) --dist loadfile
+PYTEST := $(RUN) -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help env demo test test-long mutants lint clean
 
