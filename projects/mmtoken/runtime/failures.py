@@ -218,7 +218,7 @@ _KNOWN: list[tuple[str, Callable[[Circumstances], str]]] = [
         _no_gpu,
     ),
     (r'no kernel image is available', _wrong_gpu),
-    (r'EADDRINUSE|[Aa]ddress already in use', _port),
+    (r'EADDRINUSE|(?i:address already in use)', _port),
     (
         r'^(?!Connection|BrokenPipe|URL|HTTP)\w+: .*(Connection closed by peer|'
         r'Connection reset by peer|Broken pipe|ncclRemoteError|NCCL communicator was aborted|'
