@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from label_stores import write_stores_of
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
@@ -96,6 +97,10 @@ def base_content(name: str, root: Path) -> dict:
     if kind != 'classification':
         changes['model.backbone.init_cfg'] = None
     cfg.merge_from_dict(changes)
+    for step in cfg.train_dataloader.dataset.pipeline:
+        if step.type == 'LoadTokenLabels':
+            step.update(images=str(root / kind / 'train'), store=str(root / 'noise_labels'))
+    write_stores_of(cfg, Path())
     return cfg.to_dict()
 
 
