@@ -9,7 +9,8 @@ import pytest
 
 from mmtoken.runtime.waiting import VARIABLES, wait_passively
 
-MODULE = Path(__file__).parents[2] / 'projects' / 'mmtoken' / 'runtime' / 'waiting.py'
+REPO = Path(__file__).parents[2]
+MODULE = REPO / 'projects' / 'mmtoken' / 'runtime' / 'waiting.py'
 LOAD = 'import runpy, sys; runpy.run_path(sys.argv[1])["wait_passively"](); import torch'
 
 
@@ -32,3 +33,13 @@ def test_what_the_user_says_is_left(name):
     wait_passively(environment)
 
     assert environment == {name: '7'}
+
+
+def test_a_tool_sets_it_before_the_library_is_loaded():
+    env = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    env |= {'OMP_DISPLAY_ENV': 'verbose'}
+
+    words = [sys.executable, str(REPO / 'tools' / 'train.py'), '--help']
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
+
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr
