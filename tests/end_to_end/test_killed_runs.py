@@ -24,7 +24,6 @@ LENGTH = {
     'detection': ['train_cfg.max_iters=40', 'train_cfg.val_interval=15'],
     'segmentation': ['train_cfg.max_iters=40', 'train_cfg.val_interval=15'],
 }
-# What a config says once a hook of ours is in its base already is said again.
 CONFIG = """
 _base_ = '{base}'
 default_hooks = dict(

@@ -1,13 +1,13 @@
 """Runs over bad data: what is named, summed up and limited, and that good data are left alone."""
 
 import json
-import multiprocessing
 import os
 
 import pytest
 import torch
 from malformed_images import encoded, picture
 from mmengine.runner import Runner
+from started_ranks import run_two_ranks
 from watched_runs import (
     PIPELINE,
     Listed,
@@ -273,17 +273,7 @@ def run_rank(rank, folder, limit):
 
 @pytest.mark.parametrize('limit', [0.2, 0.1])
 def test_all_processes_decide_alike(tmp_path, limit):
-    context = multiprocessing.get_context('fork')
-    ranks = [context.Process(target=run_rank, args=(n, tmp_path, limit)) for n in (0, 1)]
-    for process in ranks:
-        process.start()
-    try:
-        for process in ranks:
-            process.join(60)
-        assert [process.exitcode for process in ranks] == [0, 0]
-    finally:
-        for process in ranks:
-            process.kill()
+    run_two_ranks(run_rank, tmp_path, limit)
 
     ends = [(tmp_path / f'{rank}.txt').read_text() for rank in (0, 1)]
     expected = 'train_dataloader: 1 of 8 samples are bad' if limit < 1 / 8 else 'finished'

@@ -10,6 +10,7 @@ from mmtoken.runtime.guards.signal_hook import SignalHook
 from mmtoken.runtime.resuming.resume_choice import install_resume_choice
 from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook
 from mmtoken.runtime.saving.config_text import ConfigText
+from mmtoken.weights import read_state
 
 install_resume_choice()
 SCORES = [1.0, 3.0, 2.0]
@@ -114,9 +115,6 @@ def test_the_text_of_a_config_is_made_again_when_it_changes(tmp_path):
 
 @pytest.mark.parametrize('save_best', ['acc', None])
 def test_weights_are_beside_the_best_or_all_checkpoints(tmp_path, save_best):
-    pytest.importorskip('safetensors')
-    from mmtoken.weights import read_state
-
     hook = dict(safetensors=True, max_keep_ckpts=1, save_best=save_best)
     tiny_runner(tmp_path, hook, scores=SCORES).train()
 
@@ -127,7 +125,6 @@ def test_weights_are_beside_the_best_or_all_checkpoints(tmp_path, save_best):
 
 
 def test_mmengine_loads_safetensors(tmp_path):
-    pytest.importorskip('safetensors')
     first = tiny_runner(tmp_path, dict(safetensors=True), epochs=1)
     first.train()
     second = tiny_runner(tmp_path, epochs=1, load_from=str(tmp_path / 'epoch_1.safetensors'))
@@ -139,9 +136,6 @@ def test_mmengine_loads_safetensors(tmp_path):
 
 
 def test_damaged_safetensors_are_answered_by_a_sentence(tmp_path):
-    pytest.importorskip('safetensors')
-    from mmtoken.weights import read_state
-
     (tmp_path / 'a.safetensors').write_bytes(b'\x08')
 
     with pytest.raises(UserError, match=r'a\.safetensors cannot be read as weights'):

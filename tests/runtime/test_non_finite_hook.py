@@ -1,6 +1,5 @@
 """A run does not step with what is NaN or infinite, and goes on where only a scaler overflows."""
 
-import multiprocessing
 import os
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from fragile_models import Fragile, fragile_runner
 from mmengine.model import BaseModel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
+from started_ranks import run_two_ranks
 from torch import nn
 from torch.optim import SGD, AdamW
 
@@ -344,17 +344,7 @@ def run_rank(rank: int, folder: Path, word: str, skip: int) -> None:
 
 def two_ranks(folder: Path, word: str, skip: int = 0) -> tuple[list[str], list[dict]]:
     """How two processes ended, and their weights."""
-    context = multiprocessing.get_context('fork')
-    ranks = [context.Process(target=run_rank, args=(n, folder, word, skip)) for n in (0, 1)]
-    for process in ranks:
-        process.start()
-    try:
-        for process in ranks:
-            process.join(60)
-        assert [process.exitcode for process in ranks] == [0, 0]
-    finally:
-        for process in ranks:
-            process.kill()
+    run_two_ranks(run_rank, folder, word, skip)
     return (
         [(folder / f'{rank}.txt').read_text() for rank in (0, 1)],
         [torch.load(folder / f'{rank}.pth') for rank in (0, 1)],

@@ -14,12 +14,10 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from mmtoken.runtime.guards.agreement import Agreement
-from mmtoken.runtime.resuming.resume_choice import install_resume_choice
-from mmtoken.runtime.saving.atomic_saving import collect_saves, install_atomic_saving
+from mmtoken.runtime.saving.atomic_saving import collect_saves
 from mmtoken.runtime.saving.background_writer import BackgroundWriter, wait_for_writes
 from mmtoken.runtime.saving.config_text import ConfigText
 from mmtoken.runtime.saving.device_copies import left_on_device
-from mmtoken.runtime.saving.safetensors_files import require_safetensors
 from mmtoken.runtime.saving.save_job import Removals, SaveJob, is_part_of_folder
 from mmtoken.runtime.saving.snapshot import Snapshot
 
@@ -54,10 +52,6 @@ class ReliableCheckpointHook(CheckpointHook):
         self, *args: Any, asynchronous: bool = False, safetensors: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        if safetensors:
-            require_safetensors()
-        install_atomic_saving()
-        install_resume_choice()
         self.asynchronous = asynchronous
         self.safetensors = safetensors
         # Epochs and iterations that were completed when the last checkpoint was saved.
