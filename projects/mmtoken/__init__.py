@@ -38,6 +38,7 @@ from . import (  # noqa: E402
 )
 from .runtime import strict_load  # noqa: E402
 from .runtime.bad_data import hook as bad_data_hook  # noqa: E402
+from .runtime.config_text import install_config_text  # noqa: E402
 from .runtime.guards import non_finite_hook, signal_hook, watchdog_hook  # noqa: E402
 from .runtime.own_configs import config_path, register_models  # noqa: E402
 from .runtime.resuming import resume_hook  # noqa: E402
@@ -47,6 +48,7 @@ from .runtime.saving import checkpoint_hook  # noqa: E402
 from .runtime.saving.atomic_saving import install_atomic_saving  # noqa: E402
 
 install_safe_loaders()
+install_config_text()
 install_atomic_saving()
 install_resume_choice()
 register_models()

@@ -9,7 +9,6 @@ from mmtoken.errors import UserError
 from mmtoken.runtime.guards.signal_hook import SignalHook
 from mmtoken.runtime.resuming.resume_choice import install_resume_choice
 from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook
-from mmtoken.runtime.saving.config_text import ConfigText
 from mmtoken.weights import read_state
 
 install_resume_choice()
@@ -101,16 +100,6 @@ def test_a_best_checkpoint_that_takes_the_place_of_its_namesake_stays(tmp_path):
     assert checkpoint_names(tmp_path) == ['best_acc_epoch_1.pth', 'epoch_1.pth']
     info = read(tmp_path / 'epoch_1.pth')['message_hub']['runtime_info']
     assert info['best_score'] == 9
-
-
-def test_the_text_of_a_config_is_made_again_when_it_changes(tmp_path):
-    cfg, text = tiny_runner(tmp_path).cfg, ConfigText()
-
-    for size in (1, 2):
-        cfg.size = size
-        with text.remembered(cfg):
-            assert f'size = {size}' in cfg.pretty_text
-            assert text._text is cfg.pretty_text
 
 
 @pytest.mark.parametrize('save_best', ['acc', None])

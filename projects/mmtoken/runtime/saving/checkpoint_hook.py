@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from os import path as osp
 from pathlib import Path
@@ -16,7 +16,6 @@ from mmpretrain.registry import HOOKS
 from mmtoken.runtime.guards.agreement import Agreement
 from mmtoken.runtime.saving.atomic_saving import collect_saves
 from mmtoken.runtime.saving.background_writer import BackgroundWriter, wait_for_writes
-from mmtoken.runtime.saving.config_text import ConfigText
 from mmtoken.runtime.saving.device_copies import left_on_device
 from mmtoken.runtime.saving.save_job import Removals, SaveJob, is_part_of_folder
 from mmtoken.runtime.saving.snapshot import Snapshot
@@ -56,7 +55,6 @@ class ReliableCheckpointHook(CheckpointHook):
         self.safetensors = safetensors
         # Epochs and iterations that were completed when the last checkpoint was saved.
         self.saved_at: tuple[int, int] | None = None
-        self._config_text = ConfigText()
         self._snapshot = Snapshot()
         self._writer = BackgroundWriter()
         self._agreement: Agreement | None = None
@@ -66,8 +64,6 @@ class ReliableCheckpointHook(CheckpointHook):
         """Find the folder, and in it what a resumed run has left there."""
         wait_for_writes()
         self._agreement = Agreement()
-        with self._config_text.remembered(runner.cfg):
-            pass  # Made before training waits for it.
         # Their paths may be those of another place, from which the folder was moved here.
         kept = runner.message_hub.runtime_info.get('keep_ckpt_ids', [])
         runner.message_hub.pop_info('keep_ckpt_ids', None)
@@ -180,11 +176,7 @@ class ReliableCheckpointHook(CheckpointHook):
         removals = self.file_backend = Removals(backend, self.safetensors)
         self._pointer = None
         try:
-            with ExitStack() as stack:
-                saves = stack.enter_context(collect_saves())
-                stack.enter_context(self._config_text.remembered(runner.cfg))
-                if self.asynchronous:
-                    stack.enter_context(left_on_device())
+            with collect_saves() as saves, left_on_device() if self.asynchronous else nullcontext():
                 yield
         finally:
             self.file_backend = backend
