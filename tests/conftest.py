@@ -1,5 +1,6 @@
 """What tests of several folders share: tiny data, a tiny config, and the tools as modules."""
 
+import gc
 import importlib.util
 import logging
 import sys
@@ -15,6 +16,14 @@ from mmengine.registry import DefaultScope
 REPO = Path(__file__).parents[1]
 # The tensors of the tests are too small to share between threads.
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported from being looked through again: mmengine's data sets collect garbage
+    as they are made, which takes half a second where the libraries and thousands of tests are.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope='module')
