@@ -33,6 +33,7 @@ def first(find, scope='mmpretrain', **changes):
         ('train_cfg.val_interval', 0),
         ('auto_scale_lr.base_batch_size', 0),
         ('randomness.seed', -1),
+        ('load_from', -3),
         ('custom_hooks', 3),
         ('custom_hooks', ['EMAHook']),
         ('param_scheduler', 0.37),

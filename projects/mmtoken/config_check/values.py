@@ -76,6 +76,12 @@ def _check_parts(place: str, value: Any) -> None:
         )
 
 
+def _check_path(place: str, value: Any) -> None:
+    """Refuse what names no file."""
+    if not isinstance(value, str):
+        raise UserError(f'{place} {value!r} is not a path; write a text, or None for no file')
+
+
 def _check_indices(place: str, value: Any) -> None:
     """Refuse a choice of samples that chooses none."""
     if not isinstance(value, (int, list, tuple)) or value in (0, [], ()):
@@ -100,6 +106,7 @@ _RULES = [
     Rule(rf'{_LOADER}\..*\bpipeline', _check_parts),
     Rule(r'randomness', _check_seed),
     Rule(_LOADER, _check_loader),
+    Rule(r'load_from', _check_path),
     _whole(rf'{_LOADER}\.batch_size', 1, example=8),
     _whole(rf'{_LOADER}\.num_workers', 0, example=2),
     _whole(rf'{_LOADER}\.prefetch_factor', 1, example=2),
