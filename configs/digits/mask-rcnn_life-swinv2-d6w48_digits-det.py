@@ -7,7 +7,7 @@ Command: python tools/train.py configs/digits/mask-rcnn_life-swinv2-d6w48_digits
 """
 
 _base_ = './mask-rcnn_swinv2-d6w48_digits-det.py'
-# 1,500 scenes / 4 = 375 iterations an epoch; 1,800 iterations are 4.8 epochs.
+# 1,500 scenes / 4 = 375 iterations an epoch; 1,600 iterations are 4.3 epochs.
 
 model = dict(
     backbone=dict(

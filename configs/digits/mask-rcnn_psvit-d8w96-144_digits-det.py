@@ -7,7 +7,7 @@ Command: python tools/train.py configs/digits/mask-rcnn_psvit-d8w96-144_digits-d
 """
 
 _base_ = './mask-rcnn_deit-d6w96_digits-det.py'
-# 1,500 scenes / 4 = 375 iterations an epoch; 1,800 iterations are 4.8 epochs.
+# 1,500 scenes / 4 = 375 iterations an epoch; 1,600 iterations are 4.3 epochs.
 
 stages = [
     dict(depth=4, embed_dims=96, num_heads=3, pattern='FFFS'),

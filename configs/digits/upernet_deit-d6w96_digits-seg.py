@@ -12,7 +12,7 @@ _base_ = [
     '../_base_/schedules/digits_dense_adamw.py',
     '../_base_/default_runtime.py',
 ]
-# 1,500 scenes / 4 = 375 iterations an epoch; 3,400 iterations are 9.1 epochs.
+# 1,500 scenes / 4 = 375 iterations an epoch; 2,800 iterations are 7.5 epochs.
 
 model = dict(
     backbone=dict(
@@ -30,7 +30,7 @@ model = dict(
 optim_wrapper = dict(optimizer=dict(lr=7.5e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=200),
-    dict(type='CosineAnnealingLR', eta_min_ratio=0.0, by_epoch=False, begin=200, end=3400),
+    dict(type='CosineAnnealingLR', eta_min_ratio=0.0, by_epoch=False, begin=200, end=2800),
 ]
-train_cfg = dict(max_iters=3400, val_interval=1700)
+train_cfg = dict(max_iters=2800, val_interval=1400)
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=250))

@@ -7,7 +7,7 @@ Command: python tools/train.py configs/digits/upernet_life-swinv2-d6w48_digits-s
 """
 
 _base_ = './upernet_swinv2-d6w48_digits-seg.py'
-# 1,500 scenes / 4 = 375 iterations an epoch; 3,400 iterations are 9.1 epochs.
+# 1,500 scenes / 4 = 375 iterations an epoch; 2,800 iterations are 7.5 epochs.
 
 model = dict(
     backbone=dict(

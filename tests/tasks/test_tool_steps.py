@@ -1,6 +1,7 @@
 """What the tools leave in a task's folder, read back."""
 
 import json
+import subprocess
 
 import pytest
 import torch
@@ -63,6 +64,20 @@ def test_training_resumes_in_its_folder(tmp_path):
         'model.py', '--work-dir', str(tmp_path / 'run'), '--resume', 'auto', '--no-validate',
     ]  # fmt: skip
     assert step.epochs == 12
+
+
+def test_processes_that_train_side_by_side_are_told_of_each_other(tmp_path):
+    (tmp_path / 'train.py').write_text(
+        'import os, sys\n'
+        'from pathlib import Path\n'
+        'words = [*sys.argv[1:], os.environ["WORLD_SIZE"], os.environ["RANK"]]\n'
+        'Path(__file__).with_name(os.environ["RANK"]).write_text(" ".join(words))\n'
+    )
+    step = train_step(tmp_path, 'model.py', tmp_path, Config(dict(train_cfg={})), processes=2)
+    subprocess.run(step.argv(), check=True, capture_output=True)
+    for rank in ('0', '1'):
+        words = (tmp_path / rank).read_text()
+        assert words == f'model.py --work-dir {tmp_path} --resume auto --launcher pytorch 2 {rank}'
 
 
 def test_testing_takes_the_last_checkpoint(checkpoint, tmp_path):

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mmtoken.experiments import demo_stages
+from mmtoken.runtime.cli import load_config
 from mmtoken.tasks import launch
 
 CLS_CONFIG = """
@@ -34,9 +36,17 @@ metrics = {'accuracy/top1': 90.04, 'coco/bbox_mAP': 0.801, 'coco/segm_mAP': 0.6,
 (folder / '20260101_000000.json').write_text(json.dumps(metrics))
 """
 DRAW = """
-import pathlib
-pathlib.Path('data/digit_scenes').mkdir(parents=True, exist_ok=True)
-pathlib.Path('data/digit_scenes/meta.json').write_text('{}')
+import pathlib, sys
+folder = pathlib.Path(sys.argv[sys.argv.index('--out') + 1])
+folder.mkdir(parents=True, exist_ok=True)
+(folder / 'meta.json').write_text('{}')
+"""
+LABEL = """
+import pathlib, sys
+folder = pathlib.Path(sys.argv[sys.argv.index('--out') + 1])
+assert folder.parents[1].joinpath('meta.json').exists(), 'labels of images that are not there'
+folder.mkdir(parents=True)
+(folder / 'manifest.json').write_text('{}')
 """
 
 
@@ -49,7 +59,12 @@ def demo(load_tool):
 @pytest.fixture
 def workplace(demo, tmp_path, monkeypatch):
     """A folder with stand-ins for the configs and tools that the demo calls."""
-    files = {'train.py': TRAIN, 'test.py': TEST, 'dataset_converters/digit_scenes.py': DRAW}
+    files = {
+        'train.py': TRAIN,
+        'test.py': TEST,
+        'dataset_converters/digit_scenes.py': DRAW,
+        'dataset_converters/make_token_labels.py': LABEL,
+    }
     files |= {stage.config: DENSE_CONFIG for stage in demo.STAGES}
     files[demo.STAGES[0].config] = CLS_CONFIG
     for name, text in files.items():
@@ -57,6 +72,8 @@ def workplace(demo, tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, 'TOOLS', tmp_path)
+    # The stand-ins cannot train together.
+    monkeypatch.setattr(demo, 'STAGES', [replace(stage, processes=1) for stage in demo.STAGES])
     monkeypatch.setattr(demo_stages, 'export_weights', shutil.copyfile)
     monkeypatch.setattr(demo, 'paint', lambda stages, work_dir: [])
     monkeypatch.setattr(launch, 'POLL_SECONDS', 0.01)
@@ -122,6 +139,21 @@ def test_stopped_demo_goes_on_with_the_failed_stage(run_demo, capsys):
     Path('train.py').write_text(good)
     run_demo('--workers', '1')
     assert calls() == ['classification', 'detection', 'detection', 'segmentation']
+
+
+def test_label_maps_that_are_gone_are_made_again(run_demo):
+    run_demo()
+    shutil.rmtree('data/digit_scenes/classification/token_labels')
+    run_demo()
+    assert Path('data/digit_scenes/classification/token_labels/manifest.json').exists()
+
+
+def test_processes_of_a_classifier_share_its_batch(demo):
+    batch = demo.STAGES[0].options['train_dataloader.batch_size']
+    assert (
+        batch * demo.STAGES[0].processes
+        == load_config(demo.STAGES[0].config).train_dataloader.batch_size
+    )
 
 
 def test_changed_classification_trains_everything_again(demo, run_demo):

@@ -1,13 +1,14 @@
 """What the demo is made of: its stages as tasks, their table, and which numbers fall short."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from mmtoken.datasets.label_store import MANIFEST
 from mmtoken.experiments.demo_pictures import (
     classification_picture,
     detection_picture,
@@ -28,6 +29,8 @@ from mmtoken.tasks.tool_steps import (
 # Where the digit configs look for it.
 DATA = Path('data/digit_scenes')
 META = DATA / 'meta.json'
+_CLASSIFICATION = DATA / 'classification'
+LABELS = _CLASSIFICATION / 'token_labels'
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Stage:
         metrics: What is reported.
         minutes: What it takes on two cores; only the shown progress uses it.
         quick: Overrides of ``--quick``.
+        options: Overrides of every demo.
+        processes: How many train it side by side, each with a batch of its own.
         out: Where the predictions go, in the stage's folder.
         pretrained: Whether it starts from the classification stage.
     """
@@ -66,22 +71,34 @@ class Stage:
     metrics: tuple[Metric, ...]
     minutes: float
     quick: dict[str, int]
+    options: dict[str, Any] = field(default_factory=dict)
+    processes: int = 1
     out: str = 'predictions.pkl'
     pretrained: bool = True
 
 
-def data_task(work_dir: Path, tools: Path) -> Task:
-    """Drawing the digit scenes where the digit configs look for them.
+def data_task(work_dir: Path, tools: Path, config: str) -> Task:
+    """Drawing the digit scenes where the digit configs look for them, and what each patch shows.
 
     Args:
         work_dir: The demo's folder.
         tools: Folder of the tools.
+        config: Of the classifier, whose training images get label maps.
 
     Returns:
         The task.
     """
-    command = [*script(tools / 'dataset_converters' / 'digit_scenes.py'), '--out', str(DATA)]
-    return Task('data', work_dir / 'data', (Step('draw', lambda: command, 0.5),), outputs=[META])
+    converters = tools / 'dataset_converters'
+    draw = [*script(converters / 'digit_scenes.py'), '--out', str(DATA)]
+    label = [*script(converters / 'make_token_labels.py'), config, '--out', str(LABELS)]
+    label += ['--from-masks', str(_CLASSIFICATION / 'masks' / 'train')]
+    label += ['--num-classes', '10', '--grid', '16', '16']
+    return Task(
+        'data',
+        work_dir / 'data',
+        (Step('draw', lambda: draw, 0.3), Step('label', lambda: label, 0.2)),
+        outputs=[META, LABELS / MANIFEST],
+    )
 
 
 def model_task(stage: Stage, work_dir: Path, tools: Path, quick: bool = False) -> Task:
@@ -97,7 +114,7 @@ def model_task(stage: Stage, work_dir: Path, tools: Path, quick: bool = False) -
         The task; its identity is the config with all overrides.
     """
     folder, weights = work_dir / stage.name, work_dir / 'classification' / 'final.pth'
-    options: dict[str, Any] = dict(stage.quick) if quick else {}
+    options: dict[str, Any] = stage.options | (stage.quick if quick else {})
     if stage.pretrained:
         options['model.backbone.init_cfg.checkpoint'] = str(weights)
     pairs = [f'{key}={value}' for key, value in options.items()]
@@ -122,6 +139,7 @@ def model_task(stage: Stage, work_dir: Path, tools: Path, quick: bool = False) -
                 cfg,
                 ['--no-validate', *flags],
                 weight=stage.minutes,
+                processes=stage.processes,
             ),
             test_step(tools, stage.config, folder, flags, folder / stage.out, weight=0.3),
         ),

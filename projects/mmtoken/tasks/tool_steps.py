@@ -31,6 +31,7 @@ def train_step(
     flags: Sequence[str] = (),
     prepare: Callable[[], object] = lambda: None,
     weight: float = 1.0,
+    processes: int = 1,
 ) -> Step:
     """Train from where an interrupted training stopped, or from the start.
 
@@ -42,6 +43,8 @@ def train_step(
         flags: Further flags of ``tools/train.py``.
         prepare: Called just before the command is made, for example to write ``config``.
         weight: Expected cost, relative to the task's other steps.
+        processes: How many train side by side, each with a batch of its own, as
+            ``tools/dist_train.sh`` starts them.
 
     Returns:
         The step ``train``.
@@ -49,8 +52,14 @@ def train_step(
 
     def argv() -> list[str]:
         prepare()
-        command = [*script(tools / 'train.py'), config, '--work-dir', str(folder)]
-        return [*command, '--resume', 'auto', *flags]
+        command = script(tools / 'train.py')
+        launcher = []
+        if processes > 1:
+            torchrun = ['-m', 'torch.distributed.run', '--standalone']
+            command[1:1] = [*torchrun, f'--nproc_per_node={processes}']
+            launcher = ['--launcher', 'pytorch']
+        command += [config, '--work-dir', str(folder), '--resume', 'auto']
+        return [*command, *launcher, *flags]
 
     return Step('train', argv, weight, cfg.train_cfg.get('max_epochs', 1))
 
