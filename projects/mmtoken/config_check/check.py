@@ -21,6 +21,7 @@ from mmtoken.config_check.untyped_keys import (
 from mmtoken.config_check.values import value_problems
 from mmtoken.config_check.variables import doubled_keys, unread_variables, vain_variables
 from mmtoken.config_check.weights import loose_weights
+from mmtoken.config_check.windows import window_problems
 from mmtoken.errors import UserError
 
 # What looks at values alone; each takes the config as a dict, and its default scope.
@@ -35,6 +36,7 @@ FINDERS = (
     schedule_problems,
     own_part_problems,
     neck_problems,
+    window_problems,
 )
 # What holds the model against the data.
 DATA_FINDERS = (annotation_problems, class_count_problems)
