@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from mmtoken.config_check.annotations import annotation_problems
 from mmtoken.config_check.classes import class_count_problems
+from mmtoken.config_check.lora import lora_problems
 from mmtoken.config_check.mode import report
 from mmtoken.config_check.model_cfg import model_cfg_problems
 from mmtoken.config_check.names import wrong_keys
@@ -37,6 +38,7 @@ FINDERS = (
     own_part_problems,
     neck_problems,
     window_problems,
+    lora_problems,
 )
 # What holds the model against the data.
 DATA_FINDERS = (annotation_problems, class_count_problems)
