@@ -232,6 +232,23 @@ def test_what_has_no_meaning_is_refused_with_what_would(options, text):
         build(**options)
 
 
+def test_what_is_no_config_is_refused():
+    with pytest.raises(UserError, match="module 'deit-tiny' is no config of a backbone; use one"):
+        LoRABackbone('deit-tiny')
+
+
+def test_pyramids_are_held_as_well():
+    arch = dict(embed_dims=12, depths=(1, 1), num_heads=(2, 2))
+    swin = dict(type='Swin', arch=arch, img_size=32, window_size=2, out_indices=(1,))
+    backbone = MODELS.build(dict(type='LoRABackbone', module=swin, targets='qkv')).train()
+
+    backbone(images())[0].sum().backward()
+
+    learning = [name for name, p in backbone.named_parameters() if p.requires_grad]
+    assert len(learning) == 4 and all('w_msa.qkv.lora_' in name for name in learning)
+    assert [n for n, p in backbone.named_parameters() if p.grad is not None] == learning
+
+
 def test_backbones_of_others_are_left_to_mmpretrain():
     other = dict(type='VisionTransformer', arch='deit-tiny', img_size=32)
 

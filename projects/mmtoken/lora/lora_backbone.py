@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,8 @@ from mmtoken.weights import is_pretrained
 from .lora_projection import LoRAProjection
 
 QKV = ('attn.qkv',)
+# Of a layer, before what is alike in all of them.
+_PLACE = re.compile(r'^((layers|stages|blocks)\.\d+\.)+')
 
 
 @MODELS.register_module()
@@ -59,6 +61,11 @@ class LoRABackbone(LoRAModel):
         alpha: float = 8,
         drop_rate: float = 0.0,
     ) -> None:
+        if not isinstance(module, Mapping):
+            raise UserError(
+                f'module {module!r} is no config of a backbone; use one, such as '
+                "dict(type='TokenViT')"
+            )
         check_whole('rank', rank, example=8)
         check_number('alpha', alpha, above=0, example=8)
         check_probability('drop_rate', drop_rate)
@@ -91,7 +98,7 @@ class LoRABackbone(LoRAModel):
         for target in self.targets:
             found = {name: layers[name] for name in layers if _matches(target, name)}
             if not found:
-                ends = dict.fromkeys(re.sub(r'^layers\.\d+\.', '', name) for name in layers)
+                ends = dict.fromkeys(_PLACE.sub('', name) for name in layers)
                 hint = near_miss(target, ends) or f'; its layers end in {", ".join(ends)}'
                 raise UserError(
                     f'targets {target!r} is no linear layer of {type(self.module).__name__}{hint}'
