@@ -44,14 +44,19 @@ def test_a_grid_that_nothing_near_divides_wants_another_image_size():
     assert text.endswith('none from 2 to 10 would fit: choose another image size')
 
 
-def test_windows_of_the_pooled_grid_are_looked_at():
-    # 8x12 patches, then 4x6, which windows of 4 would pad.
-    (text,) = problems(4, **{'model.backbone.pool_before': (1,)})
+@pytest.mark.parametrize(
+    ('window', 'said'),
+    [
+        # 8x12 patches, then 4x6, which windows of 4 would pad.
+        (4, 'window_size 4 pads the 4x6 patches of 64x96 px to 4x8, 33% more'),
+        (3, 'window_size 3 pads the 8x12 patches of 64x96 px to 9x12, 12% more'),
+    ],
+)
+def test_windows_are_to_fit_before_and_after_a_pool(window, said):
+    (text,) = problems(window, **{'model.backbone.pool_before': (1,)})
 
-    assert 'pads the 4x6 patches' in text
-    assert text.endswith(
-        'to 4x8, 33% more to compute; 2 would fit: set model.backbone.window_size=2'
-    )
+    assert said in text
+    assert text.endswith('; 2 would fit: set model.backbone.window_size=2')
 
 
 def test_a_layer_that_is_global_pads_nothing():

@@ -33,6 +33,7 @@ def config(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     config.train_cfg.update({key: 2, 'val_interval': 2})
     # At the rates of a warm-up most changes are too small for float32.
     config.param_scheduler = [dict(type='ConstantLR', factor=1.0, by_epoch=False)]
+    config.optim_wrapper.paramwise_cfg.layer_decay_rate = 0.5
     config.default_hooks.checkpoint.interval = 2
     config.experiment_name = request.param
     module = config.model.backbone.module
@@ -72,12 +73,16 @@ def test_additions_and_heads_learn_and_nothing_else(trained, config):
         assert torch.equal(after[name], public[own])
 
 
-def test_every_addition_gets_the_full_rate(trained, config):
+def test_additions_have_the_rates_of_their_layers(trained):
     groups = trained[0].optim_wrapper.optimizer.param_groups
-    names = {name for group in groups for name in group['param_names']}
+    rates = {name: group['lr_scale'] for group in groups for name in group['param_names']}
 
-    assert {group['lr_scale'] for group in groups} == {1.0}
-    assert names == {n for n, p in trained[0].model.named_parameters() if p.requires_grad}
+    learning = {name for name, p in trained[0].model.named_parameters() if p.requires_grad}
+    assert rates.keys() == learning
+    for name, rate in rates.items():
+        # Of two layers, each at half the rate of what follows.
+        layer = name.split('.')[3] if name.startswith('backbone.') else None
+        assert rate == {'0': 0.25, '1': 0.5, None: 1.0}[layer]
 
 
 def test_a_test_of_the_checkpoint_finds_what_the_training_found(trained, config, tmp_path):
