@@ -1,4 +1,6 @@
-"""The models and pictures of the configs for public data, made as small as a test can afford."""
+"""Models, runs and pictures of the configs for public data, as small as a test can afford."""
+
+from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
@@ -11,35 +13,40 @@ PYRAMIDS = dict(Swin='num_heads', SwinV2='num_heads', CAT='num_heads', DWNet='gr
 def shrink_model(config: Config) -> None:
     """Make a model that a test can afford, of the same modules."""
     model = config.model
-    kind = model.backbone.type.rpartition('.')[2]
+    # What LoRA learns beside is a backbone as well.
+    backbone = model.backbone.get('module', model.backbone)
+    kind = backbone.type.rpartition('.')[2]
     staged, pyramid = kind == 'PSViT', kind in PYRAMIDS
     if staged:
-        shrink_stages(model.backbone)
+        shrink_stages(backbone)
     elif not pyramid:
-        model.backbone.arch = TINY
-    widths = shrink_pyramid(model.backbone, PYRAMIDS[kind]) if pyramid else None
-    model.backbone.init_cfg = None
+        backbone.arch = TINY
+        if 'frozen_stages' in backbone:
+            backbone.frozen_stages = TINY['num_layers']
+    widths = shrink_pyramid(backbone, PYRAMIDS[kind]) if pyramid else None
+    backbone.init_cfg = None
     if config.default_scope == 'mmpretrain':
         model.head.in_channels = widths[-1] if pyramid else TINY['embed_dims']
     else:
         channels = TINY['embed_dims']
         if pyramid:
             channels = widths
-        elif 'out_indices' in model.backbone:
+        elif 'out_indices' in backbone:
             # A level of the neck for each of several layers.
-            channels = [channels] * len(model.backbone.out_indices)
-            model.backbone.out_indices = [index % 2 for index in range(len(channels))]
+            channels = [channels] * len(backbone.out_indices)
+            backbone.out_indices = [index % 2 for index in range(len(channels))]
         if staged:
-            channels, model.backbone.out_indices = list(WIDTHS), [1, 3, 5]
+            channels, backbone.out_indices = list(WIDTHS), [1, 3, 5]
         if model.neck is not None:
             model.neck.update(in_channels=channels, out_channels=32)
         shrink = shrink_detector if config.default_scope == 'mmdet' else shrink_segmentor
         shrink(model)
-        if staged:
-            model.backbone.global_attn_indexes = (4, 5)
+        if 'global_attn_indexes' in backbone:
+            backbone.global_attn_indexes = (4, 5) if staged else (1,)
         if model.neck is None:
             model.decode_head.in_channels = channels
-            model.auxiliary_head.in_channels = channels[model.auxiliary_head.in_index]
+            if model.get('auxiliary_head'):
+                model.auxiliary_head.in_channels = channels[model.auxiliary_head.in_index]
 
 
 def shrink_pyramid(backbone: ConfigDict, per_stage: str) -> list[int]:
@@ -59,8 +66,7 @@ def shrink_stages(backbone: ConfigDict) -> None:
 
 
 def shrink_detector(model: ConfigDict) -> None:
-    if 'window_size' in model.backbone:
-        model.backbone.global_attn_indexes = (1,)
+    model.data_preprocessor.pad_size_divisor = min(32, model.data_preprocessor.pad_size_divisor)
     model.rpn_head.update(in_channels=32, feat_channels=32)
     model.roi_head.bbox_roi_extractor.out_channels = 32
     model.roi_head.mask_roi_extractor.out_channels = 32
@@ -80,10 +86,31 @@ def shrink_detector(model: ConfigDict) -> None:
 
 def shrink_segmentor(model: ConfigDict) -> None:
     model.data_preprocessor.size = (64, 64)
-    model.decode_head.update(in_channels=[32] * 4, channels=32)
-    if 'auxiliary_head' in model:
+    if model.decode_head.get('num_convs') == 0:
+        model.decode_head.channels = TINY['embed_dims']
+    else:
+        model.decode_head.update(in_channels=[32] * 4, channels=32)
+    if model.get('auxiliary_head'):
         model.auxiliary_head.update(in_channels=32, channels=32)
     model.test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(48, 48))
+
+
+def shrink_run(config: Config, folder: Path) -> None:
+    """Make a model tiny and its run one step long, on the data in `folder`, with what it leaves
+    beside them.
+    """
+    config.work_dir = str(folder / 'work')
+    shrink_model(config)
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
+        loader.batch_size = min(loader.batch_size, 2)
+        loader.dataset.data_root = str(folder / 'data')
+        shrink_pipeline(loader.dataset.pipeline)
+    for evaluator in (config.val_evaluator, config.test_evaluator):
+        if 'ann_file' in evaluator:
+            evaluator.ann_file = str(folder / 'data/annotations/instances_val2017.json')
+    key = 'max_epochs' if 'max_epochs' in config.train_cfg else 'max_iters'
+    config.train_cfg.update({key: 1, 'val_interval': 1})
 
 
 def shrink_pipeline(pipeline: list) -> None:
@@ -91,5 +118,5 @@ def shrink_pipeline(pipeline: list) -> None:
     for step in pipeline:
         if step.type in ('Resize', 'RandomResize') and 'scale' in step:
             step.scale = (96, 64)
-        if step.type == 'RandomCrop' and step.get('cat_max_ratio'):
+        if step.type == 'RandomCrop' and ('cat_max_ratio' in step or 'crop_type' in step):
             step.crop_size = (64, 64)

@@ -4,7 +4,7 @@ Reproduces: nothing; our design, the detector of ../deit, so that the two differ
     start from alone.
 Needs: the DeiT-S of calibrated-deit-small_8xb64_in1k.py, trained by you.
 Defaults: kept, those of the classifier's own detector.
-Costs: 43.1 M parameters; backbone and neck 211 G multiply-adds at 800 x 1344 px.
+Costs: 43.1 M parameters; backbone and neck 208 G multiply-adds at 800 x 1344 px.
     Training time was not measured.
 Command: bash tools/dist_train.sh \
 configs/vit_calibrator/mask-rcnn_calibrated-deit-small_sfp_1x_coco.py 8 --amp

@@ -4,7 +4,7 @@ Reproduces: nothing; our design, the detector of ../life, so that the two differ
     start from alone.
 Needs: the LIFE-DeiT-T of calibrated-life-deit-tiny_8xb64_in1k.py, trained by you.
 Defaults: kept, those of the classifier's own detector.
-Costs: 26.0 M parameters; backbone and neck 109 G multiply-adds at 800 x 1344 px.
+Costs: 26.0 M parameters; backbone and neck 107 G multiply-adds at 800 x 1344 px.
     Training time was not measured.
 Command: bash tools/dist_train.sh \
 configs/vit_calibrator/mask-rcnn_calibrated-life-deit-tiny_sfp_1x_coco.py 8 --amp

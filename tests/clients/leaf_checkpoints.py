@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from long_leaves import marks_of
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import save_checkpoint
@@ -31,7 +32,11 @@ class Trained:
 def leaves_of(scope: str) -> list:
     """The leaf configs of one library, as parameters of a fixture."""
     paths = sorted(p for p in CONFIGS.glob('*/*.py') if p.parent.name != '_base_')
-    return [pytest.param(path, id=path.stem) for path in paths if scope_of(path) == scope]
+    return [
+        pytest.param(path, id=path.stem, marks=marks_of(path))
+        for path in paths
+        if scope_of(path) == scope
+    ]
 
 
 def scope_of(path: Path) -> str:
@@ -43,13 +48,14 @@ def write_trained(leaf: Path, folder: Path) -> Trained:
     """Write a leaf config and a checkpoint of its model.
 
     Models of public data are made small; all else stands as in the leaf, with an ``init_cfg`` that
-    names a file which is not there.
+    names a file which is not there. What LoRA learns would need it, so that there it is left out.
     """
     config = Config.fromfile(leaf)
     if leaf.parent.name not in ('digits', 'glyphs'):
         init_cfg = config.model.backbone.get('init_cfg')
         shrink_model(config)
-        config.model.backbone.init_cfg = init_cfg
+        if init_cfg:
+            config.model.backbone.init_cfg = init_cfg
     if config.default_scope != 'mmpretrain':
         for pipeline in (config.test_pipeline, config.test_dataloader.dataset.pipeline):
             shrink_pipeline(pipeline)

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from leaf_paths import LEAVES, ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
-
-ROOT = Path(__file__).resolve().parents[2]
-LEAVES = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 
 
 @pytest.fixture(scope='module')

@@ -9,6 +9,8 @@ import pytest
 import torch
 import yaml
 from label_stores import write_stores_of
+from leaf_paths import LEAVES
+from long_leaves import marks_of
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.hooks import CheckpointHook
@@ -70,6 +72,16 @@ def images_of(config: Config) -> int:
     return 2 if config.model.backbone.get('kernel') == 'homogeneous' else 1
 
 
+@pytest.fixture(
+    scope='module',
+    params=[pytest.param(path, marks=marks_of(path)) for path in LEAVES],
+    ids=lambda path: path.stem,
+)
+def leaf(request: pytest.FixtureRequest) -> Path:
+    """One leaf config after the other."""
+    return request.param
+
+
 BATCHES = dict(mmpretrain=classification_batch, mmdet=detection_batch, mmseg=segmentation_batch)
 
 
@@ -84,6 +96,12 @@ def test_model_computes_a_finite_loss(config: Config, model: nn.Module) -> None:
     if config.default_scope == 'mmseg':
         # At its real size of 512 px the head takes seconds.
         model.data_preprocessor.size = (64, 64)
+    if config.default_scope == 'mmdet':
+        # As do the heads of 512 proposals, and images padded to 1,024 px.
+        model.data_preprocessor.pad_size_divisor = 32
+        samplers = model.roi_head.bbox_sampler
+        for sampler in samplers if isinstance(samplers, list) else [samplers]:
+            sampler.num = 32
 
     data = model.data_preprocessor(batch, training=True)
     loss = total(start(model)(**data, mode='loss'))
@@ -134,16 +152,20 @@ def test_optimizer_holds_every_trainable_parameter_once(config: Config, model: n
 
 
 def test_learning_rates_follow_the_layers(config: Config, model: nn.Module) -> None:
-    """The rate is the base rate times the decay, once per layer up to the head."""
+    """The rate is the base rate times the decay, once per layer up to the head, and the backbone's
+    times its own multiplier.
+    """
     optim_wrapper = config.optim_wrapper
-    decay = optim_wrapper.get('paramwise_cfg', {}).get('layer_decay_rate', 1.0)
+    options = optim_wrapper.get('paramwise_cfg', {})
+    decay, multiplier = (options.get(k, 1.0) for k in ('layer_decay_rate', 'backbone_lr_mult'))
     optimizer = build_optim_wrapper(model, optim_wrapper).optimizer
     rates = {id(p): group['lr'] for group in optimizer.param_groups for p in group['params']}
 
     expected = {}
     for name, _ in model.named_parameters():
         depth, depths = model.backbone.get_layer_depth(name, prefix='backbone.')
-        expected[name] = optim_wrapper.optimizer.lr * decay ** (depths - 1 - depth)
+        scale = decay ** (depths - 1 - depth) * (multiplier if name.startswith('backbone.') else 1)
+        expected[name] = optim_wrapper.optimizer.lr * scale
 
     actual = {name: rates.get(id(p), expected[name]) for name, p in model.named_parameters()}
     assert actual == pytest.approx(expected)

@@ -18,7 +18,7 @@ from public_layouts import (
     write_imagenet,
     write_tiny_imagenet,
 )
-from small_models import shrink_model, shrink_pipeline
+from small_models import shrink_run
 
 LAYOUTS: dict[str, tuple[Callable, str]] = {
     'life-deit-tiny_8xb64_in1k': (write_imagenet, 'accuracy/top1'),
@@ -43,18 +43,7 @@ def small_config(
         # The real files' checksums are not ours to match.
         monkeypatch.setattr(CIFAR100, '_check_integrity', lambda self: True)
     config = Config.fromfile(root / 'configs/life' / f'{request.param}.py')
-    config.work_dir = str(tmp_path / 'work')
-    shrink_model(config)
-    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
-        loader.batch_size = min(loader.batch_size, 2)
-        loader.dataset.data_root = str(tmp_path / 'data')
-        shrink_pipeline(loader.dataset.pipeline)
-    for evaluator in (config.val_evaluator, config.test_evaluator):
-        if 'ann_file' in evaluator:
-            evaluator.ann_file = str(tmp_path / 'data/annotations/instances_val2017.json')
-    key = 'max_epochs' if 'max_epochs' in config.train_cfg else 'max_iters'
-    config.train_cfg.update({key: 1, 'val_interval': 1})
+    shrink_run(config, tmp_path)
     return config
 
 

@@ -28,12 +28,14 @@ def provide_weights(config: str) -> None:
     checkpoint = cfg.get('load_from') or (
         init.get('checkpoint') if isinstance(init, dict) else None
     )
-    if checkpoint and not Path(checkpoint).exists():
-        (source,) = Path('configs').rglob(f'{Path(checkpoint).parent.name}.py')
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
-            model = MODELS.build(Config.fromfile(source).model)
-        Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)
-        torch.save({'state_dict': model.state_dict()}, checkpoint)
+    # Files beside the configs' folder are public weights, which every command gets.
+    if not checkpoint or Path(checkpoint).exists() or Path(checkpoint).name == checkpoint:
+        return
+    (source,) = Path('configs').rglob(f'{Path(checkpoint).parent.name}.py')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(Config.fromfile(source).model)
+    Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)
+    torch.save({'state_dict': model.state_dict()}, checkpoint)
 
 
 def label_command(base: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from documents import DOCUMENTS, ROOT
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import ImageClassifier
 from public_layouts import (
     write_ade20k,
@@ -24,6 +24,7 @@ from public_layouts import (
     write_image,
     write_imagenet,
 )
+from safetensors.torch import save_file
 
 from mmtoken.datasets import DigitDataOptions, write_scene_data
 from mmtoken.life import LIFEViT
@@ -79,16 +80,29 @@ def short_options(config: str) -> list[str]:
             place = f'{name}.dataset.pipeline.{index}'
             if step.type in ('Resize', 'RandomResize') and isinstance(step.get('scale'), tuple):
                 found.append(f'{place}.scale=(96,64)')
-            if step.type == 'RandomCrop' and step.get('cat_max_ratio'):
+            if step.type == 'RandomCrop' and ('cat_max_ratio' in step or 'crop_type' in step):
                 found.append(f'{place}.crop_size=(64,64)')
     if cfg.default_scope == 'mmdet':
         # Untrained scores are low, and without any detection there is no metric.
         found.append('model.test_cfg.rcnn.score_thr=0.0')
+        found.append('model.data_preprocessor.pad_size_divisor=32')
     if cfg.default_scope == 'mmseg':
         found.append('model.data_preprocessor.size=(64,64)')
         if cfg.model.test_cfg.mode == 'slide':
             found += ['model.test_cfg.crop_size=(64,64)', 'model.test_cfg.stride=(48,48)']
     return ['--cfg-options', *found]
+
+
+def provide_public_weights(config: str) -> None:
+    """Save random weights of a backbone in place of the public ones that a reader has converted."""
+    backbone = Config.fromfile(config).model.backbone
+    backbone = backbone.get('module', backbone)
+    init = backbone.get('init_cfg')
+    file = Path(init.get('checkpoint') or '') if isinstance(init, dict) else Path()
+    if file.suffix == '.safetensors' and not file.exists():
+        built = MODELS.build({**backbone, 'init_cfg': None})
+        weights = {f'backbone.{name}': value for name, value in built.state_dict().items()}
+        save_file(weights, file)
 
 
 def shorten_search(path: str) -> str:
@@ -124,6 +138,7 @@ def run_command(line: str, load_tool: Callable) -> None:
     assert Path(tool).is_file(), line
     name = Path(tool).name
     if name in SHORTENED:
+        provide_public_weights(arguments[0])
         arguments += short_options(arguments[0])
     if name == 'search.py':
         arguments[0] = shorten_search(arguments[0])

@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from mmtoken.config_check.annotations import annotation_problems
 from mmtoken.config_check.classes import class_count_problems
+from mmtoken.config_check.lora import lora_problems
 from mmtoken.config_check.mode import report
 from mmtoken.config_check.model_cfg import model_cfg_problems
 from mmtoken.config_check.names import wrong_keys
@@ -21,6 +22,7 @@ from mmtoken.config_check.untyped_keys import (
 from mmtoken.config_check.values import value_problems
 from mmtoken.config_check.variables import doubled_keys, unread_variables, vain_variables
 from mmtoken.config_check.weights import loose_weights
+from mmtoken.config_check.windows import window_problems
 from mmtoken.errors import UserError
 
 # What looks at values alone; each takes the config as a dict, and its default scope.
@@ -35,6 +37,8 @@ FINDERS = (
     schedule_problems,
     own_part_problems,
     neck_problems,
+    window_problems,
+    lora_problems,
 )
 # What holds the model against the data.
 DATA_FINDERS = (annotation_problems, class_count_problems)

@@ -8,11 +8,12 @@ import copy
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.optim import _ParamScheduler
-from mmengine.registry import DefaultScope
+from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 from torch.optim import SGD, Optimizer
 from torch.utils.data import DataLoader
@@ -121,6 +122,28 @@ def own_part_problems(content: dict, scope: str) -> Iterator[Problem]:
             yield _refused(part, error)
         except Exception:  # Something in it needs memory.
             continue
+
+
+def try_build(cfg: Any, scope: str) -> nn.Module | None:
+    """Build a part of a model without memory.
+
+    Args:
+        cfg: Its config, or a list of several.
+        scope: Where its type is looked up.
+
+    Returns:
+        The part; None where there is none, or where it cannot be built, which is another problem,
+        or needs its owner.
+    """
+    if not cfg:
+        return None
+    try:
+        with torch.device('meta'), DefaultScope.overwrite_default_scope(scope):
+            if isinstance(cfg, (list, tuple)):
+                return nn.ModuleList(MODELS.build(copy.deepcopy(one)) for one in cfg)
+            return MODELS.build(copy.deepcopy(cfg))
+    except Exception:
+        return None
 
 
 def _is_a(part: Place, base: type) -> bool:

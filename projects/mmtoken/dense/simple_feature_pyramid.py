@@ -48,7 +48,7 @@ class SimpleFeaturePyramid(BaseModule):
         in_channels: Channels of the backbone's map.
         out_channels: Channels of every level.
         strides: Strides of the levels, in pixels of the image, each `patch_size` times a power of
-            two.
+            two; 3.5, 7, 14 and 28 of patches of 14.
         patch_size: The stride of the map that comes in: the backbone's patch size, doubled for
             every layer that pools before it. `PyramidCheckHook` compares the two before a run.
         num_outs: Number of outputs; those beyond `strides` are subsampled from the level before, as
@@ -66,7 +66,7 @@ class SimpleFeaturePyramid(BaseModule):
         self,
         in_channels: int,
         out_channels: int = 256,
-        strides: Sequence[int] = (4, 8, 16, 32),
+        strides: Sequence[float] = (4, 8, 16, 32),
         patch_size: int = 16,
         num_outs: int | None = None,
         down: str = 'conv',

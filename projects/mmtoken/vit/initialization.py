@@ -13,6 +13,9 @@ def init_like_deit(module: nn.Module, embedding: Iterable[nn.Parameter]) -> None
         module: Whose linear maps are initialized.
         embedding: Parameters of its own that are, too.
     """
+    # On a device without memory, where configs are tried, drawing takes longer than building.
+    if all(parameter.is_meta for parameter in module.parameters()):
+        return
     for parameter in embedding:
         trunc_normal_(parameter, std=0.02)
     for layer in module.modules():

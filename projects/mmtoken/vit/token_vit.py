@@ -70,7 +70,8 @@ class TokenViT(TokenBackbone):
         attn_drop_rate: Dropout probability of the attention weights.
         drop_path_rate: Stochastic depth of the last layer; it grows linearly from 0 at the first.
         window_size: Tokens per side of an attention window, patches where nothing is pooled; 0
-            means every layer is global.
+            means every layer is global. A grid that it does not divide is padded in every layer,
+            of which a check of the config warns.
         global_attn_indexes: Layers that stay global where `window_size` is set; negatives count
             from the end.
         stem: Config of what makes patches tokens, `default_stem` by default, built with

@@ -1,0 +1,16 @@
+"""UPerNet over a frozen DINOv2-S with registers on ADE20K, 160k iterations.
+
+Reproduces: nothing published; our design, the segmentor beside it whose backbone does not learn.
+Needs: dinov2_vits14_reg4.safetensors, made of the authors' file:
+    python tools/model_converters/convert.py dinov2_vits14_reg4_pretrain.pth \
+        dinov2_vits14_reg4.safetensors
+Costs: 54.7 M parameters, 351 G multiply-adds at 518 px. Training time was not measured.
+Command: bash tools/dist_train.sh \
+configs/foundation/frozen-dinov2-small_upernet_8xb2-160k_ade20k-518x518.py 8 --amp
+"""
+
+_base_ = './dinov2-small_upernet_8xb2-160k_ade20k-518x518.py'
+# 160,000 iterations x (8 x 2) images / 20,210 images = 126.7 epochs.
+
+# All twelve layers and what is before and behind them.
+model = dict(backbone=dict(frozen_stages=12))
