@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmpretrain.registry import MODELS
 
+from mmtoken.errors import UserError
 from mmtoken.pyramid import TokenPyramid
 
 ATTENDING = dict(
@@ -110,6 +111,29 @@ def test_every_output_alone_is_that_among_all(build):
         backbone.load_state_dict({name: state[name] for name in backbone.state_dict()})
         (alone,) = backbone(images())
         torch.testing.assert_close(alone, outs[stage], rtol=0, atol=0)
+
+
+def test_intermediate_layers_are_the_stages(build):
+    backbone = build()
+
+    found = backbone.get_intermediate_layers(images(50, 86), n=3, reshape=True)
+
+    for out, expected in zip(found, backbone(images(50, 86)), strict=True):
+        torch.testing.assert_close(out, expected, rtol=0, atol=0)
+    (sequence,) = backbone.get_intermediate_layers(images(50, 86), n=[1])
+    torch.testing.assert_close(sequence, found[1].flatten(2).mT, rtol=0, atol=0)
+
+
+def test_a_stage_without_a_norm_is_given_as_it_is_or_refused(build):
+    backbone = build(out_indices=(1,))
+
+    (out,) = backbone.get_intermediate_layers(images(), n=[0], norm=False)
+
+    assert out.shape == (2, 256, 12)
+    with pytest.raises(UserError, match='stage 0 has no norm, .* use norm=False'):
+        backbone.get_intermediate_layers(images(), n=2)
+    with pytest.raises(UserError, match='n 3 is more than the 2 that run'):
+        backbone.get_intermediate_layers(images(), n=3)
 
 
 def test_what_leaves_a_frozen_pyramid_needs_no_gradient(build):
