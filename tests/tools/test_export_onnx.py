@@ -11,13 +11,15 @@ import torch
 from mmtoken import get_model
 from mmtoken.deployment import onnx_file
 
+# Of so many channels, positions are too many numbers for the exporter to fold them in by itself.
+WIDTH = 512
 BACKBONE = """
 default_scope = '{scope}'
 custom_imports = dict(imports=['mmtoken'], allow_failed_imports=False)
 data_preprocessor = dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], {more})
 backbone = dict(
     type='mmpretrain.{kind}', img_size=32, patch_size=8,
-    arch=dict(embed_dims=12, num_layers=1, num_heads=2, feedforward_channels=12), {options})
+    arch=dict(embed_dims={width}, num_layers=1, num_heads=2, feedforward_channels=12), {options})
 """
 CLASSIFIER = """
 head = dict(type='VisionTransformerClsHead', num_classes=3, in_channels=12)
@@ -26,7 +28,7 @@ model = dict(type='ImageClassifier', backbone=backbone, head=head)
 SEGMENTOR = """
 norm_cfg = dict(type='SyncBN')
 neck = dict(
-    type='mmpretrain.SimpleFeaturePyramid', in_channels=12, out_channels=4, patch_size=8,
+    type='mmpretrain.SimpleFeaturePyramid', in_channels=512, out_channels=4, patch_size=8,
     strides=(4, 8), norm_cfg=norm_cfg)
 head = dict(
     type='FCNHead', in_channels={channels}, channels=4, num_classes=2, in_index=0,
@@ -53,14 +55,13 @@ def export(load_tool, tmp_path, capsys):
 
 
 def classifier(kind: str = 'LIFEViT') -> str:
-    text = BACKBONE.format(scope='mmpretrain', kind=kind, more='to_rgb=True', options='')
+    text = BACKBONE.format(scope='mmpretrain', kind=kind, more='to_rgb=True', options='', width=12)
     return text + CLASSIFIER
 
 
 def segmentor(neck: str = 'neck=neck,', channels: int = 4) -> str:
-    text = BACKBONE.format(
-        scope='mmseg', kind='TokenViT', more='bgr_to_rgb=False', options="out_type='featmap'"
-    )
+    more, options = 'bgr_to_rgb=False', "out_type='featmap'"
+    text = BACKBONE.format(scope='mmseg', kind='TokenViT', more=more, options=options, width=WIDTH)
     return text + SEGMENTOR.replace('{neck}', neck).replace('{channels}', str(channels))
 
 
@@ -90,24 +91,24 @@ def test_a_classifier_of_any_batch_computes_the_scores_of_its_checkpoint(export,
 
 def test_features_of_another_size_have_their_positions_folded_in(export, tmp_path):
     torch.manual_seed(0)
-    said = export('--size', '40', '64', '--opset', '20', config=segmentor())
+    said = export('--size', '192', '200', '--opset', '20', config=segmentor())
 
-    assert 'features, images (1, 3, 40, 64)' in said
+    assert 'features, images (1, 3, 192, 200)' in said
     graph = onnx.load(tmp_path / 'model.onnx')
     assert 'Resize' not in {node.op_type for node in graph.graph.node}
     shapes = {tuple(weight.dims) for weight in graph.graph.initializer}
-    # A class token and 5×8 patches; 4×4 it was before.
-    assert (1, 1 + 40, 12) in shapes and (1, 1 + 16, 12) not in shapes
+    # A class token and 24×25 patches; 4×4 it was before.
+    assert (1, 1 + 24 * 25, WIDTH) in shapes and (1, 1 + 16, WIDTH) not in shapes
     assert [opset.version for opset in graph.opset_import if not opset.domain] == [20]
-    outs = run_file(tmp_path / 'model.onnx', torch.zeros(1, 3, 40, 64))
-    assert [tuple(out.shape) for out in outs] == [(1, 4, 10, 16), (1, 4, 5, 8)]
+    outs = run_file(tmp_path / 'model.onnx', torch.zeros(1, 3, 192, 200))
+    assert [tuple(out.shape) for out in outs] == [(1, 4, 48, 50), (1, 4, 24, 25)]
 
 
 @pytest.mark.parametrize(
     ('words', 'config', 'said'),
     [
         (['--what', 'classifier'], segmentor(), 'a segmentor, whose heads .* --what features'),
-        (['--what', 'classifier'], segmentor('', 12), 'whose heads .* use --what backbone'),
+        (['--what', 'classifier'], segmentor('', WIDTH), 'whose heads .* use --what backbone'),
         (['--what', 'features'], classifier(), 'the model has no neck; use --what backbone'),
         (['--size', '30', '32'], classifier(), '--size 30 32 is not a multiple .* use 32 32'),
         (['--out', 'none/model.onnx'], classifier(), "--out 'none/model.onnx' is no file in a"),
