@@ -33,12 +33,19 @@ PYRAMIDS = {
 
 @pytest.fixture(params=PYRAMIDS)
 def build(request):
-    """A function that builds one pyramid after the other, its weights drawn anew."""
+    """A function that builds one pyramid after the other, its weights drawn anew; small ones have
+    two stages, and small kernels, since a graph has a node for each place of theirs.
+    """
 
-    def make(**options):
+    def make(small=False, **options):
         torch.manual_seed(0)
         cfg = {'img_size': 64, 'drop_path_rate': 0.0, 'out_indices': (0, 1, 2)}
-        built = MODELS.build(cfg | PYRAMIDS[request.param] | options)
+        cfg |= PYRAMIDS[request.param]
+        if small:
+            arch = {k: v[:2] if isinstance(v, tuple) else v for k, v in cfg['arch'].items()}
+            cfg |= dict(arch=arch, out_indices=(0, 1))
+            cfg |= dict(window_size=3) if cfg['type'] == 'DWNet' else {}
+        built = MODELS.build(cfg | options)
         for name, parameter in built.named_parameters():
             if 'norm' not in name and 'logit_scale' not in name and 'bn' not in name:
                 torch.nn.init.normal_(parameter, std=0.2)
@@ -80,11 +87,26 @@ def test_maps_have_the_grid_of_the_image_halved_stage_by_stage(build, size):
 @torch.no_grad()
 def test_it_compiles_without_graph_breaks(build):
     torch._dynamo.reset()
-    backbone = build()
+    backbone = build(small=True)
     compiled = torch.compile(backbone, backend='eager', fullgraph=True)
 
     for found, expected in zip(compiled(images()), backbone(images()), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_an_exported_graph_takes_another_batch_and_leaves_nothing_behind(build):
+    # No window divides their grids.
+    backbone, size = build(small=True), (50, 86)
+    dynamic = ({0: torch.export.Dim.DYNAMIC},)
+
+    exported = torch.export.export(backbone, (images(*size),), dynamic_shapes=dynamic).module()
+
+    for batch in (5, 1):
+        expected = backbone(images(*size, batch=batch))
+        assert all(type(out) is torch.Tensor for out in expected)
+        found = exported(images(*size, batch=batch))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
