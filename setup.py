@@ -17,7 +17,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = ROOT / 'projects' / 'mmtoken'
-EXTRAS = ('onedl', 'openmmlab', 'digits', 'diagnosis', 'dev')
+EXTRAS = ('onedl', 'openmmlab', 'digits', 'diagnosis', 'deployment', 'dev')
 MIM_ENTRIES = ('tools', 'configs', 'model-index.yml')
 
 

@@ -59,7 +59,8 @@ def installed(checkout, wheel, tmp_path_factory):
         'import mmtoken\n'
         'facts = dict(package=mmtoken.__file__, base=mmtoken.config_path(BASE),\n'
         '             backbone=config.model.backbone.type, listed=list_models("*life*"),\n'
-        '             built=model._config.filename)\n'
+        '             built=model._config.filename,\n'
+        '             detector=mmtoken.get_model("mask-rcnn_life-d6w96_digits-det").cfg.filename)\n'
         'print(json.dumps(facts))\n'
     )
     done = subprocess.run(
@@ -86,6 +87,12 @@ def test_models_of_the_installed_package_are_in_the_list_of_mmpretrain(installed
 
     assert 'life-deit-tiny_8xb64_in1k' in facts['listed']
     assert package / '.mim' / 'configs' / 'digits' in Path(facts['built']).parents
+
+
+def test_a_detector_of_the_installed_package_is_built_by_its_name(installed):
+    package, facts = installed
+
+    assert package / '.mim' / 'configs' / 'digits' in Path(facts['detector']).parents
 
 
 def test_distribution_is_mmtoken_toolbox(wheel):

@@ -41,6 +41,7 @@ from .runtime import strict_load  # noqa: E402
 from .runtime.bad_data import hook as bad_data_hook  # noqa: E402
 from .runtime.config_text import install_config_text  # noqa: E402
 from .runtime.guards import non_finite_hook, signal_hook, watchdog_hook  # noqa: E402
+from .runtime.named_models import get_model, list_models  # noqa: E402
 from .runtime.own_configs import config_path, register_models  # noqa: E402
 from .runtime.resuming import resume_hook  # noqa: E402
 from .runtime.resuming.resume_choice import install_resume_choice  # noqa: E402
@@ -63,7 +64,9 @@ __all__ = [
     'datasets',
     'dense',
     'dwnet',
+    'get_model',
     'life',
+    'list_models',
     'lora',
     'lv_vit',
     'non_finite_hook',

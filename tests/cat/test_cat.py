@@ -198,20 +198,6 @@ def test_it_can_be_copied_and_stored():
     assert torch.equal(again(images())[0], backbone(images())[0])
 
 
-@pytest.mark.parametrize(
-    ('options', 'size'), [({}, (64, 64)), (dict(pad_small_map=True), (50, 86))]
-)
-def test_an_exported_model_takes_any_batch(options, size):
-    backbone = build_cat(**options)
-    batch = torch.export.Dim('batch', min=1, max=64)
-    exported = torch.export.export(backbone, (images(*size),), dynamic_shapes=({0: batch},))
-
-    found = exported.module()(images(*size, batch=5))
-
-    expected = backbone(images(*size, batch=5))
-    torch.testing.assert_close(found[0], expected[0], atol=1e-5, rtol=1e-4)
-
-
 def test_mixed_precision_is_near():
     backbone = build_cat(std=0.05)
     with torch.autocast('cpu', torch.bfloat16):

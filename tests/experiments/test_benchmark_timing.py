@@ -1,8 +1,10 @@
 """How a benchmark times and compares, on tiny models; never its times."""
 
 import platform
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -15,8 +17,9 @@ from mmtoken.experiments.benchmark_models import (
     config_preset,
     load_preset,
 )
+from mmtoken.experiments.benchmark_report import markdown
 from mmtoken.experiments.benchmark_rows import Case, Preset, Ratio, Row, Step, peak_memory
-from mmtoken.experiments.benchmark_timing import compare, time_rows
+from mmtoken.experiments.benchmark_timing import compare, measure, time_rows
 
 PRESET = """
 from mmtoken.experiments.benchmark_rows import Preset, Row
@@ -95,6 +98,17 @@ def test_peak_memory_is_compared_where_it_was_measured(memory, medians):
 def test_target_may_depend_on_the_image_size():
     ratio = Ratio('b', 'a', {224: 1.05})
     assert [ratio.target_at(size) for size in (224, 512)] == [1.05, None]
+
+
+def test_a_note_stands_below_the_table_and_memory_that_says_nothing_is_left_out():
+    (row,) = recorder_rows('a', [])
+    preset = Preset('t', [replace(row, note=lambda size: f'seen at {size}')], memory=False)
+
+    entry = measure(lambda: preset, [Case(4, 1)], rounds=1, warmup=0)
+
+    assert entry['cases'][0]['rows'][0]['memory_mib'] is None
+    text = markdown({'': entry | {'command': 'none'}})
+    assert re.search(r'^\| a \|.*\| – \|\n\n- a: seen at 4$', text, re.MULTILINE)
 
 
 def test_pretrained_weights_are_not_loaded(backbone_config):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmpretrain.registry import MODELS
 
+from mmtoken.errors import UserError
 from mmtoken.pyramid import TokenPyramid
 
 ATTENDING = dict(
@@ -32,12 +33,19 @@ PYRAMIDS = {
 
 @pytest.fixture(params=PYRAMIDS)
 def build(request):
-    """A function that builds one pyramid after the other, its weights drawn anew."""
+    """A function that builds one pyramid after the other, its weights drawn anew; small ones have
+    two stages, and small kernels, since a graph has a node for each place of theirs.
+    """
 
-    def make(**options):
+    def make(small=False, **options):
         torch.manual_seed(0)
         cfg = {'img_size': 64, 'drop_path_rate': 0.0, 'out_indices': (0, 1, 2)}
-        built = MODELS.build(cfg | PYRAMIDS[request.param] | options)
+        cfg |= PYRAMIDS[request.param]
+        if small:
+            arch = {k: v[:2] if isinstance(v, tuple) else v for k, v in cfg['arch'].items()}
+            cfg |= dict(arch=arch, out_indices=(0, 1))
+            cfg |= dict(window_size=3) if cfg['type'] == 'DWNet' else {}
+        built = MODELS.build(cfg | options)
         for name, parameter in built.named_parameters():
             if 'norm' not in name and 'logit_scale' not in name and 'bn' not in name:
                 torch.nn.init.normal_(parameter, std=0.2)
@@ -79,11 +87,26 @@ def test_maps_have_the_grid_of_the_image_halved_stage_by_stage(build, size):
 @torch.no_grad()
 def test_it_compiles_without_graph_breaks(build):
     torch._dynamo.reset()
-    backbone = build()
+    backbone = build(small=True)
     compiled = torch.compile(backbone, backend='eager', fullgraph=True)
 
     for found, expected in zip(compiled(images()), backbone(images()), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_an_exported_graph_takes_another_batch_and_leaves_nothing_behind(build):
+    # No window divides their grids.
+    backbone, size = build(small=True), (50, 86)
+    dynamic = ({0: torch.export.Dim.DYNAMIC},)
+
+    exported = torch.export.export(backbone, (images(*size),), dynamic_shapes=dynamic).module()
+
+    for batch in (5, 1):
+        expected = backbone(images(*size, batch=batch))
+        assert all(type(out) is torch.Tensor for out in expected)
+        found = exported(images(*size, batch=batch))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -110,6 +133,29 @@ def test_every_output_alone_is_that_among_all(build):
         backbone.load_state_dict({name: state[name] for name in backbone.state_dict()})
         (alone,) = backbone(images())
         torch.testing.assert_close(alone, outs[stage], rtol=0, atol=0)
+
+
+def test_intermediate_layers_are_the_stages(build):
+    backbone = build()
+
+    found = backbone.get_intermediate_layers(images(50, 86), n=3, reshape=True)
+
+    for out, expected in zip(found, backbone(images(50, 86)), strict=True):
+        torch.testing.assert_close(out, expected, rtol=0, atol=0)
+    (sequence,) = backbone.get_intermediate_layers(images(50, 86), n=[1])
+    torch.testing.assert_close(sequence, found[1].flatten(2).mT, rtol=0, atol=0)
+
+
+def test_a_stage_without_a_norm_is_given_as_it_is_or_refused(build):
+    backbone = build(out_indices=(1,))
+
+    (out,) = backbone.get_intermediate_layers(images(), n=[0], norm=False)
+
+    assert out.shape == (2, 256, 12)
+    with pytest.raises(UserError, match='stage 0 has no norm, .* use norm=False'):
+        backbone.get_intermediate_layers(images(), n=2)
+    with pytest.raises(UserError, match='n 3 is more than the 2 that run'):
+        backbone.get_intermediate_layers(images(), n=3)
 
 
 def test_what_leaves_a_frozen_pyramid_needs_no_gradient(build):

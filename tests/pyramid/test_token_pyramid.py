@@ -331,17 +331,6 @@ def test_labels_end_where_the_backbone_takes_them():
     assert not torch.allclose(weights.squeeze(1), mixed.lam)
 
 
-def test_an_exported_model_takes_any_batch_and_leaves_nothing_behind():
-    backbone = build()
-    batch = torch.export.Dim('batch', min=1, max=64)
-    exported = torch.export.export(backbone, (images(),), dynamic_shapes=({0: batch},))
-
-    found = exported.module()(images(batch=5))
-
-    assert type(backbone(images())[0]) is torch.Tensor
-    torch.testing.assert_close(found[0], backbone(images(batch=5))[0], atol=1e-5, rtol=1e-4)
-
-
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize('gap', [8.0, 20.0, 400.0])
 def test_labels_beside_padding_that_takes_the_attention_stay_labels(dtype, gap):

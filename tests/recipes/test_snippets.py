@@ -70,10 +70,15 @@ def test_a_snippet_builds_what_computes(snippet: Block, workplace):
 
 @pytest.mark.parametrize('program', PROGRAMS, ids=str)
 def test_a_program_runs(program: Block, workplace, own_model):
-    exec(program.text, {})
+    scope = {}
+    exec(program.text, scope)
     DefaultScope._instance_dict.clear()
 
-    assert list(workplace.glob('work_dirs/painted/**/image.*'))
+    if 'out_dir' in program.text:
+        assert list(workplace.glob('work_dirs/painted/**/image.*'))
+    else:
+        assert [tuple(out.shape) for out in scope['maps']] == [(2, 192, 14, 14)] * 4
+        assert scope['scores'].shape == (2, 1000)
 
 
 LINES = re.findall(r'^\| [^|]*\| (`[^|]*`) \|', (ROOT / 'README.md').read_text(), re.MULTILINE)

@@ -28,7 +28,8 @@ def test_rollout_preset_is_timed_in_inference_only(tool):
 
 def test_every_preset_file_can_be_asked_for(tool):
     assert {name: modes(tool, '--preset', name) for name in tool.PRESETS} == {
-        'busy_machine': {'infer'}, 'calibration': {'train'}, 'label_loading': {'infer'},
+        'busy_machine': {'infer'}, 'calibration': {'train'}, 'detection_size': {'infer'},
+        'int8': {'infer'}, 'label_loading': {'infer'},
         'life': {'train'}, 'life_swin_v2': {'train'}, 'lv_vit': {'infer'}, 'psvit': {'train'},
         'pyramids': {'train'}, 'rollout': {'infer'}, 'runtime': {'infer'}, 'sharing': {'train'},
         'swin': {'train'}, 'tl_align': {'train'}, 'tl_align_swin': {'train'},

@@ -1,6 +1,8 @@
 """The benchmark's presets: what they time, and that the anchors compute the same."""
 
+import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -211,6 +213,68 @@ def test_anchors_of_pyramids_compute_what_ours_do(name, ours, anchor, size):
     image = torch.randn(1, 3, size, size)
     for found, expected in zip(*(model(image) for model in models), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+# Where the names of others differ from those of TokenViT.
+TIMM_NAMES = {
+    'patch_embed.proj.': 'patch_embed.projection.', 'blocks.': 'layers.', '.norm1.': '.ln1.',
+    '.norm2.': '.ln2.', '.mlp.fc1.': '.ffn.layers.0.0.', '.mlp.fc2.': '.ffn.layers.1.',
+}  # fmt: skip
+
+
+def our_name(name: str) -> str:
+    for theirs, ours in TIMM_NAMES.items():
+        name = name.replace(theirs, ours)
+    return re.sub(r'^norm\.', 'ln1.', name)
+
+
+@torch.no_grad()
+def test_detection_size_anchors_compute_what_ours_do(load_tool, monkeypatch):
+    timed = load_tool('analysis_tools/benchmarks/detection_size.py')
+    sizes = dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=96)
+    monkeypatch.setattr(timed, 'SIZES', sizes)
+    monkeypatch.setattr(timed, 'GLOBAL', (2,))
+    anchors = [(timed.SAM, timed.OURS), (timed.TIMM, timed.EVERYWHERE)]
+    # 32×32 patches, four windows.
+    image = torch.randn(1, 3, 512, 512)
+    for anchor, ours in anchors[: 1 + bool(find_spec('timm'))]:
+        theirs, model = (timed.PRESET.row(name).build(512).eval() for name in (anchor, ours))
+        for parameter in theirs.parameters():
+            nn.init.normal_(parameter, std=0.1)
+        state = {our_name(name): value for name, value in theirs.state_dict().items()}
+        # (1, H, W, C) → (1, H·W, C)
+        state['pos_embed'] = state['pos_embed'].view_as(model.pos_embed)
+        model.load_state_dict(state)
+        (out,), expected = model(image), theirs(image)
+        if anchor == timed.TIMM:
+            out = out.flatten(2).mT
+        torch.testing.assert_close(out, expected if anchor == timed.TIMM else expected[0])
+
+
+def test_detection_size_windows_divide_the_grid():
+    found = preset('detection_size')
+    ((size, _),) = found.cases
+    model = found.row('TokenViT, windows').build(size)
+
+    windowed = [layer.attn.window_size for layer in model.layers]
+    assert windowed == [16, 16, 0] * 4
+    assert all(side % 16 == 0 for side in model.patch_resolution)
+
+
+def test_int8_rows_compute_what_torch_does_and_say_by_how_much_they_differ(load_tool, monkeypatch):
+    timed = load_tool('analysis_tools/benchmarks/int8.py')
+    arch = dict(embed_dims=192, num_layers=1, num_heads=3, feedforward_channels=96)
+    monkeypatch.setattr(timed, 'ARCH', arch)
+    rows = timed.PRESET.rows[3:]
+    images = torch.randn(2, 3, 32, 32)
+
+    exact, same, near = (row.build(32)(images)[0] for row in rows)
+
+    torch.testing.assert_close(same, exact, rtol=0, atol=1e-4)
+    error = (near - exact).abs().max()
+    assert 1e-4 < error < 0.1 * exact.abs().max()
+    said = float(re.search(r'differ by (\S+) at most', rows[2].note(32))[1])
+    assert 0.3 * error < said < 3 * error
 
 
 # What tells how its threads would wait, in place of training.

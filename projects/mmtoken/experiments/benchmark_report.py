@@ -46,6 +46,9 @@ def _section(name: str, entry: dict[str, Any]) -> list[str]:
             times = f'{row["median"] * 1e3:.1f} ({row["low"] * 1e3:.1f}–{row["high"] * 1e3:.1f})'
             memory = '–' if row['memory_mib'] is None else f'{row["memory_mib"]:.0f} MiB'
             lines.append(f'| {row["name"]} | {times} | {memory} |')
+        # Entries from before there were any have none.
+        notes = [f'- {row["name"]}: {row["note"]}' for row in case['rows'] if row.get('note')]
+        lines += ['', *notes] if notes else []
         if case['ratios']:
             lines += ['', '| ratio | median (quartiles) | target |', '| --- | ---: | ---: |']
         for ratio in case['ratios']:

@@ -42,11 +42,13 @@ class Row:
         name: Shown in the table; unique in a preset.
         build: Makes the model for an image size.
         loss: Maps model and images to a scalar.
+        note: What else there is to say of it at an image size, below the table; or None.
     """
 
     name: str
     build: Callable[[int], nn.Module]
     loss: Callable[[nn.Module, Tensor], Tensor]
+    note: Callable[[int], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Preset:
         ratios: What is compared.
         cases: Image size and batch size, where the command line names none.
         modes: What can be timed of it; the first, where the command line names none.
+        memory: Whether torch's allocator sees what the rows take, so that its peak says something.
     """
 
     title: str
@@ -87,6 +90,7 @@ class Preset:
     ratios: Sequence[Ratio] = field(default_factory=tuple)
     cases: Sequence[tuple[int, int]] = ((224, 8),)
     modes: Sequence[str] = ('train', 'infer')
+    memory: bool = True
 
     def row(self, name: str) -> Row:
         """The row of a name."""

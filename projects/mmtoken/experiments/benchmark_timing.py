@@ -157,10 +157,12 @@ def measure(
             seconds = time_rows(
                 preset.rows, case, rounds, warmup, lambda bar=bar: progress.advance(bar)
             )
-            names = seconds if memory else ()
+            names = seconds if memory and preset.memory else ()
+            notes = {row.name: row.note(case.size) for row in preset.rows if row.note}
             peaks = {name: peak_memory(load, name, case, threads) for name in names}
             rows = [
-                {'name': name, 'memory_mib': peaks.get(name)} | quartiles(times)
+                {'name': name, 'memory_mib': peaks.get(name), 'note': notes.get(name)}
+                | quartiles(times)
                 for name, times in seconds.items()
             ]
             ratios = compare(preset, seconds, peaks, case.size)

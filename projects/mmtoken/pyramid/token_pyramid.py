@@ -228,10 +228,19 @@ class TokenPyramid(TokenBackbone):
 
     def output(self, tokens: Tokens, index: int) -> Tensor:
         """What a stage returns as `out_type` says, of the tokens that left its last block."""
-        tokens = tokens.with_(x=norm_tokens(self.norm_of(index), tokens.x))
+        tokens = self.normed(tokens, index)
         if self.out_type == 'featmap':
             return tokens.feature_map()
         return tokens.x if self.out_type == 'raw' else tokens.x.mean(dim=1)
+
+    def normed(self, tokens: Tokens, index: int) -> Tokens:
+        """As of `TokenBackbone`."""
+        return tokens.with_(x=norm_tokens(self.norm_of(index), tokens.x))
+
+    @property
+    def unit_ends(self) -> tuple[int, ...]:
+        """The last block of each stage that runs."""
+        return tuple(end - 1 for end in accumulate(self.depths[: max(self.out_stages) + 1]))
 
     @property
     def layers(self) -> list[nn.Module]:

@@ -29,19 +29,44 @@ def load_model(cfg: Config, checkpoint: str, device: str = 'cpu') -> nn.Module:
     Raises:
         UserError: If the weights are not there, damaged, or do not cover the model.
     """
+    model = build_model(cfg)
+    load_weights(model, checkpoint)
+    return model.to(device).eval()
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build a config's model, its weights random.
+
+    Args:
+        cfg: A config of any of the three libraries; its default scope is set.
+
+    Returns:
+        The model, on the CPU and in training mode; its `dataset_meta` has the names of the classes
+        that its config tests on, where it tests on any.
+    """
     init_default_scope(cfg.default_scope)
     settings = deepcopy(cfg.model)
     if cfg.get('data_preprocessor'):
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
-    # The checkpoint has all weights; those that training started from need not be there.
-    settings['backbone'].pop('init_cfg', None)
     model = MODELS.build(settings)
+    model.dataset_meta = dict(classes=_class_names(cfg) if cfg.get('test_dataloader') else ())
+    return model
+
+
+def load_weights(model: nn.Module, checkpoint: str) -> None:
+    """Load all weights of a model.
+
+    Args:
+        model: The model.
+        checkpoint: The weights.
+
+    Raises:
+        UserError: If the weights are not there, damaged, or do not cover the model.
+    """
     state = read_state(checkpoint)
     source = f'the weights of {checkpoint}'
     enforce(compare_state(model, state), source, allow_partial=False, switch=None)
     model.load_state_dict(state)
-    model.dataset_meta = dict(classes=_class_names(cfg))
-    return model.to(device).eval()
 
 
 def _class_names(cfg: Config) -> Sequence[str]:

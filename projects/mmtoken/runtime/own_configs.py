@@ -43,6 +43,16 @@ def config_path(name: str) -> str:
     return str(path)
 
 
+def leaf_configs() -> dict[str, Path]:
+    """The leaf configs of this project by their names, which are those of the files.
+
+    Raises:
+        UserError: If the package has no configs beside it.
+    """
+    files = (_root() / 'configs').glob('*/*.py')
+    return {file.stem: file for file in sorted(files) if file.parent.name != '_base_'}
+
+
 def register_models() -> None:
     """Enter our classifiers into mmpretrain's list of models, so that ``get_model`` takes names.
 

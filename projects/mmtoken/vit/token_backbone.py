@@ -20,11 +20,12 @@ from mmtoken.tokens import Tokens
 from mmtoken.weights import is_pretrained
 
 from .arguments import resolve_start
+from .intermediate import IntermediateLayers
 from .position import adapt_position_on_load
 from .pretrained import load_pretrained
 
 
-class TokenBackbone(BaseModule):
+class TokenBackbone(IntermediateLayers, BaseModule):
     """Layers with pools between them, and their weights, freezing, depths, strides.
 
     A backbone has `embed`, which makes the first layer's `Tokens` of images, and `output`, what a

@@ -265,7 +265,7 @@ class TokenViT(TokenBackbone):
 
     def output(self, tokens: Tokens, index: int):
         """What a layer returns as `out_type` says, of the tokens that left it."""
-        tokens = tokens.with_(x=self.norm_of(index)(tokens.x))
+        tokens = self.normed(tokens, index)
         if self.out_type == 'featmap':
             return tokens.feature_map()
         if self.out_type == 'avg_featmap':
