@@ -12,11 +12,7 @@ title = 'Labels of mixed images with LIFE, by the number of training scenes'
 x = dict(values=[dict(value=600), dict(value=6000)])
 arms = [
     dict(name='no mixing', config='configs/digits/life-d6w96_digits-cls.py'),
-    # The detection and segmentation studies of TL-Align start from these.
     dict(name='CutMix', config='configs/digits/cutmix-life-d6w96_digits-cls.py'),
     dict(name='TransMix', config='configs/digits/transmix-life-d6w96_digits-cls.py'),
-    dict(
-        name='TL-Align',
-        config='configs/digits/tl-align-life-d6w96_digits-cls.py',
-    ),
+    dict(name='TL-Align', config='configs/digits/tl-align-life-d6w96_digits-cls.py'),
 ]
