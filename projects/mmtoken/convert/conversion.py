@@ -28,6 +28,9 @@ class Hints:
     eps: float | None = None
 
 
+NO_HINTS = Hints()
+
+
 @dataclass
 class Conversion:
     """Weights that are ours, and the backbone that they are of.
@@ -93,7 +96,7 @@ class Family:
         """The rules for the names of a file."""
         return self.rules(state) if callable(self.rules) else self.rules
 
-    def convert(self, state: Mapping[str, Tensor], hints: Hints = Hints()) -> Conversion:
+    def convert(self, state: Mapping[str, Tensor], hints: Hints = NO_HINTS) -> Conversion:
         """Make weights ours.
 
         Args:

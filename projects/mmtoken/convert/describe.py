@@ -33,6 +33,7 @@ HEADS = {
 # The names of `ARCHS` that say most.
 _NAMES = ('deit-tiny', 'deit-small', 'deit-base', 'large', 'huge')
 _PREFIX = 'backbone.'
+_NEEDED = ('patch_embed.projection.weight', 'layers.0.ln1.weight', 'layers.0.attn.proj.weight')
 _LAYER = re.compile(r'layers\.(\d+)\.')
 
 
@@ -43,6 +44,7 @@ def describe_vit(
     heads: Mapping[int, int] | None = None,
     eps: float = 1e-6,
     position: dict | None = None,
+    interpolate_mode: str = 'bicubic',
     **options,
 ) -> dict:
     """The config of a plain ViT.
@@ -55,6 +57,7 @@ def describe_vit(
         heads: Heads by width, where they are not those of `HEADS`.
         eps: Of the norms, where the user does not say it.
         position: Config of the rotary position, if there is one.
+        interpolate_mode: How the position embedding comes to another grid there, if there is one.
         **options: What else the config has.
 
     Returns:
@@ -64,11 +67,7 @@ def describe_vit(
         UserError: If the weights are no plain ViT's, or the number of heads is unknown.
     """
     own = {k.removeprefix(_PREFIX): v for k, v in renamed.state.items() if k.startswith(_PREFIX)}
-    for name in (
-        'patch_embed.projection.weight',
-        'layers.0.ln1.weight',
-        'layers.0.attn.proj.weight',
-    ):
+    for name in _NEEDED:
         if name not in own:
             raise UserError(
                 f'the weights have no {name}, which every plain ViT has; give the whole checkpoint'
@@ -114,6 +113,8 @@ def describe_vit(
         config['qk_norm'] = True
     if 'pre_norm.weight' in own:
         config['pre_norm'] = True
+    if grid and interpolate_mode != 'bicubic':
+        config['interpolate_mode'] = interpolate_mode
     if position:
         config['position'] = position
     if (hints.eps or eps) != 1e-6:

@@ -1,4 +1,4 @@
-"""Position embeddings of other projects: the grid they are of, and rows for all auxiliary tokens."""
+"""Position embeddings of other projects: their grid, and rows for all auxiliary tokens."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def place_position(
         wanted = f'a grid of {grid[0]}x{grid[1]} patches' if grid else 'a square grid'
         raise UserError(
             f'pos_embed has {rows} rows, which are not those of {wanted} behind '
-            f'{" or ".join(map(str, leading))} tokens; say with --img-size HEIGHT WIDTH what size of '
-            'image the weights were trained on'
+            f'{" or ".join(map(str, leading))} tokens; say with --img-size HEIGHT WIDTH what size '
+            'of image the weights were trained on'
         )
     if count < num_aux:
         # (1, k + H·W, C) → (1, A + H·W, C)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmtoken.errors import UserError, near_miss
 
-from .conversion import Conversion, Family, Hints
+from .conversion import NO_HINTS, Conversion, Family, Hints
 from .families import FAMILIES
 
 
@@ -56,7 +56,7 @@ def recognise(state: Mapping[str, Tensor], source: str | None = None) -> Family:
 
 
 def convert(
-    state: Mapping[str, Tensor], source: str | None = None, hints: Hints = Hints()
+    state: Mapping[str, Tensor], source: str | None = None, hints: Hints = NO_HINTS
 ) -> Conversion:
     """Recognise weights and make them ours; what `tools/model_converters/convert.py` does.
 
@@ -79,7 +79,8 @@ def _named(source: str | None) -> list[Family]:
     if not families:
         names = family_names()
         raise UserError(
-            f'source {source!r} is unknown; use one of {sorted(names)}{near_miss(str(source), names)}'
+            f'source {source!r} is unknown; use one of {sorted(names)}'
+            f'{near_miss(str(source), names)}'
         )
     return families
 

@@ -1,4 +1,4 @@
-"""Names and shapes of one project for those of another, by rules, and what became of every weight."""
+"""Names of one project for those of another, by rules, and what became of every weight."""
 
 from __future__ import annotations
 

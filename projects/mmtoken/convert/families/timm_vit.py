@@ -71,7 +71,13 @@ def _finish(state: Mapping[str, Tensor], renamed: Renamed, hints: Hints) -> dict
     tokens = [state[name] for name in ('cls_token', 'dist_token', 'reg_token') if name in state]
     num_aux = sum(token.shape[1] for token in tokens)
     # Position on all of them, or on none.
-    return describe_vit(renamed, hints, leading=(num_aux, 0), eps=1e-5 if is_clip else 1e-6)
+    return describe_vit(
+        renamed,
+        hints,
+        leading=(num_aux, 0),
+        eps=1e-5 if is_clip else 1e-6,
+        interpolate_mode='antialias',
+    )
 
 
 def _layout(state: Mapping[str, Tensor]) -> dict:
