@@ -33,6 +33,9 @@ def _finish(state: Mapping[str, Tensor], renamed: Renamed, hints: Hints) -> dict
         arch=next((name for name, arch in ARCHS.items() if arch == sizes), sizes),
         window_size=windows[0] if len(set(windows)) == 1 else windows,
     )
+    ratio = state['layers.0.blocks.0.mlp.fc1.weight'].shape[0] / kernel.shape[0]
+    if ratio != 4:
+        config['mlp_ratio'] = ratio
     if kernel.shape[-1] != 4:
         config['patch_size'] = kernel.shape[-1]
     if kernel.shape[1] != 3:

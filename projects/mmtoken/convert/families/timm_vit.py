@@ -104,7 +104,7 @@ def _ask_for_activation(state: Mapping[str, Tensor]) -> None:
     if 'norm_pre.weight' in state:
         name, whose = 'norm_pre.weight', 'CLIP'
         choices = 'QuickGELU for those of OpenAI, MetaCLIP and DFN, GELU for those of LAION'
-    elif 'cls_token' not in state and 'fc_norm.weight' not in state:
+    elif not {'cls_token', 'fc_norm.weight', 'blocks.0.ls1.gamma'} & set(state):
         name, whose = 'norm.weight', 'SigLIP'
         choices = 'GELU-tanh for SigLIP 2 and the sizes so400m and giantopt, GELU for the others'
     if choices:
