@@ -19,7 +19,7 @@ def state_of(name='vit_tiny_patch16_224'):
 
 
 def test_weights_of_no_family_are_refused_by_the_first_name():
-    with pytest.raises(UserError, match=r"'stages\.0\.conv' and the 1 other weights are of no kno"):
+    with pytest.raises(UserError, match=r"'stages\.0\.conv' and the 1 other weights are of no"):
         convert({'stages.0.conv': VALUE, 'fc.bias': VALUE})
 
 
