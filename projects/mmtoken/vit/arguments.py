@@ -26,7 +26,7 @@ ARCHS = {
     for name in names
 }
 OUT_TYPES = ('cls_token', 'avg_featmap', 'featmap', 'raw')
-INTERPOLATE_MODES = ('bicubic', 'tile')
+INTERPOLATE_MODES = ('bicubic', 'antialias', 'offset', 'tile')
 POSITIONS = ('learned', 'sinusoidal')
 
 

@@ -15,6 +15,9 @@ from mmtoken.errors import UserError
 from .aux_tokens import found_layout
 from .known import known
 
+# DINOv2's `interpolate_offset`, in patches.
+OFFSET = 0.1
+
 
 def make_position(kind: str | None, count: int, channels: int) -> nn.Parameter | None:
     """The position embedding of a backbone that is built.
@@ -71,7 +74,10 @@ def resize_position(
         grid: (H, W); of an image of any size where a graph is exported, so that it is resized even
             to the size that it has, which leaves it as it is.
         num_aux: A.
-        mode: 'bicubic' stretches the grid; 'tile' repeats it from the top left and cuts the rest.
+        mode: 'bicubic' stretches the grid; 'antialias' too, as timm and DINOv2 with registers do,
+            with a wider kernel where it shrinks and another cubic; 'offset' as DINOv2 without
+            registers, by a tenth of a patch too far; 'tile' repeats it from the top left and cuts
+            the rest.
 
     Returns:
         (1, A + H·W, C).
@@ -87,8 +93,12 @@ def resize_position(
         )
         maps = maps[:, :, rows[:, None], columns]
     else:
+        how = dict(size=grid)
+        if mode == 'offset':
+            how = dict(scale_factor=[(a + OFFSET) / b for a, b in zip(grid, source, strict=True)])
         # Bicubic knows float32 alone.
-        maps = F.interpolate(maps.float(), size=grid, mode='bicubic').to(pos_embed.dtype)
+        maps = F.interpolate(maps.float(), mode='bicubic', antialias=mode == 'antialias', **how)
+        maps = maps.to(pos_embed.dtype)
     return torch.cat([pos_embed[:, :num_aux], maps.flatten(2).transpose(1, 2)], dim=1)
 
 
@@ -118,7 +128,7 @@ def adapt_position(
         own: The position embedding that is to be replaced, (1, A + H·W, C).
         layout: The auxiliary tokens here, A of them.
         grid: (H, W) to resize to.
-        mode: 'bicubic' or 'tile', as in `resize_position`.
+        mode: As in `resize_position`.
 
     Returns:
         (1, A + H·W, C).

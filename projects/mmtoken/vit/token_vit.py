@@ -101,8 +101,9 @@ class TokenViT(TokenBackbone):
             `dict(type='RotaryPosition')`, which is built with `head_dims` added and turns queries
             and keys in place of an embedding; `default_position` by default.
         interpolate_mode: How position embeddings come to another grid, of an image or of weights
-            that are loaded: 'bicubic' stretches them, 'tile' repeats them, so that windows of the
-            grid they were learned on see what they saw then (Bolya et al., arXiv 2311.05613).
+            that are loaded: 'bicubic' stretches them, 'antialias' does so as timm and DINOv2 with
+            registers, 'offset' as DINOv2 without; 'tile' repeats them, so that windows of the grid
+            they were learned on see what they saw then (Bolya et al., arXiv 2311.05613).
         with_cp: Whether to recompute each layer in the backward pass to save memory (activation
             checkpointing).
         norm_cfg: Config of the norms, `default_norm` by default.

@@ -1,0 +1,26 @@
+"""The families of layouts that are known, one file each; the more particular ones come first."""
+
+from ..conversion import Family
+from .dinov2 import FAMILY as DINOV2
+from .dinov3 import FAMILY as DINOV3
+from .life import FAMILY as LIFE
+from .lv_vit import FAMILY as LV_VIT
+from .mae import ENCODER as MAE_ENCODER
+from .mae import FAMILY as MAE
+from .mmpretrain import FAMILY as MMPRETRAIN
+from .swin import FAMILY as SWIN
+from .timm_eva import FAMILY as TIMM_EVA
+from .timm_vit import FAMILY as TIMM_VIT
+
+FAMILIES: tuple[Family, ...] = (
+    MAE,
+    DINOV2,
+    DINOV3,
+    LIFE,
+    LV_VIT,
+    TIMM_EVA,
+    TIMM_VIT,
+    MAE_ENCODER,
+    MMPRETRAIN,
+    SWIN,
+)
