@@ -156,10 +156,35 @@ def load_pretrained(
         )
     weights, meta = read_checkpoint(checkpoint)
     state = select_prefix(module, weights, prefix, str(checkpoint))
+    source = f'pretrained weights {checkpoint}'
+    return load_state(module, state, source, meta.get('backbone'), allow_partial)
+
+
+def load_state(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    source: str,
+    config: dict | None = None,
+    allow_partial: bool = False,
+) -> Coverage:
+    """Load weights by a backbone's own names and hold them to full coverage.
+
+    Args:
+        module: The backbone.
+        state: The weights.
+        source: What they are called, in the plural.
+        config: Of the backbone that they are of, where that is known.
+        allow_partial: Whether to load what fits and go on where something does not.
+
+    Returns:
+        What was found; also logged.
+
+    Raises:
+        UserError: If the coverage is not full and `allow_partial` is off.
+    """
     module.complete_on_load(state)
     coverage = compare_state(module, state)
-    source = f'pretrained weights {checkpoint}'
-    differing = differing_options(module, meta.get('backbone'))
+    differing = differing_options(module, config)
     enforce(coverage, source, allow_partial, options=differing.needed)
     differing.enforce(source, allow_partial)
     # While all weights are there: they say whose the positions are.
