@@ -3,7 +3,7 @@
 Reproduces: nothing published; our design, DINOv2's linear segmentation on other weights.
 Needs: mae_vitb16.safetensors, made of the authors' file:
     python tools/model_converters/convert.py mae_pretrain_vit_base.pth \
-        mae_vitb16.safetensors
+        mae_vitb16.safetensors --from mae
 Costs: 86.5 M parameters, 107 G multiply-adds at 512 px. Training time was not measured.
 Command: bash tools/dist_train.sh \
 configs/foundation/frozen-mae-base_linear_8xb2-40k_ade20k-512x512.py 8 --amp

@@ -3,7 +3,7 @@
 Reproduces: nothing published; our design, the segmentor beside it whose backbone does not learn.
 Needs: mae_vitb16.safetensors, made of the authors' file:
     python tools/model_converters/convert.py mae_pretrain_vit_base.pth \
-        mae_vitb16.safetensors
+        mae_vitb16.safetensors --from mae
 Costs: 123 M parameters, 338 G multiply-adds at 512 px. Training time was not measured.
 Command: bash tools/dist_train.sh \
 configs/foundation/frozen-mae-base_upernet_8xb2-160k_ade20k-512x512.py 8 --amp

@@ -3,7 +3,7 @@
 Reproduces: nothing published; our design, the detector beside it whose backbone does not learn.
 Needs: mae_vitb16.safetensors, made of the authors' file:
     python tools/model_converters/convert.py mae_pretrain_vit_base.pth \
-        mae_vitb16.safetensors
+        mae_vitb16.safetensors --from mae
 Costs: 111 M parameters; backbone and neck 539 G multiply-adds at 1024 x 1024 px.
     Training time was not measured.
 Command: bash tools/dist_train.sh \

@@ -4,7 +4,7 @@ Reproduces: 51.6 box AP and 45.9 mask AP (ViTDet's released code), but for windo
     a class token that stays, and no relative positions. Not trained by us.
 Needs: mae_vitb16.safetensors, made of the authors' file:
     python tools/model_converters/convert.py mae_pretrain_vit_base.pth \
-        mae_vitb16.safetensors
+        mae_vitb16.safetensors --from mae
 Costs: 111 M parameters; backbone and neck 539 G multiply-adds at 1024 x 1024 px.
     Training time was not measured.
 Command: bash tools/dist_train.sh configs/foundation/mask-rcnn_mae-base_sfp_lsj-100e_coco.py 8 --amp

@@ -37,6 +37,7 @@ from . import (  # noqa: E402
     vit,
     vit_calibrator,
 )
+from .convert.from_timm import backbone_from_timm  # noqa: E402
 from .runtime import strict_load  # noqa: E402
 from .runtime.bad_data import hook as bad_data_hook  # noqa: E402
 from .runtime.config_text import install_config_text  # noqa: E402
@@ -56,6 +57,7 @@ install_resume_choice()
 register_models()
 
 __all__ = [
+    'backbone_from_timm',
     'bad_data_hook',
     'cat',
     'checkpoint_hook',

@@ -25,11 +25,11 @@ from public_layouts import (
     write_imagenet,
 )
 from safetensors.torch import save_file
+from torch import nn
 
 from mmtoken.convert import to_timm
 from mmtoken.datasets import DigitDataOptions, write_scene_data
 from mmtoken.life import LIFEViT
-from mmtoken.vit import TokenViT
 
 RUNS = count()
 ADDRESS = re.compile(r'https://[\w./-]+/deit-tiny_[\w-]+\.pth')
@@ -68,25 +68,40 @@ def lay_out(folder: Path) -> None:
 
 
 def write_released_weights(folder: Path) -> None:
-    """Write what stands for files of timm and of facebookresearch/dinov2, of one layer."""
-    for name, width, options in (
-        ('deit_tiny_patch16_224', 192, {}),
-        ('dinov2_vits14_reg4_pretrain', 384, dict(num_aux_tokens=5, num_registers=4)),
-    ):
-        arch = dict(embed_dims=width, num_layers=1, num_heads=3, feedforward_channels=4 * width)
-        scale = 1e-5 if options else 0.0
-        model = TokenViT(arch, 224, 14 if options else 16, layer_scale_init_value=scale, **options)
-        ours = {f'backbone.{name}': value for name, value in model.state_dict().items()}
-        state = to_timm(ours, dict(type='TokenViT')).state
-        if options:
-            state['register_tokens'] = state.pop('reg_token')
-            state['mask_token'] = torch.zeros(1, width)
-            # The class token has a position there.
-            row = torch.zeros(1, 1, width)
-            state['pos_embed'] = torch.cat([row, state['pos_embed']], dim=1)
-        else:
-            state |= {'head.weight': torch.zeros(1000, width), 'head.bias': torch.zeros(1000)}
-        torch.save({'model': state} if not options else state, folder / f'{name}.pth')
+    """Write what stands for files that the README converts."""
+    write_released(folder / 'deit_tiny_patch16_224.pth', dict(type='TokenViT'))
+    dinov2 = Config.fromfile(ROOT / 'configs/_base_/models/dinov2.py').dinov2
+    vit = dict(type='TokenViT', arch='deit-small', **dinov2)
+    write_released(folder / 'dinov2_vits14_reg4_pretrain.pth', vit)
+
+
+def write_released(file: Path, backbone: dict) -> nn.Module:
+    """Write random weights in the layout of timm or, by the name of the file, of
+    facebookresearch/dinov2 or mae.
+
+    Args:
+        file: Where to.
+        backbone: Config of the `TokenViT` that they are of.
+
+    Returns:
+        The backbone with these weights.
+    """
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build({**backbone, 'init_cfg': None})
+    model.pos_embed.data[:, : model.num_aux_tokens] = 0
+    ours = {f'backbone.{name}': value for name, value in model.state_dict().items()}
+    state = to_timm(ours, dict(type='TokenViT')).state
+    width = model.embed_dims
+    if 'dinov2' in file.name:
+        state['register_tokens'] = state.pop('reg_token')
+        state['mask_token'] = torch.zeros(1, width)
+        # The class token has a position there, registers have none.
+        row = torch.zeros(1, 1, width)
+        state['pos_embed'] = torch.cat([row, state['pos_embed']], dim=1)
+    elif 'mae' not in file.name:
+        state |= {'head.weight': torch.zeros(1000, width), 'head.bias': torch.zeros(1000)}
+    torch.save(state if 'dinov2' in file.name else {'model': state}, file)
+    return model
 
 
 def short_options(config: str) -> list[str]:
