@@ -94,7 +94,12 @@ def test_it_compiles_without_graph_breaks(build):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+# What attends, LIFE's projections in place of plain ones; tests/dwnet exports for any size, too.
+EXPORTED = ['Swin', 'SwinV2 LIFE', 'SwinV2 LIFE grid', 'CAT']
+
+
 @torch.no_grad()
+@pytest.mark.parametrize('build', EXPORTED, indirect=True)
 def test_an_exported_graph_takes_another_batch_and_leaves_nothing_behind(build):
     # No window divides their grids.
     backbone, size = build(small=True), (50, 86)
