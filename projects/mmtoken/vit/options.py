@@ -83,13 +83,14 @@ def differing_options(module: nn.Module, config: Any) -> Differing:
         same = type(module) is type(other)
         return Differing('' if same else f'backbone={call_of(config)}')
     names = [name for name, value in theirs.items() if own[name] != value]
-    if names and type(module) is not type(other):
-        names.insert(0, 'type')
-    return Differing(
-        _assignments(config, names),
-        _assignments(config, [name for name in names if name in _SILENT]),
-        _assignments(config, [name for name in names if name in _SLIGHT]),
-    )
+    silent, slight = ([name for name in names if name in kind] for kind in (_SILENT, _SLIGHT))
+    if type(module) is not type(other):
+        # Whose defaults are others.
+        names, silent, slight = (
+            ['type', *(name for name in some if name in config)] if some else []
+            for some in (names, silent, slight)
+        )
+    return Differing(*(_assignments(config, some) for some in (names, silent, slight)))
 
 
 def options_of(backbone: nn.Module) -> dict[str, Any] | None:
