@@ -53,13 +53,19 @@ def weights_of(checkpoint: Any, source: str = 'the checkpoint') -> OrderedDict[s
 
 
 def read_state(checkpoint: str) -> OrderedDict[str, Tensor]:
-    """Read the weights of a checkpoint file: nothing in the file is executed.
+    """Read the weights of a checkpoint file, as `read_checkpoint`; names and tensors."""
+    return read_checkpoint(checkpoint)[0]
+
+
+def read_checkpoint(checkpoint: str) -> tuple[OrderedDict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint file: nothing in it is executed.
 
     Args:
         checkpoint: The file, or an address that mmengine knows.
 
     Returns:
-        Names and tensors, as of `weights_of`.
+        Names and tensors, as of `weights_of`; and what is said of them beside them, such as
+        `backbone`, the config that tools/model_converters/convert.py writes there.
 
     Raises:
         UserError: If the file does not exist, is damaged, or holds no weights.
@@ -69,7 +75,9 @@ def read_state(checkpoint: str) -> OrderedDict[str, Tensor]:
             f'checkpoint {checkpoint} does not exist; train it first, or name the file you have'
         )
     loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
-    return weights_of(loaded, f'checkpoint {checkpoint}')
+    weights = weights_of(loaded, f'checkpoint {checkpoint}')
+    meta = loaded.get('meta')
+    return weights, dict(meta) if isinstance(meta, Mapping) else {}
 
 
 def is_pretrained(init_cfg: Any) -> bool:

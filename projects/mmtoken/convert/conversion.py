@@ -17,7 +17,7 @@ class Hints:
 
     Args:
         num_heads: h; by default that of the published model as wide.
-        activation: Of the MLP, 'GELU' or 'QuickGELU'.
+        activation: Of the MLP, one of `describe.ACTIVATIONS`.
         img_size: Height and width in pixels that the positions are of; square by default.
         eps: Of the norms.
     """
@@ -70,7 +70,7 @@ class Family:
         rules: Of all names that the layout may have, given those of a file; or the same for all.
         finish: What is done with the renamed weights, and the config of the backbone.
         aliases: Further names for `--from`, of projects that use the same layout.
-        layout: What to keep of a file's layout, given its weights.
+        layout: What to keep of a file's layout, given its weights and ours.
         notes: What to say of every file.
     """
 
@@ -80,7 +80,7 @@ class Family:
     rules: Sequence[Rule] | Callable[[Mapping[str, Tensor]], Sequence[Rule]]
     finish: Finish
     aliases: tuple[str, ...] = ()
-    layout: Callable[[Mapping[str, Tensor]], dict] | None = None
+    layout: Callable[[Mapping[str, Tensor], Renamed], dict] | None = None
     notes: tuple[str, ...] = ()
 
     def has_marks(self, names: Collection[str]) -> bool:
@@ -111,7 +111,7 @@ class Family:
         """
         renamed = apply_rules(state, self.rules_of(state), self.name)
         backbone = self.finish(state, renamed, hints)
-        layout = self.layout(state) if self.layout else {}
+        layout = self.layout(state, renamed) if self.layout else {}
         return Conversion(
             self.name,
             self.what,

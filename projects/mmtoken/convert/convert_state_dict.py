@@ -1,4 +1,4 @@
-"""Rename the weights of other projects; values are passed through untouched."""
+"""Rename the weights of other projects for a whole model."""
 
 from __future__ import annotations
 
@@ -13,48 +13,18 @@ from mmtoken.weights import weights_of
 
 from .cat import convert_cat
 from .dwnet import convert_dwnet
-from .renaming import rename
+from .families.life import life_rules
+from .families.lv_vit import lv_vit_rules
+from .families.timm_vit import vit_rules
+from .rules import apply_rules
 from .swin import convert_swin
 
-# Ordered (pattern, replacement) pairs; the first that matches the whole name renames it.
-_HEADS = [
-    (r'head\.(weight|bias)', r'head.layers.head.\1'),
-    (r'head_dist\.(weight|bias)', r'head.layers.head_dist.\1'),
-]
-_TIMM_VIT = [
-    (r'(cls_token|dist_token|pos_embed)', r'backbone.\1'),
-    (r'reg_token', r'backbone.reg_tokens'),
-    (r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
-    (r'norm\.(weight|bias)', r'backbone.ln1.\1'),
-    (r'blocks\.(\d+)\.norm([12])\.(.+)', r'backbone.layers.\1.ln\2.\3'),
-    (r'blocks\.(\d+)\.mlp\.fc1\.(.+)', r'backbone.layers.\1.ffn.layers.0.0.\2'),
-    (r'blocks\.(\d+)\.mlp\.fc2\.(.+)', r'backbone.layers.\1.ffn.layers.1.\2'),
-    (r'blocks\.(\d+)\.attn\.(qkv|proj)\.(weight|bias)', r'backbone.layers.\1.attn.\2.\3'),
-    *_HEADS,
-]
-_LV_VIT = [
-    (r'patch_embed\.(conv|bn)([123])\.(.+)', r'backbone.patch_embed.\1\2.\3'),
-    (r'aux_head\.(weight|bias)', r'head.layers.aux_head.\1'),
-    *_TIMM_VIT,
-]
-_LIFE = [
-    (r'blocks\.(\d+)\.attn\.qkv\.scale1\.(.+)', r'backbone.layers.\1.attn.qkv.linear.\2'),
-    (r'blocks\.(\d+)\.attn\.qkv\.norm\.(.+)', r'backbone.layers.\1.attn.qkv.norm.\2'),
-    *(
-        (
-            rf'blocks\.(\d+)\.attn\.qkv\.scale{scale}\.(depthwise|pointwise)\.weight',
-            rf'backbone.layers.\1.attn.qkv.\2.{scale - 2}.weight',
-        )
-        for scale in range(2, 10)
-    ),
-]
-
 _VITS = {
-    'deit': _TIMM_VIT,
-    'timm': _TIMM_VIT,
-    'tl-align': _TIMM_VIT,
-    'life': _LIFE + _TIMM_VIT,
-    'lv-vit': _LV_VIT,
+    'deit': vit_rules,
+    'timm': vit_rules,
+    'tl-align': vit_rules,
+    'life': life_rules,
+    'lv-vit': lv_vit_rules,
 }
 _PYRAMIDS = {
     'swin': convert_swin,
@@ -96,9 +66,8 @@ def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tenso
         return _PYRAMIDS[source](weights_of(state), source)
     if source not in SOURCES:
         raise UserError(f'source {source!r} is unknown; use one of {sorted(SOURCES)}')
-    converted = {
-        rename(name, _VITS[source], source): value for name, value in weights_of(state).items()
-    }
+    weights = weights_of(state)
+    converted = apply_rules(weights, _VITS[source](weights), source).state
     if source == 'life' and 'backbone.cls_token' in converted:
         warnings.warn(
             "the weights of NeurAI-Lab/LIFE belong to projection=dict(type='LIFEProjection', "

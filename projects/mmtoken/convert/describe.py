@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor
 
@@ -18,10 +18,14 @@ from .rules import Renamed
 # Heads of the published models by their width; DINOv3's of 1,280 channels have 20.
 HEADS = {
     192: 3,
+    256: 4,
+    320: 5,
     384: 6,
     512: 8,
     640: 10,
     768: 12,
+    832: 13,
+    896: 14,
     1024: 16,
     1152: 16,
     1280: 16,
@@ -30,11 +34,16 @@ HEADS = {
     1664: 16,
     4096: 32,
 }
+# Of the MLP, by the names that the user has for them: the default, SigLIP's and CLIP's.
+ACTIVATIONS = {
+    'GELU': {},
+    'GELU-tanh': dict(type='GELU', approximate='tanh'),
+    'QuickGELU': dict(type='QuickGELU'),
+}
 # The names of `ARCHS` that say most.
 _NAMES = ('deit-tiny', 'deit-small', 'deit-base', 'large', 'huge')
 _PREFIX = 'backbone.'
 _NEEDED = ('patch_embed.projection.weight', 'layers.0.ln1.weight', 'layers.0.attn.proj.weight')
-_LAYER = re.compile(r'layers\.(\d+)\.')
 
 
 def describe_vit(
@@ -72,7 +81,7 @@ def describe_vit(
             raise UserError(
                 f'the weights have no {name}, which every plain ViT has; give the whole checkpoint'
             )
-    kernel, depth = own['patch_embed.projection.weight'], _depth(own)
+    kernel, depth = own['patch_embed.projection.weight'], depth_of(own)
     patch, channels = kernel.shape[-1], kernel.shape[0]
     mlp, hidden = _mlp(own, hints, eps)
     layout = found_layout(own)
@@ -122,8 +131,9 @@ def describe_vit(
     return {**config, **options}
 
 
-def _depth(own: Mapping[str, Tensor]) -> int:
-    return 1 + max(int(match[1]) for match in map(_LAYER.match, own) if match)
+def depth_of(names: Iterable[str], layer: str = r'layers\.(\d+)\.') -> int:
+    """How many layers there are by the names of weights, given how the name of one begins."""
+    return 1 + max(int(match[1]) for match in (re.match(layer, name) for name in names) if match)
 
 
 def _arch(channels: int, depth: int, heads: int, hidden: int) -> str | dict:
@@ -158,7 +168,6 @@ def _mlp(own: Mapping[str, Tensor], hints: Hints, eps: float) -> tuple[dict, int
         return mlp, own['layers.0.ffn.w3.weight'].shape[1]
     if 'layers.0.ffn.layers.1.weight' not in own:
         raise UserError('the weights have no MLP in their first layer; give the whole checkpoint')
-    mlp = {}
-    if hints.activation and hints.activation != 'GELU':
-        mlp = dict(act_cfg=dict(type=hints.activation))
+    activation = ACTIVATIONS[hints.activation or 'GELU']
+    mlp = dict(act_cfg=dict(activation)) if activation else {}
     return mlp, own['layers.0.ffn.layers.1.weight'].shape[1]

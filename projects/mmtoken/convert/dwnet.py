@@ -6,23 +6,28 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .renaming import rename
-from .swin import last_stage, reorder_merged
+from .cat import flatten_map
+from .rules import Rule, apply_rules
+from .swin import REORDERED, last_stage, reorder_merged
 
 _OLD, _NEW = r'layers\.(\d+)\.blocks\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
-_POSITION = 'absolute_pos_embed'
-_NAMES = [
-    (_POSITION, rf'backbone.{_POSITION}'),
-    (r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
-    (r'patch_embed\.norm\.(.+)', r'backbone.patch_embed.norm.\1'),
-    (_OLD + r'attn2conv\.((?:conv|bn)[02]?\..+)', _NEW + r'attn.\3'),
-    (_OLD + r'bn\.(.+)', _NEW + r'norm2.\3'),
-    (_OLD + r'mlp\.fc1\.(.+)', _NEW + r'ffn.layers.0.0.\3'),
-    (_OLD + r'mlp\.fc2\.(.+)', _NEW + r'ffn.layers.1.\3'),
-    (r'layers\.(\d+)\.downsample\.((?:norm|reduction)\..+)', r'backbone.stages.\1.downsample.\2'),
+_RULES = [
+    Rule(r'absolute_pos_embed', r'backbone.absolute_pos_embed', change=flatten_map),
+    Rule(r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
+    Rule(r'patch_embed\.norm\.(.+)', r'backbone.patch_embed.norm.\1'),
+    Rule(_OLD + r'attn2conv\.((?:conv|bn)[02]?\..+)', _NEW + r'attn.\3'),
+    Rule(_OLD + r'bn\.(.+)', _NEW + r'norm2.\3'),
+    Rule(_OLD + r'mlp\.fc1\.(.+)', _NEW + r'ffn.layers.0.0.\3'),
+    Rule(_OLD + r'mlp\.fc2\.(.+)', _NEW + r'ffn.layers.1.\3'),
+    Rule(
+        r'layers\.(\d+)\.downsample\.((?:norm|reduction)\..+)',
+        r'backbone.stages.\1.downsample.\2',
+        why=REORDERED,
+        change=reorder_merged,
+    ),
     # Of detectors and segmentors, one for each output.
-    (r'norm(\d+)\.(.+)', r'backbone.norm\1.\2'),
-    (r'head\.(weight|bias)', r'head.fc.\1'),
+    Rule(r'norm(\d+)\.(.+)', r'backbone.norm\1.\2'),
+    Rule(r'head\.(weight|bias)', r'head.fc.\1'),
 ]
 
 
@@ -42,14 +47,5 @@ def convert_dwnet(state: Mapping[str, Tensor], source: str = 'dwnet') -> dict[st
     Raises:
         UserError: If a name is unknown.
     """
-    names = [*_NAMES, (r'norm\.(weight|bias)', rf'backbone.norm{last_stage(state)}.\1')]
-    found = {}
-    for name, value in state.items():
-        renamed = rename(name, names, source)
-        if '.downsample.' in name:
-            value = reorder_merged(value)
-        elif name == _POSITION and value.ndim == 4:
-            # (1, C, H, W) → (1, H·W, C)
-            value = value.flatten(2).transpose(1, 2)
-        found[renamed] = value
-    return found
+    final = Rule(r'norm\.(weight|bias)', rf'backbone.norm{last_stage(state)}.\1')
+    return apply_rules(state, [*_RULES, final], source).state

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from mmtoken.errors import UserError, near_miss
 
 from .conversion import NO_HINTS, Conversion, Family, Hints
 from .families import FAMILIES
+from .fit import check_fit
 
 
 def family_names() -> tuple[str, ...]:
@@ -44,8 +46,8 @@ def recognise(state: Mapping[str, Tensor], source: str | None = None) -> Family:
             f'{", ".join(family_names())}: give a checkpoint of one of them'
         )
     nearest = min(marked, key=lambda family: len(strangers[family.what]))
-    stranger = strangers[nearest.what][0]
-    others = [family for family in FAMILIES if not _is_stranger(family, state, stranger)]
+    stranger, *_ = unknown = strangers[nearest.what]
+    others = [family for family in FAMILIES if _is_evident(family, state, stranger, unknown)]
     mixture = (
         f'{stranger!r} is of {others[0].what}: the file mixes two models; convert each by itself'
         if others
@@ -71,7 +73,9 @@ def convert(
     Raises:
         UserError: As of `recognise`, or if something must be said that is not.
     """
-    return recognise(state, source).convert(state, hints)
+    conversion = recognise(state, source).convert(state, hints)
+    check_fit(conversion)
+    return conversion
 
 
 def _named(source: str | None) -> list[Family]:
@@ -85,5 +89,10 @@ def _named(source: str | None) -> list[Family]:
     return families
 
 
-def _is_stranger(family: Family, state: Mapping[str, Tensor], name: str) -> bool:
-    return name in family.strangers({name: state[name]})
+def _is_evident(
+    family: Family, state: Mapping[str, Tensor], name: str, unknown: Sequence[str]
+) -> bool:
+    """Whether a family has a name, and some that another one does not know are its marks."""
+    if family.strangers({name: state[name]}):
+        return False
+    return any(re.fullmatch(mark, other) for mark in family.marks for other in unknown)

@@ -39,7 +39,7 @@ class Fate:
     """What became of a weight.
 
     Args:
-        what: 'renamed', 'joined' with others, 'changed' in its values, or 'dropped'.
+        what: 'kept' or 'renamed', 'joined' with others, 'changed' in its values, or 'dropped'.
         into: Its new name; None where it was dropped.
         why: Why, or how.
     """
@@ -124,8 +124,8 @@ def apply_rules(state: Mapping[str, Tensor], rules: Sequence[Rule], source: str)
             done.report[name] = Fate('joined', new, why)
             continue
         _check_free(new not in done.state, name, new, done)
-        done.state[new] = value if rule.change is None else rule.change(value)
-        what = 'renamed' if rule.change is None else 'changed'
+        done.state[new] = made = value if rule.change is None else rule.change(value)
+        what = 'changed' if made is not value else 'kept' if new == name else 'renamed'
         done.report[name] = Fate(what, new, rule.why)
     for new, parts in joined.items():
         done.state[new] = _join(new, parts)

@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from .renaming import rename
+from .rules import Rule, apply_rules
 
 _OLD, _NEW = r'layers\.(\d+)\.blocks\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
 _LIFE = _OLD + r'attn\.qkv\.scale'
-_NAMES = [
-    (r'absolute_pos_embed', r'backbone.absolute_pos_embed'),
-    (r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
-    (r'patch_embed\.norm\.(.+)', r'backbone.patch_embed.norm.\1'),
-    (_OLD + r'norm([12])\.(.+)', _NEW + r'norm\3.\4'),
-    (_LIFE + r'1\.(.+)', _NEW + r'attn.w_msa.qkv.linear.\3'),
+_RULES = (
+    Rule(r'absolute_pos_embed', r'backbone.absolute_pos_embed'),
+    Rule(r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
+    Rule(r'patch_embed\.norm\.(.+)', r'backbone.patch_embed.norm.\1'),
+    Rule(_OLD + r'norm([12])\.(.+)', _NEW + r'norm\3.\4'),
+    Rule(_LIFE + r'1\.(.+)', _NEW + r'attn.w_msa.qkv.linear.\3'),
     *(
-        (
+        Rule(
             rf'{_LIFE}{scale}\.(depthwise|pointwise)\.weight',
             rf'{_NEW}attn.w_msa.qkv.\3.{scale - 2}.weight',
         )
         for scale in range(2, 10)
     ),
-    (_OLD + r'attn\.(.+)', _NEW + r'attn.w_msa.\3'),
-    (_OLD + r'mlp\.fc1\.(.+)', _NEW + r'ffn.layers.0.0.\3'),
-    (_OLD + r'mlp\.fc2\.(.+)', _NEW + r'ffn.layers.1.\3'),
-    (r'head\.(weight|bias)', r'head.fc.\1'),
-]
-# Made anew for every size of image.
-_MASK = re.compile(_OLD + 'attn_mask')
-# Beside LIFE's projection, which has a bias of its own, nothing reads these.
-_DEAD = re.compile(_OLD + r'attn\.[qv]_bias')
-_MERGING = re.compile(r'layers\.(\d+)\.downsample\.(reduction|norm)\.(.+)')
+    Rule(_OLD + r'attn\.(.+)', _NEW + r'attn.w_msa.\3'),
+    Rule(_OLD + r'mlp\.fc1\.(.+)', _NEW + r'ffn.layers.0.0.\3'),
+    Rule(_OLD + r'mlp\.fc2\.(.+)', _NEW + r'ffn.layers.1.\3'),
+    Rule(r'head\.(weight|bias)', r'head.fc.\1'),
+    # Those of detectors and segmentors, one of every output.
+    Rule(r'norm(\d+)\.(weight|bias)', r'backbone.norm\1.\2'),
+)
+_MASK = Rule(_OLD + 'attn_mask', None, why='made anew for every size of image')
+_DEAD = Rule(
+    _OLD + r'attn\.[qv]_bias',
+    None,
+    why="read by nothing beside LIFE's projection, which has its own",
+)
 _STAGE = re.compile(r'layers\.(\d+)\.')
 # Where the released code has the tokens of (row, column) 00, 01, 10, 11 among the four it merges.
 _PLACES = [0, 2, 1, 3]
+REORDERED = "in mmcv's order of the four tokens that are merged"
 
 
 def convert_swin(state: Mapping[str, Tensor], source: str = 'swin') -> dict[str, Tensor]:
@@ -53,26 +57,35 @@ def convert_swin(state: Mapping[str, Tensor], source: str = 'swin') -> dict[str,
     Raises:
         UserError: If a name is unknown.
     """
-    is_v2 = any(name.endswith('.logit_scale') for name in state)
+    return apply_rules(state, swin_rules(state), source).state
+
+
+def swin_rules(state: Mapping[str, Tensor]) -> list[Rule]:
+    """The rules of the names of Swin or Swin V2, as `convert_swin` applies them."""
+    is_v2, last = is_swin_v2(state), last_stage(state)
     has_life = any(re.match(_LIFE, name) for name in state)
-    names = [*_NAMES, (r'norm\.(weight|bias)', rf'backbone.norm{last_stage(state)}.\1')]
-    found = {}
-    for name, value in state.items():
-        if _MASK.fullmatch(name) or (has_life and _DEAD.fullmatch(name)):
-            continue
-        if merging := _MERGING.fullmatch(name):
-            # In Swin V2 the stage after it owns it, and its norm comes after its map.
-            stage, (part, rest) = int(merging[1]) + is_v2, merging.groups()[1:]
-            reordered = value if is_v2 and part == 'norm' else reorder_merged(value)
-            found[f'backbone.stages.{stage}.downsample.{part}.{rest}'] = reordered
-            continue
-        found[rename(name, names, source)] = value
-    return found
+    mergings = [
+        # In Swin V2 the stage after it owns it, and its norm comes after its map.
+        Rule(
+            rf'layers\.{stage}\.downsample\.{part}\.(.+)',
+            rf'backbone.stages.{stage + is_v2}.downsample.{part}.\1',
+            **({} if is_v2 and part == 'norm' else dict(change=reorder_merged, why=REORDERED)),
+        )
+        for stage in range(last + 1)
+        for part in ('reduction', 'norm')
+    ]
+    final = Rule(r'norm\.(weight|bias)', rf'backbone.norm{last}.\1')
+    return [_MASK, *([_DEAD] if has_life else []), *mergings, *_RULES, final]
 
 
-def last_stage(state: Mapping[str, Tensor]) -> int:
+def is_swin_v2(names: Iterable[str]) -> bool:
+    """Whether names are of Swin V2, which has a scale of the scores."""
+    return any(name.endswith('.logit_scale') for name in names)
+
+
+def last_stage(names: Iterable[str]) -> int:
     """The highest index of a stage in the names of a pyramid of microsoft's kind."""
-    return max((int(match[1]) for match in map(_STAGE.match, state) if match), default=0)
+    return max((int(match[1]) for match in map(_STAGE.match, names) if match), default=0)
 
 
 def reorder_merged(value: Tensor) -> Tensor:

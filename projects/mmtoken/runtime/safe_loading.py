@@ -27,7 +27,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.refused_globals import refused_globals
-from mmtoken.runtime.saving.safetensors_files import read_safetensors
+from mmtoken.runtime.saving.safetensors_files import read_meta, read_safetensors
 
 Loader = Callable[..., Any]
 # torch's own switch, which holds even where a caller asks for full unpickling.
@@ -80,7 +80,8 @@ def load_from_file(filename: str, map_location: Any = None) -> Any:
     safe = not _is_trusted(filename)
     with _reading(filename):
         if str(filename).endswith('.safetensors'):
-            return {'meta': {}, 'state_dict': read_safetensors(filename, map_location)}
+            weights = read_safetensors(filename, map_location)
+            return {'meta': read_meta(filename), 'state_dict': weights}
         return torch.load(Path(filename).expanduser(), map_location=map_location, weights_only=safe)
 
 

@@ -11,7 +11,9 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
-from mmtoken.weights import read_state
+from mmtoken.weights import read_checkpoint
+
+from .options import differing_options
 
 # What follows from an attention's window, whatever is loaded.
 MADE_ANEW = ('relative_position_index', 'relative_coords_table')
@@ -151,10 +153,14 @@ def load_pretrained(
             f'init_cfg has unknown keys {sorted(unknown)}; a Pretrained init_cfg takes '
             'checkpoint, prefix and allow_partial'
         )
-    state = select_prefix(module, read_state(checkpoint), prefix, str(checkpoint))
+    weights, meta = read_checkpoint(checkpoint)
+    state = select_prefix(module, weights, prefix, str(checkpoint))
     module.complete_on_load(state)
     coverage = compare_state(module, state)
-    enforce(coverage, f'pretrained weights {checkpoint}', allow_partial)
+    source = f'pretrained weights {checkpoint}'
+    differing = differing_options(module, meta.get('backbone'))
+    enforce(coverage, source, allow_partial, options=differing.needed)
+    differing.enforce(source, allow_partial)
     # While all weights are there: they say whose the positions are.
     module.adapt_on_load(state)
     left_out = {*coverage.mismatched, *coverage.unexpected}
@@ -164,7 +170,11 @@ def load_pretrained(
 
 
 def enforce(
-    coverage: Coverage, source: str, allow_partial: bool, switch: str | None = 'allow_partial=True'
+    coverage: Coverage,
+    source: str,
+    allow_partial: bool,
+    switch: str | None = 'allow_partial=True',
+    options: str = '',
 ) -> None:
     """Log the coverage, or raise if it is not full and need be.
 
@@ -173,14 +183,18 @@ def enforce(
         source: What was loaded, in the plural.
         allow_partial: Whether to go on with what fits.
         switch: What the user can set to allow it; None where nothing can.
+        options: Those of the backbone that the weights are of, where the file says so.
 
     Raises:
         UserError: If the coverage is not full and `allow_partial` is off, or if nothing fits.
     """
     if not coverage.complete and not (allow_partial and coverage.found):
         advice = f', or set {switch} to load what fits' if switch and coverage.found else ''
-        raise UserError(
-            f'{source} do not cover the model: {coverage}; use the matching checkpoint or model '
-            f'(mmtoken.convert renames what other projects have trained){advice}'
+        remedy = (
+            f'they are of a backbone with {options}: set this in the config'
+            if options
+            else 'use the matching checkpoint or model (mmtoken.convert renames what other '
+            'projects have trained)'
         )
+        raise UserError(f'{source} do not cover the model: {coverage}; {remedy}{advice}')
     print_log(f'{source}: {coverage}', logger='current')

@@ -16,6 +16,7 @@ from ..rules import Renamed, Rule
 
 BLOCK, LAYER = r'blocks\.(\d+)\.', r'backbone.layers.\1.'
 PARAMETER = r'(weight|bias)'
+_HEADS_OF_SIGLIP = {1536: 16}
 ATTENTION_POOL = 'attention pooling of a head, which is no part of the backbone'
 FC_NORM = 'norms the mean of the tokens there, and every token here'
 
@@ -55,33 +56,75 @@ def is_packed(state: Mapping[str, Tensor]) -> bool:
     return first is not None and second is not None and first.shape[0] == 2 * second.shape[-1]
 
 
+def prefix_tokens(state: Mapping[str, Tensor]) -> int:
+    """How many tokens stand before the patches."""
+    tokens = ('cls_token', 'dist_token', 'reg_token', 'reg_tokens')
+    return sum(state[name].shape[1] for name in tokens if name in state)
+
+
 def vit_rules(state: Mapping[str, Tensor]) -> tuple[Rule, ...]:
     """The rules of timm's `VisionTransformer`."""
     return EMBEDDING + BLOCKS + (PACKED_MLP if is_packed(state) else PLAIN_MLP) + ENDS
 
 
 def _finish(state: Mapping[str, Tensor], renamed: Renamed, hints: Hints) -> dict:
-    is_clip = 'norm_pre.weight' in state
-    if is_clip and hints.activation is None and not is_packed(state):
-        raise UserError(
-            "'norm_pre.weight' is of CLIP, whose weights do not say which activation they were "
-            'trained with; say --activation QuickGELU for those of OpenAI, MetaCLIP and DFN, GELU '
-            'for those of LAION and others'
-        )
-    tokens = [state[name] for name in ('cls_token', 'dist_token', 'reg_token') if name in state]
-    num_aux = sum(token.shape[1] for token in tokens)
+    _refuse_others(state)
+    if hints.activation is None and not is_packed(state):
+        _ask_for_activation(state)
     # Position on all of them, or on none.
     return describe_vit(
         renamed,
         hints,
-        leading=(num_aux, 0),
-        eps=1e-5 if is_clip else 1e-6,
+        leading=(prefix_tokens(state), 0),
+        heads=None if 'cls_token' in state else _HEADS_OF_SIGLIP,
+        eps=1e-5 if 'norm_pre.weight' in state else 1e-6,
         interpolate_mode='antialias',
     )
 
 
-def _layout(state: Mapping[str, Tensor]) -> dict:
-    return dict(model='VisionTransformer', packed=is_packed(state))
+def _refuse_others(state: Mapping[str, Tensor]) -> None:
+    """Refuse what has the names of a plain ViT and computes something else."""
+    if 'norm_pre.weight' in state and any(name.startswith('attn_pool.') for name in state):
+        raise UserError(
+            "'norm_pre.weight' beside attn_pool is of a Perception Encoder, whose queries and keys "
+            'are turned as no position= of a TokenViT turns them'
+        )
+    has_any = {'cls_token', 'blocks.0.attn.qkv.bias', 'blocks.0.ls1.gamma'} & set(state)
+    if not has_any:
+        raise UserError(
+            "'blocks.0.norm1.weight' of a model without class token, bias of queries and "
+            "LayerScale is of timm's vit_*_rpn, whose norms follow their branches; no option of a "
+            'TokenViT puts them there'
+        )
+
+
+def _ask_for_activation(state: Mapping[str, Tensor]) -> None:
+    """Refuse weights of families that were trained with one activation or another."""
+    choices = ''
+    if 'norm_pre.weight' in state:
+        name, whose = 'norm_pre.weight', 'CLIP'
+        choices = 'QuickGELU for those of OpenAI, MetaCLIP and DFN, GELU for those of LAION'
+    elif 'cls_token' not in state and 'fc_norm.weight' not in state:
+        name, whose = 'norm.weight', 'SigLIP'
+        choices = 'GELU-tanh for SigLIP 2 and the sizes so400m and giantopt, GELU for the others'
+    if choices:
+        raise UserError(
+            f'{name!r} is of {whose}, whose weights do not say which activation they were trained '
+            f'with; say it with --activation: {choices}'
+        )
+
+
+def timm_layout(state: Mapping[str, Tensor], renamed: Renamed) -> dict:
+    """What must be known to write both of timm's layouts again."""
+    position = renamed.report.get('pos_embed')
+    return dict(
+        no_embed_class=position is not None and position.what == 'changed',
+        fc_norm='fc_norm.weight' in state,
+    )
+
+
+def _layout(state: Mapping[str, Tensor], renamed: Renamed) -> dict:
+    return dict(model='VisionTransformer', **timm_layout(state, renamed))
 
 
 FAMILY = Family(

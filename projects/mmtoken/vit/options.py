@@ -1,0 +1,152 @@
+"""By which options two plain ViTs differ: that which weights are of, and that which loads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmcv.cnn.bricks.scale import LayerScale
+from mmengine.logging import print_log
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from mmtoken.errors import UserError
+
+from .rotary_position import RotaryPosition
+from .token_block import TokenBlock
+
+# Those that change what is computed, and not which weights there are.
+_SILENT = ('arch', 'projection', 'mlp', 'position', 'residual_scale')
+# Those that change it a little, or at other image sizes alone.
+_SLIGHT = ('norm_cfg', 'interpolate_mode')
+
+
+@dataclass(frozen=True)
+class Differing:
+    """Options of the backbone that weights are of, as `name=value`, where another one differs.
+
+    Args:
+        needed: All of them, or the whole config where it is of another kind; '' where nothing is
+            known, or nothing differs.
+        silent: Those without which the weights load and another function is computed.
+        slight: Those without which it is a slightly different one.
+    """
+
+    needed: str = ''
+    silent: str = ''
+    slight: str = ''
+
+    def enforce(self, source: str, allow_partial: bool) -> None:
+        """Refuse another function, and log a slightly different one.
+
+        Args:
+            source: What was loaded, in the plural.
+            allow_partial: Whether to go on all the same.
+
+        Raises:
+            UserError: If the function is another one and `allow_partial` is off.
+        """
+        if self.silent and not allow_partial:
+            raise UserError(
+                f'{source} fit, but are of a backbone with {self.silent}, without which another '
+                'function is computed: set this in the config, or allow_partial=True to go on'
+            )
+        if self.slight:
+            print_log(
+                f'{source} are of a backbone with {self.slight}, which computes something slightly '
+                'different',
+                logger='current',
+            )
+
+
+def differing_options(module: nn.Module, config: Any) -> Differing:
+    """Compare a backbone with that which weights are of.
+
+    Args:
+        module: The backbone.
+        config: Of the other one, as a converted file carries it; None where it carries none.
+
+    Returns:
+        What differs; nothing where nothing is known.
+    """
+    if not isinstance(config, Mapping) or 'type' not in config:
+        return Differing()
+    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
+        if registry.get(config['type']) is None:
+            return Differing()
+        with torch.device('meta'):
+            other = registry.build(dict(config))
+    own, theirs = options_of(module), options_of(other)
+    if own is None or theirs is None:
+        same = type(module) is type(other)
+        return Differing('' if same else f'backbone={call_of(config)}')
+    names = [name for name, value in theirs.items() if own[name] != value]
+    if names and type(module) is not type(other):
+        names.insert(0, 'type')
+    return Differing(
+        _assignments(config, names),
+        _assignments(config, [name for name in names if name in _SILENT]),
+        _assignments(config, [name for name in names if name in _SLIGHT]),
+    )
+
+
+def options_of(backbone: nn.Module) -> dict[str, Any] | None:
+    """What a plain ViT is, by the options that make it so; None where it is none.
+
+    Args:
+        backbone: A `TokenViT`, or something else.
+    """
+    layer = next(iter(getattr(backbone, 'layers', ())), None)
+    if not isinstance(layer, TokenBlock):
+        return None
+    attention, projection = layer.attn, layer.attn.qkv
+    return dict(
+        arch=[(p.embed_dims, p.num_heads, p.feedforward_channels) for p in backbone.plans],
+        patch_size=backbone.patch_size,
+        in_channels=backbone.in_channels,
+        num_aux_tokens=backbone.num_aux_tokens,
+        num_registers=backbone.aux_layout.get('reg_tokens', 0),
+        stem=(type(backbone.patch_embed), _names(backbone.patch_embed)),
+        projection=(type(projection), getattr(projection, 'aux_key', None)),
+        qkv_bias=_has_bias(projection),
+        mlp=(type(layer.ffn), repr(layer.ffn.hidden), _names(layer.ffn)),
+        layer_scale_init_value=isinstance(attention.gamma1, LayerScale),
+        qk_norm=not isinstance(attention.q_norm, nn.Identity),
+        pre_norm=not isinstance(backbone.pre_norm, nn.Identity),
+        position=(backbone.pos_embed is not None, _rotation(attention.turn)),
+        residual_scale=layer.residual_scale,
+        norm_cfg=(type(layer.ln1), getattr(layer.ln1, 'eps', None)),
+        interpolate_mode=backbone.interpolate_mode,
+    )
+
+
+def _names(module: nn.Module) -> frozenset[str]:
+    """Of its parameters, but for the scale that another option gives it."""
+    return frozenset(name for name, _ in module.named_parameters() if not name.startswith('gamma'))
+
+
+def _has_bias(projection: nn.Module) -> bool:
+    linear = getattr(projection, 'linear', projection)
+    return getattr(linear, 'bias', None) is not None
+
+
+def _rotation(turn: nn.Module) -> tuple | None:
+    if not isinstance(turn, RotaryPosition):
+        return None
+    return turn.base, turn.reference, turn.interleaved
+
+
+def _assignments(config: Mapping[str, Any], names: Iterable[str]) -> str:
+    return ', '.join(
+        f'{name}={call_of(config[name])}' if name in config else f'the default {name}'
+        for name in names
+    )
+
+
+def call_of(value: Any) -> str:
+    """A value as it stands in a config."""
+    if isinstance(value, Mapping):
+        return f'dict({", ".join(f"{name}={call_of(inner)}" for name, inner in value.items())})'
+    return repr(value)
