@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mmtoken.convert.conversion import Conversion, Hints
 from mmtoken.convert.recognise import convert
+from mmtoken.errors import UserError
 from mmtoken.weights import read_state
 
 SIZES = dict(
@@ -179,3 +180,44 @@ def test_classifiers_classify_the_same(kind, name, head, transformers):
         expected = model(images).logits
 
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'sentence'),
+    [
+        (
+            'Beit',
+            "look like those of transformers' ViTModel.*'layers.0.lambda_1' has no counterpart",
+        ),
+        ('CLIPText', "'embeddings.token_embedding.weight' is of a model of texts"),
+        ('Bert', "'embeddings.word_embeddings.weight' is of a model of texts"),
+    ],
+)
+def test_other_models_are_refused(kind, sentence, transformers):
+    sizes = {name: SIZES[name] for name in SIZES if 'size' in name or 'num' in name}
+    config = getattr(transformers, f'{kind}Config')(**sizes)
+    state = getattr(transformers, f'{kind}Model')(config).state_dict()
+
+    with pytest.raises(UserError, match=sentence):
+        convert(state)
+
+
+def test_two_models_in_one_file_are_refused(peer):
+    vit, clip = (peer(name).state_dict() for name in ('ViT', 'CLIP'))
+    state = {**vit, **{f'vision_model.{name}': value for name, value in clip.items()}}
+
+    with pytest.raises(UserError, match=r"is of transformers' \w+.*: the file mixes two models"):
+        convert(state)
+
+
+def test_a_file_that_lacks_a_projection_is_refused(peer):
+    state = peer('ViT').state_dict()
+    state.pop('layers.1.attention.v_proj.weight')
+
+    with pytest.raises(UserError, match=r"qkv.weight' is made of 3 weights, .* lacks number 3"):
+        convert(state)
+
+
+def test_heads_that_no_published_model_has_must_be_said(peer):
+    with pytest.raises(UserError, match='64 channels wide.* say it with --num-heads'):
+        convert(peer('ViT').state_dict())

@@ -14,6 +14,7 @@ from .timm_vit import FAMILY as TIMM_VIT
 from .transformers_clip import FAMILY as TRANSFORMERS_CLIP
 from .transformers_dinov2 import FAMILY as TRANSFORMERS_DINOV2
 from .transformers_dinov3 import FAMILY as TRANSFORMERS_DINOV3
+from .transformers_swin import FAMILY as TRANSFORMERS_SWIN
 from .transformers_vit import FAMILY as TRANSFORMERS_VIT
 
 FAMILIES: tuple[Family, ...] = (
@@ -30,5 +31,6 @@ FAMILIES: tuple[Family, ...] = (
     TRANSFORMERS_DINOV2,
     TRANSFORMERS_DINOV3,
     TRANSFORMERS_CLIP,
+    TRANSFORMERS_SWIN,
     OPENAI_CLIP,
 )

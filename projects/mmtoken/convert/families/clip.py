@@ -8,31 +8,12 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from mmtoken.errors import UserError
-
 from ..conversion import Hints
-from ..describe import describe_vit
+from ..describe import describe_vit, refuse_unknown_activation
 from ..rules import Renamed
 
 EPS = 1e-5
-
-
-def require_activation(name: str, hints: Hints) -> None:
-    """Refuse weights of CLIP whose activation nobody says.
-
-    Args:
-        name: One of them, for the error.
-        hints: What the user says.
-
-    Raises:
-        UserError: If that is not the activation.
-    """
-    if hints.activation is None:
-        raise UserError(
-            f'{name!r} is of CLIP, whose weights do not say which activation they were trained '
-            'with; say --activation QuickGELU for those of OpenAI, MetaCLIP and DFN, GELU for '
-            'those of LAION and others'
-        )
+ACTIVATIONS = 'QuickGELU for those of OpenAI, MetaCLIP and DFN, GELU for those of LAION'
 
 
 def describe_clip(renamed: Renamed, hints: Hints, activation: str | None = None) -> dict:
@@ -42,11 +23,15 @@ def describe_clip(renamed: Renamed, hints: Hints, activation: str | None = None)
         renamed: Weights by our names.
         hints: What the user says.
         activation: What the file says of it, if anything.
+
+    Raises:
+        UserError: If nothing says with which activation the weights were trained.
     """
     if hints.activation is None and activation:
         hints = replace(hints, activation=activation)
-    first = next(old for old, fate in renamed.report.items() if fate.into)
-    require_activation(first, hints)
+    if hints.activation is None:
+        first = next(old for old, fate in renamed.report.items() if fate.into)
+        refuse_unknown_activation(first, 'CLIP', ACTIVATIONS)
     return describe_vit(renamed, hints, eps=EPS)
 
 
