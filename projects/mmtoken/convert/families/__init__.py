@@ -5,6 +5,7 @@ from .dinov2 import FAMILY as DINOV2
 from .dinov3 import FAMILY as DINOV3
 from .life import FAMILY as LIFE
 from .lv_vit import FAMILY as LV_VIT
+from .mae import ENCODER as MAE_ENCODER
 from .mae import FAMILY as MAE
 from .mmpretrain import FAMILY as MMPRETRAIN
 from .openai_clip import FAMILY as OPENAI_CLIP
@@ -25,6 +26,7 @@ FAMILIES: tuple[Family, ...] = (
     LV_VIT,
     TIMM_EVA,
     TIMM_VIT,
+    MAE_ENCODER,
     MMPRETRAIN,
     SWIN,
     TRANSFORMERS_VIT,

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..conversion import Family, Hints
 from ..describe import describe_vit
 from ..rules import Renamed, Rule
+from .timm_vit import FAMILY as TIMM_VIT
 from .timm_vit import prefix_tokens, vit_rules
 
 _DECODER = Rule(r'decoder_.+|mask_token', None, why='of the decoder, which pretraining alone needs')
@@ -18,6 +19,14 @@ def _finish(state: Mapping[str, Tensor], renamed: Renamed, hints: Hints) -> dict
     return describe_vit(renamed, hints, leading=(prefix_tokens(state),))
 
 
+# Named, not recognised: its names are timm's.
+ENCODER = Family(
+    name='mae',
+    what="facebookresearch/mae's encoder",
+    marks=TIMM_VIT.marks,
+    rules=vit_rules,
+    finish=_finish,
+)
 FAMILY = Family(
     name='mae',
     what='facebookresearch/mae, with its decoder',

@@ -103,7 +103,7 @@ def _ask_for_activation(state: Mapping[str, Tensor]) -> None:
     """Refuse weights of families that were trained with one activation or another."""
     if 'norm_pre.weight' in state:
         refuse_unknown_activation('norm_pre.weight', 'CLIP', CLIP_ACTIVATIONS)
-    if 'cls_token' not in state and 'fc_norm.weight' not in state:
+    if not {'cls_token', 'fc_norm.weight', 'blocks.0.ls1.gamma'} & set(state):
         choices = 'GELU-tanh for SigLIP 2 and the sizes so400m and giantopt, GELU for the others'
         refuse_unknown_activation('norm.weight', 'SigLIP', choices)
 
