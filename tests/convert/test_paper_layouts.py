@@ -1,21 +1,24 @@
 """Files as the papers' own code writes them become ours, and compute what they computed there."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import mmpretrain
 import pytest
 import timm
 import torch
 from foreign_models import build_converted, largest_difference, randomize, tokens_of_layers
 from mmpretrain.models import VisionTransformer
 from mmpretrain.registry import MODELS
-from references import close, read_reference
+from references import read_reference
 from timm.models.eva import checkpoint_filter_fn as filter_eva
 from timm.models.vision_transformer import checkpoint_filter_fn as filter_vit
 from timm_models import (
     GRID,
     HEADS,
     PEERS,
+    apart,
     as_dinov2,
     as_dinov3,
     as_mae,
@@ -23,6 +26,7 @@ from timm_models import (
     stretched_like_dinov2,
     tokens_of_blocks,
 )
+from weights_table import Row
 
 from mmtoken.convert.conversion import Hints
 from mmtoken.convert.recognise import convert
@@ -67,7 +71,7 @@ def measure(name, size):
         model.load_state_dict({**build(name)[0].state_dict(), 'pos_embed': position})
         model.eval()
     backbone = build_converted(conversion)
-    return largest_difference(tokens_of_layers(backbone, images), tokens_of_blocks(model, images))
+    return apart(tokens_of_layers(backbone, images), tokens_of_blocks(model, images))
 
 
 @EVERY_LAYOUT
@@ -147,54 +151,62 @@ def test_the_decoder_of_mae_is_left_out_and_said():
     assert all('decoder' in fate.why for fate in fates.values())
 
 
-@pytest.mark.parametrize('prefix', ['', 'backbone.'])
-def test_mmpretrain_agrees(prefix):
+def measured_mmpretrain(prefix='backbone.'):
+    """The largest differences from mmpretrain's model, at the training size and at another."""
     arch = dict(embed_dims=48, num_layers=2, num_heads=HEADS, feedforward_channels=96)
     model = VisionTransformer(arch, 32, 8, out_type='raw', layer_scale_init_value=1e-5)
     # Its `eval` returns nothing.
     randomize(model)
     state = {prefix + name: value for name, value in model.state_dict().items()}
-
     conversion = convert(state, None, HINTS)
-    backbone = build_converted(
-        replace(conversion, backbone={**conversion.backbone, 'out_type': 'raw'})
-    )
-
-    for size in ((32, 32), (48, 40)):
-        images = torch.randn(2, 3, *size)
-        assert largest_difference(backbone(images), model(images)) < 1e-5
+    raw = replace(conversion, backbone={**conversion.backbone, 'out_type': 'raw'})
+    backbone = build_converted(raw)
+    images = [torch.randn(2, 3, *size) for size in ((32, 32), (48, 40))]
+    return tuple(largest_difference(backbone(each), model(each)) for each in images)
 
 
-@pytest.mark.parametrize(
-    ('name', 'family', 'head', 'neck'),
-    [
-        ('life_deit_1', 'life', 'VisionTransformerClsHead', None),
-        ('life_deit_2', 'life', 'VisionTransformerClsHead', None),
-        ('tl_align_1', 'timm', 'VisionTransformerClsHead', None),
-        ('swin_1', 'swin', 'LinearClsHead', 'GlobalAveragePooling'),
-    ],
-)
-def test_logits_are_those_of_the_released_code(name, family, head, neck):
+@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+def test_mmpretrain_agrees(prefix):
+    assert max(measured_mmpretrain(prefix)) < 1e-5
+
+
+# Whose code it was, how the family is called here, and which head and neck a classifier has.
+_CLASS_TOKEN = dict(type='VisionTransformerClsHead'), None
+_MEAN = dict(type='LinearClsHead'), dict(type='GlobalAveragePooling')
+RECORDED = {
+    'life_deit_1': ("NeurAI-Lab/LIFE's DeiT", 'life', *_CLASS_TOKEN),
+    'life_deit_2': ("NeurAI-Lab/LIFE's DeiT", 'life', *_CLASS_TOKEN),
+    'tl_align_1': ('Euphoria16/TL-Align', 'timm', *_CLASS_TOKEN),
+    'swin_1': ('microsoft/Swin-Transformer', 'swin', *_MEAN),
+}
+
+
+def recorded(name):
+    """What the authors' code left: weights, what they became, and images and their logits."""
     reference = read_reference(name)
     heads = reference['meta']['num_heads']
     hints = Hints(num_heads=int(heads)) if heads.ndim == 0 else Hints()
-    image = 'mixed_image' if 'mixed_image' in reference['input'] else 'image'
-
     conversion = convert(reference['state'], None, hints)
+    images = reference['input'].get('mixed_image', reference['input']['image'])
+    return reference['state'], conversion, images, reference['output']['logits']
 
-    channels = reference['state']['head.weight'].shape[1]
-    classes = reference['state']['head.weight'].shape[0]
-    model = MODELS.build(
-        dict(
-            type='ImageClassifier',
-            backbone=conversion.backbone,
-            neck=neck and dict(type=neck),
-            head=dict(type=head, num_classes=classes, in_channels=channels),
-        )
-    ).eval()
+
+def measured_logits(name):
+    """The largest difference from logits of the authors' code; of one size."""
+    state, conversion, images, logits = recorded(name)
+    *_, head, neck = RECORDED[name]
+    classes, channels = state['head.weight'].shape
+    head = dict(head, num_classes=classes, in_channels=channels)
+    backbone = conversion.backbone
+    model = MODELS.build(dict(type='ImageClassifier', backbone=backbone, neck=neck, head=head))
     model.load_state_dict(conversion.state, strict=True)
-    assert conversion.family == family
-    close(model(reference['input'][image]), reference['output']['logits'])
+    return (model.eval()(images) - logits).abs().max().item(), None
+
+
+@pytest.mark.parametrize('name', RECORDED)
+def test_logits_are_those_of_the_released_code(name):
+    assert recorded(name)[1].family == RECORDED[name][1]
+    assert measured_logits(name)[0] < 1e-5
 
 
 def test_lv_vit_is_known_by_its_width_and_depth():
@@ -208,3 +220,29 @@ def test_lv_vit_is_known_by_its_width_and_depth():
 
     assert conversion.backbone == dict(type='LVViT', arch='small', img_size=224, patch_size=16)
     assert MODELS.build(conversion.backbone).layers[0].residual_scale == 2
+
+
+def rows():
+    """The rows of docs/weights.md that these tests hold."""
+    version = f'timm {timm.__version__}'
+    found = []
+    for name, (peer, *_) in LAYOUTS.items():
+        paper = f'facebookresearch/{name}, as a file'
+        found.append(Row(paper, f'timm `{peer}`', partial(measured, name), version))
+    version = f'mmpretrain {mmpretrain.__version__}'
+    compared = 'normed tokens of the last layer'
+    source = 'mmpretrain `VisionTransformer`'
+    found.append(Row('mmpretrain', source, measured_mmpretrain, version, compared))
+    for name, (weights, *_) in RECORDED.items():
+        source = f"the authors' code, recorded as `{name}`"
+        version = 'tests/data/references'
+        found.append(Row(weights, source, partial(measured_logits, name), version, 'logits'))
+    return found
+
+
+def measured(name):
+    """The largest differences of a layout, at the training size and at others."""
+    patch = PEERS[LAYOUTS[name][0]].patch
+    side = GRID * patch
+    others = [] if name == 'mae' else [measure(name, size) for size in other_sizes(patch)]
+    return measure(name, (side, side)), max(others, default=None)

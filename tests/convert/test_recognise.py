@@ -19,7 +19,7 @@ def state_of(name='vit_tiny_patch16_224'):
 
 
 def test_weights_of_no_family_are_refused_by_the_first_name():
-    with pytest.raises(UserError, match=r"'stages\.0\.conv' and the 1 other weights are of no kno"):
+    with pytest.raises(UserError, match=r"'stages\.0\.conv' and the 1 other weights are of no"):
         convert({'stages.0.conv': VALUE, 'fc.bias': VALUE})
 
 
@@ -104,8 +104,10 @@ def test_positions_of_no_square_are_asked_for_and_taken():
 
 
 def test_an_unknown_source_is_refused_with_what_may_be_meant():
-    with pytest.raises(UserError, match=r"source 'dinov' is unknown.*did you mean 'dinov2'\?"):
-        recognise(state_of(), 'dinov')
+    with pytest.raises(
+        UserError, match=r"source 'mmpretain' is unknown.*did you mean 'mmpretrain'\?"
+    ):
+        recognise(state_of(), 'mmpretain')
 
 
 def test_weights_of_another_family_than_the_one_named_are_refused():

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import timm
 import torch
-from foreign_models import build_converted, largest_difference, tokens_of_layers
-from timm_models import GRID, HEADS, PEERS, SIZES, other_sizes, tokens_of_blocks
+from foreign_models import build_converted, tokens_of_layers
+from timm_models import GRID, HEADS, PEERS, SIZES, apart, other_sizes, tokens_of_blocks
 from torch import nn
+from weights_table import Row
 
 from mmtoken.convert.conversion import Conversion, Hints
 from mmtoken.convert.describe import ACTIVATIONS
@@ -39,7 +40,7 @@ def measure(name: str, size: tuple[int, int]) -> float:
     """The largest difference in what enters the first layer and leaves any of them."""
     model, _, backbone = converted(name)
     images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
-    return largest_difference(tokens_of_layers(backbone, images), tokens_of_blocks(model, images))
+    return apart(tokens_of_layers(backbone, images), tokens_of_blocks(model, images))
 
 
 @EVERY_PEER
@@ -76,6 +77,18 @@ def test_every_weight_is_accounted_for(name):
     assert into == conversion.state.keys()
 
 
+@EVERY_PEER
+def test_norms_and_scores_are_those_that_no_weight_shows(name):
+    # An epsilon that is ten times another one makes a difference below the tolerance.
+    model, _, backbone = converted(name)
+    block, layer = model.blocks[0], backbone.layers[0]
+
+    assert layer.ln1.eps == block.norm1.eps
+    assert layer.attn.num_heads == block.attn.num_heads
+    hidden = getattr(block.mlp, 'norm', None)
+    assert getattr(hidden, 'eps', None) == getattr(layer.ffn.hidden, 'eps', None)
+
+
 def outcome(name: str) -> str:
     """What a small model of timm comes to: 'equal', 'refused', 'not built', or how it differs."""
     patch = next((side for side in (14, 32, 8) if f'patch{side}' in name), 16)
@@ -101,7 +114,7 @@ def outcome(name: str) -> str:
         backbone = build_converted(conversion)
         images = torch.randn(1, 3, *model.patch_embed.img_size)
         ours, theirs = tokens_of_layers(backbone, images), tokens_of_blocks(model.eval(), images)
-        differences.append(largest_difference(ours, theirs) / theirs[-1].abs().max().item())
+        differences.append(apart(ours, theirs))
         if differences[-1] < 1e-5:
             return 'equal'
         if activation is None:
@@ -156,3 +169,18 @@ def test_heads_and_image_size_of_every_model_of_timm_are_known():
 )
 def test_heads_and_image_size_of_published_models_are_known(name):
     check_size(name, depth=2)
+
+
+def rows() -> list[Row]:
+    """The rows of docs/weights.md that these tests hold."""
+
+    def measured(name: str) -> tuple[float, float]:
+        patch = PEERS[name].patch
+        side = GRID * patch
+        return measure(name, (side, side)), max(measure(name, size) for size in other_sizes(patch))
+
+    version = f'timm {timm.__version__}'
+    return [
+        Row(peer.family, f'timm `{name}`', partial(measured, name), version)
+        for name, peer in PEERS.items()
+    ]

@@ -25,8 +25,10 @@ from public_layouts import (
     write_imagenet,
 )
 
+from mmtoken.convert import to_timm
 from mmtoken.datasets import DigitDataOptions, write_scene_data
 from mmtoken.life import LIFEViT
+from mmtoken.vit import TokenViT
 
 RUNS = count()
 ADDRESS = re.compile(r'https://[\w./-]+/deit-tiny_[\w-]+\.pth')
@@ -57,10 +59,33 @@ def lay_out(folder: Path) -> None:
     deit = dict(type='VisionTransformer', arch='deit-tiny')
     classifier = ImageClassifier(backbone=deit, head=head)
     torch.save({'state_dict': classifier.state_dict()}, folder / DOWNLOADED)
+    write_released_weights(folder)
     # Stands for any classifier of ImageNet that a reader has.
     config = ROOT / 'configs/deit/deit-tiny_8xb64_in1k.py'
     (folder / 'annotator.py').write_text(f'_base_ = {str(config)!r}\n')
     (folder / 'annotator.pth').symlink_to(DOWNLOADED)
+
+
+def write_released_weights(folder: Path) -> None:
+    """Write what stands for files of timm and of facebookresearch/dinov2, of one layer."""
+    for name, width, options in (
+        ('deit_tiny_patch16_224', 192, {}),
+        ('dinov2_vits14_reg4_pretrain', 384, dict(num_aux_tokens=5, num_registers=4)),
+    ):
+        arch = dict(embed_dims=width, num_layers=1, num_heads=3, feedforward_channels=4 * width)
+        scale = 1e-5 if options else 0.0
+        model = TokenViT(arch, 224, 14 if options else 16, layer_scale_init_value=scale, **options)
+        ours = {f'backbone.{name}': value for name, value in model.state_dict().items()}
+        state = to_timm(ours, dict(type='TokenViT')).state
+        if options:
+            state['register_tokens'] = state.pop('reg_token')
+            state['mask_token'] = torch.zeros(1, width)
+            # The class token has a position there.
+            row = torch.zeros(1, 1, width)
+            state['pos_embed'] = torch.cat([row, state['pos_embed']], dim=1)
+        else:
+            state |= {'head.weight': torch.zeros(1000, width), 'head.bias': torch.zeros(1000)}
+        torch.save({'model': state} if not options else state, folder / f'{name}.pth')
 
 
 def short_options(config: str) -> list[str]:

@@ -78,9 +78,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     target = check_target(args.target, Path(args.source))
     trust_named(args, args.source)
     conversion = convert_file(args)
-    write(conversion, target, bare=args.to is not None)
     if args.report:
         write_report(conversion, args.report)
+    write(conversion, target, bare=args.to is not None)
     console = Console()
     print_summary(conversion, console)
     console.print(f'wrote {target}', markup=False, highlight=False, soft_wrap=True)

@@ -15,6 +15,7 @@ from mmtoken.weights import read_checkpoint
 
 from .options import differing_options
 
+CONVERTER = 'tools/model_converters/convert.py'
 # What follows from an attention's window, whatever is loaded.
 MADE_ANEW = ('relative_position_index', 'relative_coords_table')
 
@@ -118,7 +119,7 @@ def _where(module: nn.Module, state: dict[str, Tensor]) -> str:
         names = ', '.join(list(state)[:3])
         return (
             f'its names, such as {names}, are those of another model: use the matching checkpoint '
-            '(mmtoken.convert renames what other projects have trained)'
+            f'({CONVERTER} makes ours what other projects have trained)'
         )
     prefix = max(prefixes, key=prefixes.get)
     if not prefix:
@@ -193,7 +194,7 @@ def enforce(
         remedy = (
             f'they are of a backbone with {options}: set this in the config'
             if options
-            else 'use the matching checkpoint or model (mmtoken.convert renames what other '
+            else f'use the matching checkpoint or model ({CONVERTER} makes ours what other '
             'projects have trained)'
         )
         raise UserError(f'{source} do not cover the model: {coverage}; {remedy}{advice}')

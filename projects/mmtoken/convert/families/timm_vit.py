@@ -127,7 +127,7 @@ FAMILY = Family(
     marks=(
         r'patch_embed\.proj\.weight',
         r'blocks\.0\.attn\.qkv\.weight',
-        r'blocks\.0\.mlp\.fc1\.weight',
+        r'blocks\.0\.norm1\.weight',
     ),
     rules=vit_rules,
     finish=_finish,
