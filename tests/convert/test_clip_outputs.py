@@ -2,11 +2,19 @@
 computes.
 """
 
+import mmpretrain
 import pytest
 import torch
-from foreign_models import build_converted, largest_difference, randomize, tokens_of_layers
+from foreign_models import (
+    apart,
+    build_converted,
+    largest_difference,
+    randomize,
+    tokens_of_layers,
+)
 from mmpretrain.models.utils.clip_generator_helper import CLIP, VisionTransformer
 from torch import Tensor
+from weights_table import Row
 
 from mmtoken.convert.conversion import Hints
 from mmtoken.convert.recognise import convert
@@ -43,6 +51,19 @@ def outputs(model: VisionTransformer, images: Tensor) -> tuple[list[Tensor], Ten
     for hook in hooks:
         hook.remove()
     return [*seen, *layers], normed[0]
+
+
+def measure() -> tuple[float, None]:
+    """How far apart every layer's tokens are; that code knows one size."""
+    model, images = whole(), pictures()
+    backbone = build_converted(convert(model.state_dict(), hints=TOLD))
+    return apart(tokens_of_layers(backbone, images), outputs(model.visual, images)[0]), None
+
+
+def rows() -> list[Row]:
+    """Of the table of weights, whose figures this file holds to a limit."""
+    source = "mmpretrain's copy of openai/CLIP"
+    return [Row('openai/CLIP, open_clip', source, measure, f'mmpretrain {mmpretrain.__version__}')]
 
 
 def test_the_tokens_of_every_layer_are_the_same():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 
 import pytest
@@ -11,14 +11,39 @@ import torch
 from foreign_models import build_converted, largest_difference, randomize
 from mmpretrain.registry import MODELS
 from torch import nn
-from transformers_models import PEERS, SIZES, our_tokens, pictures, run, their_tokens
+from transformers_models import (
+    PEERS,
+    SIZES,
+    measure,
+    our_tokens,
+    pictures,
+    run,
+    their_tokens,
+    version,
+)
+from weights_table import TOKENS, Row
 
 from mmtoken.convert.conversion import Hints
 from mmtoken.convert.recognise import convert
 from mmtoken.errors import UserError
 from mmtoken.weights import read_state
 
+OF_BLOCKS = 'tokens after every block'
 EVERY_PEER = pytest.mark.parametrize('name', PEERS)
+
+
+def rows() -> list[Row]:
+    """Of the table of weights, whose figures this file holds to a limit."""
+    return [
+        Row(
+            name,
+            f'transformers `{peer.kind}Model`',
+            partial(measure, name),
+            f'transformers {version()}',
+            OF_BLOCKS if peer.is_swin else TOKENS,
+        )
+        for name, peer in PEERS.items()
+    ]
 
 
 @pytest.fixture(scope='module')

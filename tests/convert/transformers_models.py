@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import Distribution
 from pathlib import Path
 from types import ModuleType
 
 import torch
-from foreign_models import randomize, tokens_of_layers
+from foreign_models import apart, build_converted, randomize, tokens_of_layers
 from torch import Tensor, nn
 
 from mmtoken.convert.conversion import Conversion, Hints
@@ -124,6 +125,25 @@ def imported_transformers() -> Iterator[ModuleType]:
         for name in [*sys.modules]:
             if name.partition('.')[0] == 'transformers':
                 del sys.modules[name]
+
+
+def version() -> str:
+    """That of the package, without importing it."""
+    found = Distribution.discover(name='transformers', path=[str(FOLDER), *sys.path])
+    return next((each.version for each in found), 'absent')
+
+
+def measure(name: str) -> tuple[float, float | None]:
+    """How far apart a model and ours are at the training size, and at most at other ones."""
+    peer = PEERS[name]
+    with imported_transformers() as transformers:
+        model = peer.build(transformers)
+        backbone = build_converted(peer.convert(model.state_dict()))
+        found = [
+            apart(our_tokens(backbone, pictures(size)), their_tokens(model, pictures(size)))
+            for size in peer.images
+        ]
+    return found[0], max(found[1:], default=None)
 
 
 def pictures(size: tuple[int, int]) -> Tensor:
