@@ -208,6 +208,28 @@ def test_logits_are_those_of_the_released_code(name):
     assert measured_logits(name)[0] < 1e-5
 
 
+def test_the_config_of_a_swin_is_read_off_its_weights():
+    reference = read_reference('swin_2')
+    meta = {name: value.tolist() for name, value in reference['meta'].items()}
+
+    backbone = convert(reference['state'], None, Hints(img_size=tuple(meta['img_size']))).backbone
+
+    assert backbone == dict(
+        type='Swin',
+        arch=dict(
+            embed_dims=meta['embed_dim'],
+            depths=tuple(meta['depths']),
+            num_heads=tuple(meta['num_heads']),
+        ),
+        window_size=meta['window_size'],
+        mlp_ratio=meta['mlp_ratio'],
+        patch_size=meta['patch_size'],
+        img_size=tuple(meta['img_size']),
+        use_abs_pos_embed=meta['ape'],
+        qkv_bias=meta['qkv_bias'],
+    )
+
+
 def test_lv_vit_is_known_by_its_width_and_depth():
     state = {}
     for line in KEYS.read_text().splitlines():
