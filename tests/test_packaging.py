@@ -176,7 +176,7 @@ def test_development_install_links_what_mim_reads(checkout):
     assert link.resolve() == (checkout / 'configs').resolve()
 
 
-@pytest.mark.parametrize('stack', ['onedl', 'openmmlab'])
+@pytest.mark.parametrize('stack', ['onedl', 'openmmlab', 'transformers'])
 def test_lock_pins_every_distribution_exactly_once(stack):
     text = (ROOT / 'requirements' / f'lock-{stack}.txt').read_text(encoding='utf-8')
     lines = [line for line in text.splitlines() if line and not line.startswith('#')]

@@ -6,6 +6,7 @@ executed, whichever project loads it (`runtime/safe_loading.py`), and one that i
 """
 
 from .errors import exit_tools_on_user_error
+from .runtime.newer_transformers import leave_out_multimodal
 from .runtime.stack import import_stack, require_stack
 from .runtime.waiting import wait_passively
 
@@ -16,8 +17,9 @@ wait_passively()
 
 # Before anything that imports OpenMMLab, so that a wrong installation is answered by a sentence.
 with exit_tools_on_user_error():
-    require_stack()
+    _stack = require_stack()
     import_stack()
+    leave_out_multimodal(_stack)
 
 from . import (  # noqa: E402
     cat,

@@ -50,3 +50,9 @@ def largest_difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
     assert len(ours) == len(theirs)
     assert [t.shape for t in ours] == [t.shape for t in theirs]
     return max((a - b).abs().max().item() for a, b in zip(ours, theirs, strict=True))
+
+
+def apart(ours: list[Tensor], theirs: list[Tensor]) -> float:
+    """The largest difference, of the largest entry where that is above 1."""
+    largest = max(tokens.abs().max().item() for tokens in theirs)
+    return largest_difference(ours, theirs) / max(1.0, largest)

@@ -8,7 +8,7 @@ import mmpretrain
 import pytest
 import timm
 import torch
-from foreign_models import build_converted, largest_difference, randomize, tokens_of_layers
+from foreign_models import apart, build_converted, largest_difference, randomize, tokens_of_layers
 from mmpretrain.models import VisionTransformer
 from mmpretrain.registry import MODELS
 from references import read_reference
@@ -18,7 +18,6 @@ from timm_models import (
     GRID,
     HEADS,
     PEERS,
-    apart,
     as_dinov2,
     as_dinov3,
     as_mae,

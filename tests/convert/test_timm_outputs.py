@@ -8,8 +8,8 @@ from functools import cache, partial
 import pytest
 import timm
 import torch
-from foreign_models import build_converted, tokens_of_layers
-from timm_models import GRID, HEADS, PEERS, SIZES, apart, other_sizes, tokens_of_blocks
+from foreign_models import apart, build_converted, tokens_of_layers
+from timm_models import GRID, HEADS, PEERS, SIZES, other_sizes, tokens_of_blocks
 from torch import nn
 from weights_table import Row
 

@@ -6,12 +6,19 @@ Its figures are measured and written by
 
 import os
 
+import test_clip_outputs
 import test_paper_layouts
 import test_timm_outputs
+import test_transformers_outputs
 from weights_table import WRITE, written_rows
 from weights_table import write_table as write
 
-ROWS = [*test_timm_outputs.rows(), *test_paper_layouts.rows()]
+ROWS = [
+    *test_timm_outputs.rows(),
+    *test_transformers_outputs.rows(),
+    *test_paper_layouts.rows(),
+    *test_clip_outputs.rows(),
+]
 
 
 def test_the_table_has_a_row_for_every_comparison():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import timm
 import torch
 import torch.nn.functional as F
-from foreign_models import largest_difference, randomize
+from foreign_models import randomize
 from torch import Tensor, nn
 
 from mmtoken.convert.conversion import Hints
@@ -99,12 +99,6 @@ def tokens_of_blocks(model: nn.Module, images: Tensor) -> list[Tensor]:
     for hook in hooks:
         hook.remove()
     return seen
-
-
-def apart(ours: list[Tensor], theirs: list[Tensor]) -> float:
-    """The largest difference, of the largest entry where that is above 1."""
-    largest = max(tokens.abs().max().item() for tokens in theirs)
-    return largest_difference(ours, theirs) / max(1.0, largest)
 
 
 def as_dinov2(model: nn.Module, chunked: bool = False) -> dict[str, Tensor]:

@@ -129,6 +129,17 @@ def test_a_damaged_file_is_named(tmp_path):
         load_checkpoint(torch.nn.Linear(3, 2), str(file))
 
 
+def test_a_torchscript_archive_is_refused_with_how_to_save_its_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.jit.script(torch.nn.Linear(2, 3)).save('ViT-B-16.pt')
+
+    with pytest.raises(UserError, match='is a TorchScript archive, which holds code') as raised:
+        load_from_file('ViT-B-16.pt')
+
+    exec(str(raised.value).partition('its weights alone: ')[2])
+    assert load_from_file('weights.pth').keys() == {'weight', 'bias'}
+
+
 def test_what_is_no_weight_is_named_without_the_way_around(payload):
     file, _ = payload
 

@@ -12,6 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 stack=${1:-onedl}
 wheels=${MMTOKEN_WHEELS:-${XDG_CACHE_HOME:-$HOME/.cache}/mmtoken/wheels}
 lock=requirements/lock-$stack.txt
+compared=requirements/lock-transformers.txt
 work='' # the folder of a build that is under way
 trap 'exit 130' INT TERM
 
@@ -47,7 +48,7 @@ pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$lock"; }
 
 # What the environment was made from: the same text means that it is up to date.
 fingerprint() {
-    "$python" - "$lock" setup.py tools/misc/setup_env.sh <<'PY'
+    "$python" - "$lock" "$compared" setup.py tools/misc/setup_env.sh <<'PY'
 import hashlib, pathlib, sys
 place = f'{sys.version_info[:2]} {sys.base_prefix} {pathlib.Path.cwd()}'
 digest = hashlib.sha256(place.encode())
@@ -150,7 +151,9 @@ install_mmcv() {
     done_in
 }
 
-[ -f "$lock" ] || fail "$lock is missing; restore it with git checkout $lock"
+for file in "$lock" "$compared"; do
+    [ -f "$file" ] || fail "$file is missing; restore it with git checkout $file"
+done
 python=$(find_python)
 stamp=$(fingerprint)
 if [ "$(cat "$venv/mmtoken.stamp" 2>/dev/null)" = "$stamp" ]; then
@@ -178,6 +181,8 @@ grep -v "^$mmcv_name==" "$lock" | pip install -q --no-deps -r /dev/stdin
 # The libraries require both builds of OpenCV, which share their files. The headless one goes last:
 # the other needs libGL, which servers do not have.
 pip install -q --no-deps --force-reinstall "opencv-python-headless==$(pinned opencv-python-headless)"
+# Where they find transformers, mmengine, mmdet and mmpretrain import it at every start.
+pip install -q --no-deps --target "$venv/transformers" -r "$compared"
 done_in
 
 step 5/5 'mmtoken itself, in development mode (seconds)'

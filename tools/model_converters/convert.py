@@ -60,6 +60,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='of the images that the positions are of, where these are no square',
     )
     parser.add_argument('--eps', type=float, help='of the norms')
+    parser.add_argument(
+        '--window-size', type=int, help="tokens per side of a window of transformers' Swin V2"
+    )
     add_trust_argument(parser)
     return parser.parse_args(argv)
 
@@ -101,7 +104,13 @@ def convert_file(args: argparse.Namespace) -> Conversion:
         )
     if ours:
         return to_timm(state, meta['backbone'], meta.get('layout'))
-    hints = Hints(args.num_heads, args.activation, args.img_size and tuple(args.img_size), args.eps)
+    hints = Hints(
+        args.num_heads,
+        args.activation,
+        args.img_size and tuple(args.img_size),
+        args.eps,
+        args.window_size,
+    )
     conversion = convert(state, args.family, hints)
     settle_head(conversion, args.head)
     if args.to is None:

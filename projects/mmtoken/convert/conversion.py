@@ -20,12 +20,14 @@ class Hints:
         activation: Of the MLP, one of `describe.ACTIVATIONS`.
         img_size: Height and width in pixels that the positions are of; square by default.
         eps: Of the norms.
+        window_size: Tokens per side of a window of Swin V2.
     """
 
     num_heads: int | None = None
     activation: str | None = None
     img_size: tuple[int, int] | None = None
     eps: float | None = None
+    window_size: int | None = None
 
 
 NO_HINTS = Hints()

@@ -131,9 +131,27 @@ def describe_vit(
     return {**config, **options}
 
 
+def refuse_unknown_activation(name: str, whose: str, choices: str) -> None:
+    """Refuse weights of a family that was trained with one activation or another.
+
+    Args:
+        name: One of the weights.
+        whose: The family.
+        choices: Which of its models have which.
+
+    Raises:
+        UserError: Always.
+    """
+    raise UserError(
+        f'{name!r} is of {whose}, whose weights do not say which activation they were trained '
+        f'with; say it with --activation: {choices}'
+    )
+
+
 def depth_of(names: Iterable[str], layer: str = r'layers\.(\d+)\.') -> int:
     """How many layers there are by the names of weights, given how the name of one begins."""
-    return 1 + max(int(match[1]) for match in (re.match(layer, name) for name in names) if match)
+    matches = (re.match(layer, name) for name in names)
+    return 1 + max((int(match[1]) for match in matches if match), default=-1)
 
 
 def _arch(channels: int, depth: int, heads: int, hidden: int) -> str | dict:

@@ -13,6 +13,9 @@ from .conversion import NO_HINTS, Conversion, Family, Hints
 from .families import FAMILIES
 from .fit import check_fit
 
+# Where models of texts begin: BERT, CLIP's other half, LLaMA and GPT-2.
+_TEXT = re.compile(r'(?:.+\.)?(?:word_embeddings|token_embedding|embed_tokens|wte)\.weight')
+
 
 def family_names() -> tuple[str, ...]:
     """What `--from` takes."""
@@ -40,6 +43,7 @@ def recognise(state: Mapping[str, Tensor], source: str | None = None) -> Family:
         if not strangers[family.what]:
             return family
     if not marked:
+        _refuse_text(state)
         raise UserError(
             f'{next(iter(state))!r} and the {len(state) - 1} other weights are of no known '
             f'{"model" if source is None else f"model of {source}"}; known are '
@@ -87,6 +91,14 @@ def _named(source: str | None) -> list[Family]:
             f'{near_miss(str(source), names)}'
         )
     return families
+
+
+def _refuse_text(state: Mapping[str, Tensor]) -> None:
+    if text := next(filter(_TEXT.fullmatch, state), None):
+        raise UserError(
+            f'{text!r} is of a model of texts, and no model of images stands beside it; give the '
+            'checkpoint of one'
+        )
 
 
 def _is_evident(

@@ -116,6 +116,13 @@ def _reading(checkpoint: str) -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError):  # No fault of the file.
         raise
     except Exception as error:  # torch answers damaged files with whatever breaks first.
+        if 'TorchScript' in str(error):
+            raise UserError(
+                f'checkpoint {checkpoint} is a TorchScript archive, which holds code, and that is '
+                'never executed; if you trust who made it, save its weights alone: '
+                f'torch.save(torch.jit.load({str(checkpoint)!r}, "cpu").state_dict(), '
+                '"weights.pth")'
+            ) from error
         refused = refused_globals(checkpoint)
         asked = f' it asks for {", ".join(refused)}, refused;' if refused else ''
         raise UserError(

@@ -214,7 +214,7 @@ def _shortcoming(library: Library, stack: str, versions: dict[str, str]) -> str:
             f'{library.module} is missing from the {STACKS[stack]} stack; '
             f'run `pip install "{distribution}>={oldest}"`'
         )
-    if _numbers(versions[distribution]) < _numbers(oldest):
+    if release_numbers(versions[distribution]) < release_numbers(oldest):
         return (
             f'{distribution} {versions[distribution]} is older than {oldest}; '
             f'run `pip install -U "{distribution}>={oldest}"`'
@@ -222,6 +222,6 @@ def _shortcoming(library: Library, stack: str, versions: dict[str, str]) -> str:
     return ''
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def release_numbers(text: str) -> tuple[int, ...]:
     """The release numbers of a version, ``(2, 3, 6)`` for ``2.3.6rc1``, without `packaging`."""
     return tuple(int(number) for number in re.match(r'\d+(?:\.\d+)*', text).group().split('.'))

@@ -8,9 +8,15 @@ from .lv_vit import FAMILY as LV_VIT
 from .mae import ENCODER as MAE_ENCODER
 from .mae import FAMILY as MAE
 from .mmpretrain import FAMILY as MMPRETRAIN
+from .openai_clip import FAMILY as OPENAI_CLIP
 from .swin import FAMILY as SWIN
 from .timm_eva import FAMILY as TIMM_EVA
 from .timm_vit import FAMILY as TIMM_VIT
+from .transformers_clip import FAMILY as TRANSFORMERS_CLIP
+from .transformers_dinov2 import FAMILY as TRANSFORMERS_DINOV2
+from .transformers_dinov3 import FAMILY as TRANSFORMERS_DINOV3
+from .transformers_swin import FAMILY as TRANSFORMERS_SWIN
+from .transformers_vit import FAMILY as TRANSFORMERS_VIT
 
 FAMILIES: tuple[Family, ...] = (
     MAE,
@@ -23,4 +29,10 @@ FAMILIES: tuple[Family, ...] = (
     MAE_ENCODER,
     MMPRETRAIN,
     SWIN,
+    TRANSFORMERS_VIT,
+    TRANSFORMERS_DINOV2,
+    TRANSFORMERS_DINOV3,
+    TRANSFORMERS_CLIP,
+    TRANSFORMERS_SWIN,
+    OPENAI_CLIP,
 )

@@ -11,8 +11,9 @@ from torch import Tensor
 from mmtoken.errors import UserError
 
 from ..conversion import Family, Hints
-from ..describe import describe_vit
+from ..describe import describe_vit, refuse_unknown_activation
 from ..rules import Renamed, Rule
+from .clip import ACTIVATIONS as CLIP_ACTIVATIONS
 
 BLOCK, LAYER = r'blocks\.(\d+)\.', r'backbone.layers.\1.'
 PARAMETER = r'(weight|bias)'
@@ -100,18 +101,11 @@ def _refuse_others(state: Mapping[str, Tensor]) -> None:
 
 def _ask_for_activation(state: Mapping[str, Tensor]) -> None:
     """Refuse weights of families that were trained with one activation or another."""
-    choices = ''
     if 'norm_pre.weight' in state:
-        name, whose = 'norm_pre.weight', 'CLIP'
-        choices = 'QuickGELU for those of OpenAI, MetaCLIP and DFN, GELU for those of LAION'
-    elif not {'cls_token', 'fc_norm.weight', 'blocks.0.ls1.gamma'} & set(state):
-        name, whose = 'norm.weight', 'SigLIP'
+        refuse_unknown_activation('norm_pre.weight', 'CLIP', CLIP_ACTIVATIONS)
+    if not {'cls_token', 'fc_norm.weight', 'blocks.0.ls1.gamma'} & set(state):
         choices = 'GELU-tanh for SigLIP 2 and the sizes so400m and giantopt, GELU for the others'
-    if choices:
-        raise UserError(
-            f'{name!r} is of {whose}, whose weights do not say which activation they were trained '
-            f'with; say it with --activation: {choices}'
-        )
+        refuse_unknown_activation('norm.weight', 'SigLIP', choices)
 
 
 def timm_layout(state: Mapping[str, Tensor], renamed: Renamed) -> dict:

@@ -1,0 +1,114 @@
+"""The config of the `Swin` or `SwinV2` that weights by our names are of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isqrt
+
+from torch import Tensor
+
+from mmtoken.errors import UserError
+from mmtoken.swin.swin import ARCHS
+
+from .conversion import Hints
+from .describe import depth_of
+from .rules import Renamed
+
+_PREFIX = 'backbone.'
+_ATTENTION = 'stages.{}.blocks.0.attn.w_msa.'
+
+
+def describe_swin(renamed: Renamed, hints: Hints) -> dict:
+    """The config of a Swin.
+
+    Args:
+        renamed: Weights by our names.
+        hints: What the user says.
+
+    Returns:
+        A config for mmpretrain's registry; what is a default of `Swin` and `SwinV2` is not in it.
+
+    Raises:
+        UserError: If nothing says how large its windows are.
+    """
+    own = {k.removeprefix(_PREFIX): v for k, v in renamed.state.items() if k.startswith(_PREFIX)}
+    is_v2 = any(name.endswith('.logit_scale') for name in own)
+    stages = range(depth_of(own, r'stages\.(\d+)\.'))
+    kernel = own['patch_embed.projection.weight']
+    patch, channels = kernel.shape[-1], kernel.shape[0]
+    sizes = dict(
+        embed_dims=channels,
+        depths=tuple(depth_of(own, rf'stages\.{stage}\.blocks\.(\d+)\.') for stage in stages),
+        num_heads=tuple(_heads(own, _ATTENTION.format(stage)) for stage in stages),
+    )
+    config = dict(
+        type='SwinV2' if is_v2 else 'Swin',
+        arch=next((name for name, arch in ARCHS.items() if arch == sizes), sizes),
+    )
+    if patch != 4:
+        config['patch_size'] = patch
+    if kernel.shape[1] != 3:
+        config['in_channels'] = kernel.shape[1]
+    if hints.img_size:
+        config['img_size'] = tuple(hints.img_size)
+    if 'absolute_pos_embed' in own:
+        config['use_abs_pos_embed'] = True
+        config.setdefault('img_size', isqrt(own['absolute_pos_embed'].shape[1]) * patch)
+    if 'patch_embed.norm.weight' not in own:
+        config['patch_norm'] = False
+    ratio = own['stages.0.blocks.0.ffn.layers.0.0.weight'].shape[0] / channels
+    if ratio != 4:
+        config['mlp_ratio'] = ratio
+    if hints.eps and hints.eps != 1e-5:
+        config['norm_cfg'] = dict(type='LN', eps=hints.eps)
+    windows = _windows(own, stages, hints, (config.get('img_size'), patch))
+    config['window_size'] = windows[0] if len(set(windows)) == 1 else windows
+    return {**config, **_projection(own, is_v2)}
+
+
+def _heads(own: Mapping[str, Tensor], attention: str) -> int:
+    if attention + 'logit_scale' in own:
+        return own[attention + 'logit_scale'].shape[0]
+    return own[attention + 'relative_position_bias_table'].shape[1]
+
+
+def _windows(own: Mapping[str, Tensor], stages: range, hints: Hints, image: tuple) -> tuple:
+    """Tokens per side of the windows of each stage, by what depends on them or the user says."""
+    found = tuple(_window(own, _ATTENTION.format(stage)) for stage in stages)
+    if None not in found:
+        return found
+    if hints.window_size is None:
+        name = _ATTENTION.format(0) + 'logit_scale'
+        raise UserError(
+            f'{name!r} is of Swin V2 without the table of relative positions, and nothing else '
+            'says how large windows are; say it with --window-size'
+        )
+    size, patch = image
+    # A grid that is smaller is one window.
+    side = (min(size) if isinstance(size, tuple) else size or 256) // patch
+    return tuple(min(hints.window_size, side >> stage) for stage in stages)
+
+
+def _window(own: Mapping[str, Tensor], attention: str) -> int | None:
+    for name, side in (
+        ('relative_position_index', lambda value: isqrt(value.shape[0])),
+        ('relative_position_bias_table', lambda value: (isqrt(value.shape[0]) + 1) // 2),
+        ('relative_coords_table', lambda value: (value.shape[1] + 1) // 2),
+    ):
+        if attention + name in own:
+            return side(own[attention + name])
+    return None
+
+
+def _projection(own: Mapping[str, Tensor], is_v2: bool) -> dict:
+    """What the config says of the projection, where it is not the default."""
+    attention = _ATTENTION.format(0)
+    if attention + 'qkv.linear.weight' in own:
+        projection = dict(type='LIFEProjection')
+        names = (f'{attention}qkv.depthwise.{scale}.weight' for scale in range(8))
+        kernels = tuple(own[name].shape[-1] for name in names if name in own)
+        if kernels != (3, 5):
+            projection['kernel_sizes'] = kernels
+        return dict(projection=projection)
+    bias = attention + ('q_bias' if is_v2 else 'qkv.bias')
+    return {} if bias in own else dict(qkv_bias=False)
