@@ -179,7 +179,7 @@ def test_heads_that_no_published_model_has_must_be_said(model_of):
 
 
 def test_the_windows_of_swin_v2_must_be_said(model_of):
-    with pytest.raises(UserError, match=r"logit_scale' is of Swin V2 .* say it with --window-size"):
+    with pytest.raises(UserError, match=r"'encoder\S+logit_scale' is of Swin V2 .* --window-size"):
         convert(model_of('Swin V2').state_dict())
 
 

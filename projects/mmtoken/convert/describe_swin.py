@@ -61,7 +61,7 @@ def describe_swin(renamed: Renamed, hints: Hints) -> dict:
         config['mlp_ratio'] = ratio
     if hints.eps and hints.eps != 1e-5:
         config['norm_cfg'] = dict(type='LN', eps=hints.eps)
-    windows = _windows(own, stages, hints, (config.get('img_size'), patch))
+    windows = _windows(renamed, stages, hints, (config.get('img_size'), patch))
     config['window_size'] = windows[0] if len(set(windows)) == 1 else windows
     return {**config, **_projection(own, is_v2)}
 
@@ -72,13 +72,15 @@ def _heads(own: Mapping[str, Tensor], attention: str) -> int:
     return own[attention + 'relative_position_bias_table'].shape[1]
 
 
-def _windows(own: Mapping[str, Tensor], stages: range, hints: Hints, image: tuple) -> tuple:
+def _windows(renamed: Renamed, stages: range, hints: Hints, image: tuple) -> tuple:
     """Tokens per side of the windows of each stage, by what depends on them or the user says."""
-    found = tuple(_window(own, _ATTENTION.format(stage)) for stage in stages)
+    attentions = [_PREFIX + _ATTENTION.format(stage) for stage in stages]
+    found = tuple(_window(renamed.state, attention) for attention in attentions)
     if None not in found:
         return found
     if hints.window_size is None:
-        name = _ATTENTION.format(0) + 'logit_scale'
+        scale = attentions[0] + 'logit_scale'
+        name = next(old for old, fate in renamed.report.items() if fate.into == scale)
         raise UserError(
             f'{name!r} is of Swin V2 without the table of relative positions, and nothing else '
             'says how large windows are; say it with --window-size'
