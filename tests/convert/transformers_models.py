@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import Distribution
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 import torch
 from foreign_models import apart, build_converted, randomize, tokens_of_layers
 from torch import Tensor, nn
@@ -115,22 +117,23 @@ def imported_transformers() -> Iterator[ModuleType]:
         ImportError: If it is not there.
     """
     import_module('mmtoken')
-    sys.path.append(str(FOLDER))
-    try:
-        package = import_module('transformers')
-        package.utils.logging.disable_progress_bar()
-        yield package
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in [*sys.modules]:
-            if name.partition('.')[0] == 'transformers':
-                del sys.modules[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        try:
+            package = import_module('transformers')
+            package.utils.logging.disable_progress_bar()
+            yield package
+        finally:
+            for name in [*sys.modules]:
+                if name.partition('.')[0] == 'transformers':
+                    del sys.modules[name]
 
 
 def version() -> str:
     """That of the package, without importing it."""
-    found = Distribution.discover(name='transformers', path=[str(FOLDER), *sys.path])
-    return next((each.version for each in found), 'absent')
+    places = ({'path': [str(FOLDER)]}, {})
+    found = (Distribution.discover(name='transformers', **place) for place in places)
+    return next((each.version for each in chain(*found)), 'absent')
 
 
 def measure(name: str) -> tuple[float, float | None]:

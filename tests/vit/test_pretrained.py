@@ -283,7 +283,9 @@ def test_the_prefix_that_an_error_advises_loads(tmp_path, prefix, extra, allow_p
 def test_weights_by_other_names_are_not_taken_for_some_of_ours(tmp_path, allow_partial):
     torch.save({'blocks.0.attn.qkv.weight': torch.zeros(72, 24)}, tmp_path / 'timm.pth')
 
-    with pytest.raises(UserError, match=r'such as blocks\.0\..* .mmtoken\.convert renames'):
+    with pytest.raises(
+        UserError, match=r'such as blocks\.0\..* .tools/model_converters/convert\.py makes'
+    ):
         load_pretrained(small(), str(tmp_path / 'timm.pth'), allow_partial=allow_partial)
 
 
