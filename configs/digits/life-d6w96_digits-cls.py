@@ -1,4 +1,4 @@
-"""LIFE-ViT (6 layers, 96 wide, patch 8) on single-digit scenes: where the demo starts.
+"""LIFE-ViT (6 layers, 96 wide, patch 8) on single-digit scenes.
 
 Reproduces: our own small study (docs/study); no paper.
 Costs: 4.6 minutes on one CPU core beside other work, measured here.

@@ -1,8 +1,9 @@
-"""Mask R-CNN over the small LIFE-ViT on digit scenes from its class weights: the demo's detector.
+"""Mask R-CNN over the small LIFE-ViT on digit scenes, from class weights: the demo's detector.
 
 Reproduces: our own small study (docs/study); no paper.
-Needs: the weights of life-d6w96_digits-cls.py; model.backbone.init_cfg=None starts without.
-Costs: 13 minutes on one CPU core beside another training, measured here.
+Needs: the weights of life-d6w96_digits-cls.py, for which the demo takes those of
+    token-label-life-d6w96_digits-cls.py; model.backbone.init_cfg=None starts without.
+Costs: 11 minutes on one CPU core beside another training, measured here.
 Command: python tools/train.py configs/digits/mask-rcnn_life-d6w96_digits-det.py
 """
 

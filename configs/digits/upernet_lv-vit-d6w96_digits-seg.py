@@ -2,7 +2,7 @@
 
 Reproduces: our own small study (docs/study); no paper.
 Needs: the weights of lv-vit-d6w96_digits-cls.py; model.backbone.init_cfg=None starts without.
-Costs: not measured; LIFE took 14 minutes on one CPU core.
+Costs: not measured; LIFE took 11 minutes on one CPU core.
 Command: python tools/train.py configs/digits/upernet_lv-vit-d6w96_digits-seg.py
 """
 

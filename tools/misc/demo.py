@@ -37,7 +37,7 @@ STAGES = (
         'classification',
         'configs/digits/token-label-life-d6w96_digits-cls.py',
         (Metric('top-1 accuracy', 'accuracy/top1', 88.0),),
-        4.6,
+        3.2,
         {
             'train_cfg.max_epochs': 1,
             'train_dataloader.dataset.indices': 256,
@@ -54,7 +54,7 @@ STAGES = (
             Metric('box AP', 'coco/bbox_mAP', 75.0, 100.0),
             Metric('mask AP', 'coco/segm_mAP', 55.0, 100.0),
         ),
-        13.0,
+        10.6,
         _QUICK,
         _FUSED,
     ),
@@ -62,7 +62,7 @@ STAGES = (
         'segmentation',
         'configs/digits/upernet_life-d6w96_digits-seg.py',
         (Metric('mean IoU', 'mIoU', 70.0),),
-        14.0,
+        10.8,
         _QUICK,
         _FUSED,
         out='predictions',
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not args.quick:
         print(
             'demo: digit scenes, LIFE-ViT, Mask R-CNN, UPerNet; '
-            f'about 19 minutes on two cores (here: {cpu_count()}); '
+            f'about 15 minutes on two cores (here: {cpu_count()}); '
             f'logs and results in {args.work_dir}'
         )
     results = run_from_command_line(tasks, args.workers)
