@@ -135,6 +135,19 @@ def test_pretrained_loads_what_training_starts_from(saved):
     assert same_weights(get_model(cfg, pretrained=True), detector)
 
 
+def test_pretrained_finds_the_weights_of_the_backbone_that_lora_holds(saved):
+    detector, path = saved
+    start = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
+    cfg = Config(detector.cfg.to_dict())
+    held = dict(cfg.model.backbone, init_cfg=start)
+    cfg.model.backbone = dict(type='mmpretrain.LoRABackbone', module=held, targets=('attn.proj',))
+
+    model = get_model(cfg, pretrained=True)
+
+    expected = detector.backbone.layers[0].attn.proj
+    assert same_weights(model.backbone.layers[0].attn.proj.original_layer, expected)
+
+
 @pytest.mark.parametrize(
     ('asked', 'options', 'said'),
     [

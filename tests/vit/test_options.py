@@ -76,6 +76,25 @@ def test_a_file_that_says_nothing_of_use_is_believed(carried):
     assert differing_options(small(), carried) == Differing()
 
 
+@pytest.mark.parametrize(
+    'carried',
+    [
+        dict(type='builtins.open', file='made', mode='w'),
+        dict(config(), stem=dict(type='builtins.open', file='made', mode='w')),
+        dict(config(), mlp=dict(act_cfg=dict(type='builtins.open', file='made', mode='w'))),
+        dict(config(), norm_cfg=dict(type='open', _scope_='builtins')),
+        dict(config(), stem=dict(type='TIMMBackbone', model_name='resnet18', pretrained=True)),
+        dict(config(), stem=[dict(type='builtins.open', file='made', mode='w')]),
+        dict(config(), no_such_option=1),
+    ],
+)
+def test_what_a_file_carries_is_not_executed(carried, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert differing_options(small(), carried) == Differing()
+    assert not (tmp_path / 'made').exists()
+
+
 def test_a_backbone_of_another_kind_is_named_whole():
     found = differing_options(small(), dict(type='Swin', arch='tiny', window_size=7))
 

@@ -133,7 +133,9 @@ def _load_start(model: nn.Module, cfg: Config) -> None:
     Raises:
         UserError: If that is nothing.
     """
-    start = cfg.model.get('backbone', {}).get('init_cfg')
+    backbone = cfg.model.get('backbone', {})
+    # LoRA holds the backbone that has them.
+    start = backbone.get('module', backbone).get('init_cfg')
     if cfg.get('load_from'):
         load_weights(model, cfg.load_from)
     elif any(map(is_pretrained, start if isinstance(start, list) else [start])):

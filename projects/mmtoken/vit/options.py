@@ -19,6 +19,8 @@ from .token_block import TokenBlock
 
 # Those that change what is computed, and not which weights there are.
 _SILENT = ('arch', 'projection', 'mlp', 'position', 'residual_scale')
+# Where what a backbone is made of comes from.
+_PARTS = ('mmtoken.', 'torch.nn.', 'mmcv.cnn.', 'mmpretrain.models.utils.')
 # Those that change it a little, or at other image sizes alone.
 _SLIGHT = ('norm_cfg', 'interpolate_mode')
 
@@ -71,13 +73,13 @@ def differing_options(module: nn.Module, config: Any) -> Differing:
     Returns:
         What differs; nothing where nothing is known.
     """
-    if not isinstance(config, Mapping) or 'type' not in config:
+    if not isinstance(config, Mapping) or 'type' not in config or not _is_harmless(config):
         return Differing()
-    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
-        if registry.get(config['type']) is None:
-            return Differing()
-        with torch.device('meta'):
+    with MODELS.switch_scope_and_registry('mmpretrain') as registry, torch.device('meta'):
+        try:
             other = registry.build(dict(config))
+        except (TypeError, UserError):  # Of another version, or damaged: nothing to go by.
+            return Differing()
     own, theirs = options_of(module), options_of(other)
     if own is None or theirs is None:
         same = type(module) is type(other)
@@ -91,6 +93,30 @@ def differing_options(module: nn.Module, config: Any) -> Differing:
             for some in (names, silent, slight)
         )
     return Differing(*(_assignments(config, some) for some in (names, silent, slight)))
+
+
+def _is_harmless(value: Any) -> bool:
+    """Whether a config that a file carries is plain data, whose types are all parts of backbones.
+
+    mmengine's registries take a name that they do not know for one of Python's, import it and call
+    it: built as it is, a file's config would execute what it likes.
+    """
+    if isinstance(value, Mapping):
+        known = 'type' not in value or _is_part(value['type'])
+        return known and '_scope_' not in value and all(map(_is_harmless, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_harmless, value))
+    return value is None or isinstance(value, (str, int, float))
+
+
+def _is_part(name: Any) -> bool:
+    """Whether a name is registered, for what neither reads nor fetches anything."""
+    registry = MODELS
+    while registry is not None:
+        if isinstance(name, str) and name in registry.module_dict:
+            return registry.module_dict[name].__module__.startswith(_PARTS)
+        registry = registry.parent
+    return False
 
 
 def options_of(backbone: nn.Module) -> dict[str, Any] | None:
