@@ -27,8 +27,11 @@ from timm_models import (
 )
 from weights_table import Row
 
-from mmtoken.convert.conversion import Hints
+from mmtoken.convert.conversion import NO_HINTS, Hints
+from mmtoken.convert.describe_swin import describe_swin
 from mmtoken.convert.recognise import convert
+from mmtoken.convert.rules import Renamed
+from mmtoken.swin import SwinV2
 
 KEYS = Path(__file__).resolve().parents[1] / 'data' / 'references' / 'lv_vit_s_keys.txt'
 HINTS = Hints(num_heads=HEADS)
@@ -206,6 +209,15 @@ def measured_logits(name):
 def test_logits_are_those_of_the_released_code(name):
     assert recorded(name)[1].family == RECORDED[name][1]
     assert measured_logits(name)[0] < 1e-5
+
+
+def test_windows_of_an_earlier_training_are_read_off_swin_v2s_table():
+    sizes = dict(embed_dims=16, depths=(1, 1), num_heads=(1, 2))
+    options = dict(arch=sizes, img_size=128, window_size=16)
+    for earlier, said in (((12, 6), (12, 6)), ((16, 8), (0, 8)), (None, None)):
+        model = SwinV2(**options, pretrained_window_sizes=earlier)
+        weights = {f'backbone.{name}': value for name, value in model.state_dict().items()}
+        assert describe_swin(Renamed(weights), NO_HINTS).get('pretrained_window_sizes') == said
 
 
 def test_the_config_of_a_swin_is_read_off_its_weights():

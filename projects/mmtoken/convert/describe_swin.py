@@ -63,6 +63,9 @@ def describe_swin(renamed: Renamed, hints: Hints) -> dict:
         config['norm_cfg'] = dict(type='LN', eps=hints.eps)
     windows = _windows(renamed, stages, hints, (config.get('img_size'), patch))
     config['window_size'] = windows[0] if len(set(windows)) == 1 else windows
+    earlier = tuple(_earlier(own, _ATTENTION.format(s), windows[s]) for s in stages)
+    if any(earlier):
+        config['pretrained_window_sizes'] = earlier
     return {**config, **_projection(own, is_v2)}
 
 
@@ -100,6 +103,16 @@ def _window(own: Mapping[str, Tensor], attention: str) -> int | None:
         if attention + name in own:
             return side(own[attention + name])
     return None
+
+
+def _earlier(own: Mapping[str, Tensor], attention: str, window: int) -> int:
+    """The window of an earlier training, by which Swin V2 scales offsets; 0 if there was none."""
+    table = own.get(attention + 'relative_coords_table')
+    if table is None or window < 2:
+        return 0
+    # Its largest entry is log2(1 + 8 (window - 1) / (earlier - 1)) / 3.
+    found = 1 + round(8 * (window - 1) / (2 ** (3 * table.abs().max().item()) - 1))
+    return 0 if found == window else found
 
 
 def _projection(own: Mapping[str, Tensor], is_v2: bool) -> dict:
