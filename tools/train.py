@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with explain_failures(cfg):
         prepare_launch(cfg)
         code = train(cfg, args.print_config)
-        leave_launch()
+        leave_launch(code)
     if code:
         raise SystemExit(code)
 
