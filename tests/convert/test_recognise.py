@@ -1,6 +1,7 @@
 """Files that are no model's, two models', or one that a backbone cannot be, are refused by name."""
 
 import pytest
+import timm
 import torch
 from timm_models import HEADS, PEERS, as_dinov2
 
@@ -159,3 +160,17 @@ def test_a_bias_of_keys_is_refused_where_timm_has_none():
         UserError, match=r"'backbone\.layers\.0\.attn\.qkv\.bias' is not zero for k"
     ):
         to_timm(conversion.state, conversion.backbone, conversion.layout)
+
+
+@pytest.mark.parametrize(
+    ('name', 'hints', 'said'),
+    [
+        ('vit_tiny_patch16_224', dict(window_size=7), '--window-size says nothing of timm'),
+        ('vit_giant_patch14_dinov2', dict(activation='GELU'), 'these weights are of a gated one'),
+    ],
+)
+def test_what_would_be_ignored_is_refused(name, hints, said):
+    with torch.device('meta'):
+        state = timm.create_model(name, depth=1).state_dict()
+    with pytest.raises(UserError, match=said):
+        convert(state, None, Hints(**hints))

@@ -147,7 +147,10 @@ def check_size(name: str, **options) -> None:
     """Compare heads and image size that are read off the weights of a model of full width."""
     with torch.device('meta'):
         model = timm.create_model(name, pretrained=False, **options)
-    found = convert(model.state_dict(), None, Hints(activation='GELU')).backbone
+    # Gates have theirs, of which nothing is to be said.
+    activation = getattr(getattr(model.blocks[0], 'mlp', None), 'act', None)
+    told = Hints(activation=None if isinstance(activation, nn.SiLU) else 'GELU')
+    found = convert(model.state_dict(), None, told).backbone
 
     arch = found['arch'] if isinstance(found['arch'], dict) else ARCHS[found['arch']]
     assert arch['num_heads'] == model.blocks[0].attn.num_heads, name

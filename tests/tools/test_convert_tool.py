@@ -143,12 +143,30 @@ def test_a_converted_file_goes_back_to_timm_unchanged(main, source, tmp_path, be
     assert all(torch.equal(back[name], given[name]) for name in given)
 
 
-def test_a_file_goes_to_timm_at_once(main, source, tmp_path):
-    main([str(source), str(tmp_path / 'back.safetensors'), '--to', 'timm'])
+def test_a_file_goes_to_timm_at_once_and_all_of_it_is_accounted_for(main, source, tmp_path):
+    report = tmp_path / 'report.json'
+    main([str(source), str(tmp_path / 'back.safetensors'), '--to', 'timm', '--report', str(report)])
 
-    assert load_file(tmp_path / 'back.safetensors').keys() == {
-        name for name in timm_state() if not name.startswith('head.')
-    }
+    back = load_file(tmp_path / 'back.safetensors')
+    assert back.keys() == {name for name in timm_state() if not name.startswith('head.')}
+    fates = json.loads(report.read_text())['weights']
+    assert fates.keys() == timm_state().keys()
+    assert {fate['into'] for fate in fates.values()} == {*back, None}
+    assert fates['norm.bias'] == dict(what='kept', into='norm.bias', why='')
+    assert fates['head.bias']['what'] == 'dropped' and fates['pos_embed']['what'] == 'changed'
+
+
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [(['--head'], 'leave out --head'), (['--from', 'timm'], 'leave out --from'),
+     (['--eps', '1e-5'], '--eps says nothing of a file that is converted already')],
+)  # fmt: skip
+def test_what_a_converted_file_says_itself_is_not_asked_for(
+    main, source, tmp_path, flags, message, capsys
+):
+    main([str(source), str(tmp_path / 'ours.pth')])
+    back = [tmp_path / 'ours.pth', tmp_path / 'back.pth', '--to', 'timm']
+    assert message in refusal(main, [*back, *flags], capsys)
 
 
 def refusal(main, arguments, capsys):
@@ -169,6 +187,9 @@ def refusal(main, arguments, capsys):
         ('ours.pth', ['--from', 'swim'], "source 'swim' is unknown; use one of"),
         ('ours.pth', ['--from', 'swin'], 'are of no known model of swin'),
         ('ours.pth', ['--num-heads', '5'], 'num_heads 5'),
+        ('ours.pth', ['--num-heads', '0'], 'num_heads 0 is not'),
+        ('ours.pth', ['--eps', '0'], 'eps 0.0 is not'),
+        ('ours.pth', ['--window-size', '7'], '--window-size says nothing of'),
         ('ours.pth', ['--report', 'missing/report.json'], 'cannot be written: No such file'),
     ],
 )

@@ -104,6 +104,28 @@ def test_features_of_another_size_have_their_positions_folded_in(export, tmp_pat
     assert [tuple(out.shape) for out in outs] == [(1, 4, 48, 50), (1, 4, 24, 25)]
 
 
+def test_a_backbone_with_lora_is_exported_with_its_additions(export, tmp_path):
+    text = BACKBONE.format(
+        scope='mmpretrain', kind='TokenViT', more='to_rgb=True', options='', width=12
+    )
+    held = "backbone = dict(type='LoRABackbone', module=backbone, rank=2)\n"
+    path = tmp_path / 'lora.py'
+    path.write_text(text + held + CLASSIFIER)
+    model = get_model(path)
+    for name, parameter in model.named_parameters():
+        if 'lora_up' in name:  # Which begin at zero.
+            torch.nn.init.ones_(parameter)
+    torch.save(model.state_dict(), tmp_path / 'weights.pth')
+
+    export(str(tmp_path / 'weights.pth'), config=path.read_text())
+
+    images = torch.randn(1, 3, 32, 32)
+    session = onnxruntime.InferenceSession(tmp_path / 'model.onnx')
+    (found,) = session.run(None, {'images': images.numpy()})
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(found), model(images), atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ('words', 'config', 'said'),
     [

@@ -103,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f'--out {str(args.out)!r} is no file in a folder that exists; name one')
     model = build_model(cfg)
     backbone = getattr(model, 'backbone', None)
+    # LoRA's holds one of them, whose positions are folded.
+    backbone = getattr(backbone, 'module', backbone)
     if not isinstance(backbone, TokenBackbone):
         raise UserError(
             f'config {args.config}: its backbone is {type(backbone).__name__}; only those of '

@@ -18,7 +18,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmtoken.convert.conversion import Conversion, Hints
+from mmtoken.convert.conversion import Conversion, Hints, composed
 from mmtoken.convert.describe import ACTIVATIONS
 from mmtoken.convert.files import check_target, write, write_report
 from mmtoken.convert.heads import settle_head
@@ -102,8 +102,6 @@ def convert_file(args: argparse.Namespace) -> Conversion:
             f'{args.source} is converted already; use it as it is, or write it in the layout of '
             'timm with --to timm'
         )
-    if ours:
-        return to_timm(state, meta['backbone'], meta.get('layout'))
     hints = Hints(
         args.num_heads,
         args.activation,
@@ -111,11 +109,20 @@ def convert_file(args: argparse.Namespace) -> Conversion:
         args.eps,
         args.window_size,
     )
+    if ours:
+        hints.check_taken('a file that is converted already', taken=())
+        if args.family or args.head:
+            raise UserError(
+                f'{args.source} is converted already, with the head that it has: leave out '
+                f'{"--from" if args.family else "--head"}'
+            )
+        return to_timm(state, meta['backbone'], meta.get('layout'))
     conversion = convert(state, args.family, hints)
     settle_head(conversion, args.head)
     if args.to is None:
         return conversion
-    return to_timm(conversion.state, conversion.backbone, conversion.layout)
+    there = to_timm(conversion.state, conversion.backbone, conversion.layout)
+    return composed(conversion, there)
 
 
 if __name__ == '__main__':

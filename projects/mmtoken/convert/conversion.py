@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 from torch import Tensor
+
+from mmtoken.checks import check_number, check_whole
+from mmtoken.errors import UserError
 
 from .rules import Fate, Renamed, Rule, apply_rules, find_rule
 
@@ -28,6 +31,30 @@ class Hints:
     img_size: tuple[int, int] | None = None
     eps: float | None = None
     window_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ('num_heads', 'window_size'):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), example=12)
+        if self.eps is not None:
+            check_number('eps', self.eps, above=0, example=1e-6)
+
+    def check_taken(self, by: str, taken: Sequence[str]) -> None:
+        """Refuse what would be ignored.
+
+        Args:
+            by: What the weights are of.
+            taken: The names of what is read.
+
+        Raises:
+            UserError: If something else is said.
+        """
+        for hint in fields(self):
+            if getattr(self, hint.name) is not None and hint.name not in taken:
+                raise UserError(
+                    f'--{hint.name.replace("_", "-")} says nothing of {by}, whose config does '
+                    'not depend on it; leave it out'
+                )
 
 
 NO_HINTS = Hints()
@@ -56,6 +83,23 @@ class Conversion:
     notes: list[str] = field(default_factory=list)
 
 
+def composed(first: Conversion, then: Conversion) -> Conversion:
+    """Two conversions, one after the other, as one: the report is of the weights of the first."""
+    report = {}
+    for old, fate in first.report.items():
+        later = then.report.get(fate.into)
+        if later is None:
+            report[old] = fate
+            continue
+        plain = ('kept', 'renamed')
+        what = fate.what if later.what in plain else later.what
+        if what in plain:
+            what = 'kept' if later.into == old else 'renamed'
+        why = '; '.join(filter(None, (fate.why, later.why)))
+        report[old] = Fate(what, later.into, why)
+    return replace(then, what=f'{first.what}, as {then.what}', report=report, notes=first.notes)
+
+
 # What a family does with weights that have our names: it may change them, and returns the config of
 # their backbone.
 Finish = Callable[[Mapping[str, Tensor], Renamed, Hints], dict]
@@ -74,6 +118,7 @@ class Family:
         aliases: Further names for `--from`, of projects that use the same layout.
         layout: What to keep of a file's layout, given its weights and ours.
         notes: What to say of every file.
+        takes: Which hints it reads.
     """
 
     name: str
@@ -84,6 +129,7 @@ class Family:
     aliases: tuple[str, ...] = ()
     layout: Callable[[Mapping[str, Tensor], Renamed], dict] | None = None
     notes: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ('num_heads', 'activation', 'img_size', 'eps')
 
     def has_marks(self, names: Collection[str]) -> bool:
         """Whether names have what is particular to the layout."""
@@ -111,6 +157,7 @@ class Family:
         Raises:
             UserError: If a weight has no place, or something must be said that is not.
         """
+        hints.check_taken(self.what, self.takes)
         renamed = apply_rules(state, self.rules_of(state), self.name)
         backbone = self.finish(state, renamed, hints)
         layout = self.layout(state, renamed) if self.layout else {}

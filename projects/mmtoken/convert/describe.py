@@ -13,7 +13,7 @@ from mmtoken.vit.aux_tokens import found_layout
 
 from .conversion import Hints
 from .positions import place_position
-from .rules import Renamed
+from .rules import Renamed, of_backbone
 
 # Heads of the published models by their width; DINOv3's of 1,280 channels have 20.
 HEADS = {
@@ -42,7 +42,6 @@ ACTIVATIONS = {
 }
 # The names of `ARCHS` that say most.
 _NAMES = ('deit-tiny', 'deit-small', 'deit-base', 'large', 'huge')
-_PREFIX = 'backbone.'
 _NEEDED = ('patch_embed.projection.weight', 'layers.0.ln1.weight', 'layers.0.attn.proj.weight')
 
 
@@ -75,7 +74,7 @@ def describe_vit(
     Raises:
         UserError: If the weights are no plain ViT's, or the number of heads is unknown.
     """
-    own = {k.removeprefix(_PREFIX): v for k, v in renamed.state.items() if k.startswith(_PREFIX)}
+    own = of_backbone(renamed.state)
     for name in _NEEDED:
         if name not in own:
             raise UserError(
@@ -180,6 +179,11 @@ def _heads(
 def _mlp(own: Mapping[str, Tensor], hints: Hints, eps: float) -> tuple[dict, int]:
     """The config of the MLP, empty where it is the default, and its hidden channels."""
     if 'layers.0.ffn.w3.weight' in own:
+        if hints.activation:
+            raise UserError(
+                f'--activation {hints.activation} is of a plain MLP, and these weights are of a '
+                "gated one, whose gate is SwiGLU's; leave it out"
+            )
         mlp = dict(type='SwiGLU')
         if 'layers.0.ffn.norm.weight' in own:
             mlp['norm_cfg'] = dict(type='LN', eps=hints.eps or eps)

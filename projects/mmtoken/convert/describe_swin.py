@@ -12,9 +12,11 @@ from mmtoken.swin.swin import ARCHS
 
 from .conversion import Hints
 from .describe import depth_of
-from .rules import Renamed
+from .rules import Renamed, of_backbone
 
 _PREFIX = 'backbone.'
+# The hints that a Swin's config depends on.
+TAKEN = ('img_size', 'eps', 'window_size')
 _ATTENTION = 'stages.{}.blocks.0.attn.w_msa.'
 
 
@@ -31,7 +33,7 @@ def describe_swin(renamed: Renamed, hints: Hints) -> dict:
     Raises:
         UserError: If nothing says how large its windows are.
     """
-    own = {k.removeprefix(_PREFIX): v for k, v in renamed.state.items() if k.startswith(_PREFIX)}
+    own = of_backbone(renamed.state)
     is_v2 = any(name.endswith('.logit_scale') for name in own)
     stages = range(depth_of(own, r'stages\.(\d+)\.'))
     kernel = own['patch_embed.projection.weight']

@@ -9,6 +9,7 @@ from mmtoken.errors import UserError
 from mmtoken.vit.pretrained import compare_state
 
 from .conversion import Conversion
+from .rules import of_backbone
 
 _PREFIX = 'backbone.'
 
@@ -24,11 +25,7 @@ def check_fit(conversion: Conversion) -> None:
     """
     with MODELS.switch_scope_and_registry('mmpretrain') as registry, torch.device('meta'):
         backbone = registry.build(dict(conversion.backbone))
-    state = {
-        name.removeprefix(_PREFIX): value
-        for name, value in conversion.state.items()
-        if name.startswith(_PREFIX)
-    }
+    state = of_backbone(conversion.state)
     coverage = compare_state(backbone, state)
     kind = conversion.backbone['type']
     if coverage.missing:

@@ -15,8 +15,8 @@ from mmtoken.vit.token_vit import TokenViT
 
 from .conversion import Hints
 from .recognise import convert
+from .rules import of_backbone
 
-_PREFIX = 'backbone.'
 # By the names of their classes; those of gates need no name, since names of weights tell them.
 _ACTIVATIONS = {'GELU': 'GELU', 'GELUTanh': 'GELU-tanh', 'QuickGELU': 'QuickGELU', 'SiLU': None}
 
@@ -47,12 +47,8 @@ def backbone_from_timm(name: str, pretrained: bool = False, **options: Any) -> T
     with MODELS.switch_scope_and_registry('mmpretrain') as registry:
         backbone = registry.build({**conversion.backbone, **options})
     if pretrained:
-        state = {
-            key.removeprefix(_PREFIX): value
-            for key, value in conversion.state.items()
-            if key.startswith(_PREFIX)
-        }
-        load_state(backbone, state, f"timm's weights of {name}", conversion.backbone)
+        weights = of_backbone(conversion.state)
+        load_state(backbone, weights, f"timm's weights of {name}", conversion.backbone)
     return backbone
 
 

@@ -80,6 +80,12 @@ class Renamed:
                 self.report[old] = Fate('changed', new, why)
 
 
+def of_backbone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of converted weights that are the backbone's, by its own names."""
+    prefix = 'backbone.'
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
 def find_rule(name: str, rules: Sequence[Rule]) -> tuple[Rule, str | None] | None:
     """The first rule whose pattern matches a name, and the new name; None where there is none."""
     for rule in rules:

@@ -62,20 +62,30 @@ def convert_swin(state: Mapping[str, Tensor], source: str = 'swin') -> dict[str,
 
 def swin_rules(state: Mapping[str, Tensor]) -> list[Rule]:
     """The rules of the names of Swin or Swin V2, as `convert_swin` applies them."""
-    is_v2, last = is_swin_v2(state), last_stage(state)
+    last = last_stage(state)
     has_life = any(re.match(_LIFE, name) for name in state)
-    mergings = [
-        # In Swin V2 the stage after it owns it, and its norm comes after its map.
+    mergings = merging_rules('layers', last + 1, is_swin_v2(state))
+    final = Rule(r'norm\.(weight|bias)', rf'backbone.norm{last}.\1')
+    return [_MASK, *([_DEAD] if has_life else []), *mergings, *_RULES, final]
+
+
+def merging_rules(stages: str, count: int, is_v2: bool) -> list[Rule]:
+    """The rules of what merges tokens between stages.
+
+    Args:
+        stages: The pattern of what comes before the number of a stage.
+        count: How many stages there are.
+        is_v2: Whether of Swin V2, where the stage after it owns it, and its norm follows its map.
+    """
+    return [
         Rule(
-            rf'layers\.{stage}\.downsample\.{part}\.(.+)',
+            rf'{stages}\.{stage}\.downsample\.{part}\.(.+)',
             rf'backbone.stages.{stage + is_v2}.downsample.{part}.\1',
             **({} if is_v2 and part == 'norm' else dict(change=reorder_merged, why=REORDERED)),
         )
-        for stage in range(last + 1)
+        for stage in range(count)
         for part in ('reduction', 'norm')
     ]
-    final = Rule(r'norm\.(weight|bias)', rf'backbone.norm{last}.\1')
-    return [_MASK, *([_DEAD] if has_life else []), *mergings, *_RULES, final]
 
 
 def is_swin_v2(names: Iterable[str]) -> bool:

@@ -55,4 +55,5 @@ FAMILY = Family(
     marks=(r'patch_embed\.conv1\.weight', r'patch_embed\.proj\.weight', r'cls_token'),
     rules=lv_vit_rules,
     finish=_finish,
+    takes=('img_size',),
 )

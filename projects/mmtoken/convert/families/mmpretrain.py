@@ -36,4 +36,8 @@ FAMILY = Family(
         Rule(r'(?:neck|target_generator|data_preprocessor)\..+', None, why='of pretraining'),
     ),
     finish=_finish,
+    notes=(
+        'weights do not say how many heads they have, and the published number for their width is '
+        "taken: say --num-heads 12 for MoCo v3's small model, 8 for mmpretrain's",
+    ),
 )

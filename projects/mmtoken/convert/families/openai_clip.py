@@ -11,7 +11,8 @@ from torch import Tensor
 from ..conversion import Family, Hints
 from ..rules import Renamed, Rule
 from .clip import as_position, as_token, describe_clip
-from .transformers_parts import LAYER, PARAMETER, PROJECTION, TEXT
+from .timm_vit import LAYER, PARAMETER
+from .transformers_parts import PROJECTION, TEXT
 
 _ROOT = r'(?:visual\.)?'
 _BLOCK = r'transformer\.resblocks\.(\d+)\.'

@@ -132,5 +132,9 @@ FAMILY = Family(
     rules=vit_rules,
     finish=_finish,
     aliases=('deit', 'tl-align'),
+    notes=(
+        "files of facebookresearch/mae's encoder have these names, too: for their own way to other "
+        'image sizes say --from mae',
+    ),
     layout=_layout,
 )

@@ -9,7 +9,8 @@ from torch import Tensor
 from ..conversion import Family, Hints
 from ..rules import Renamed, Rule
 from .clip import as_position, as_token, describe_clip
-from .transformers_parts import LAYER, PARAMETER, PROJECTION, TEXT, query_key_value
+from .timm_vit import LAYER, PARAMETER
+from .transformers_parts import PROJECTION, TEXT, query_key_value
 
 _ROOT = r'(?:vision_model\.)?'
 _EMBEDDING = rf'{_ROOT}embeddings\.'

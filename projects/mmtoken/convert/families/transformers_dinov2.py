@@ -9,15 +9,8 @@ from torch import Tensor
 from ..conversion import Family, Hints
 from ..describe import describe_vit
 from ..rules import Renamed, Rule
-from .transformers_parts import (
-    LAYER,
-    MASK,
-    PARAMETER,
-    REGISTERS,
-    drop_no_registers,
-    joined,
-    query_key_value,
-)
+from .timm_vit import LAYER, PARAMETER
+from .transformers_parts import REGISTERS, attention, drop_no_registers, embedding, joined
 
 _ROOT = r'(?:dinov2(?:_with_registers)?\.)?'
 _EMBEDDING = rf'{_ROOT}embeddings\.'
@@ -25,22 +18,10 @@ _BLOCK = rf'{_ROOT}encoder\.layer\.(\d+)\.'
 _HEAD = 'takes the class token and the mean patch token together, as no head here does'
 
 RULES = (
-    Rule(rf'{_EMBEDDING}cls_token', r'backbone.cls_token'),
+    *embedding(_EMBEDDING),
     Rule(rf'{_EMBEDDING}register_tokens', REGISTERS),
-    Rule(rf'{_EMBEDDING}mask_token', None, why=MASK),
-    Rule(rf'{_EMBEDDING}position_embeddings', r'backbone.pos_embed'),
-    Rule(
-        rf'{_EMBEDDING}patch_embeddings\.projection\.{PARAMETER}',
-        r'backbone.patch_embed.projection.\1',
-    ),
     Rule(rf'{_BLOCK}norm([12])\.{PARAMETER}', rf'{LAYER}ln\2.\3'),
-    *query_key_value(
-        rf'{_BLOCK}attention\.',
-        r'(?:attention\.query|q_proj)',
-        r'(?:attention\.key|k_proj)',
-        r'(?:attention\.value|v_proj)',
-    ),
-    Rule(rf'{_BLOCK}attention\.(?:output\.dense|o_proj)\.{PARAMETER}', rf'{LAYER}attn.proj.\2'),
+    *attention(_BLOCK),
     Rule(rf'{_BLOCK}layer_scale1\.lambda1', rf'{LAYER}attn.gamma1.weight'),
     Rule(rf'{_BLOCK}mlp\.fc1\.{PARAMETER}', rf'{LAYER}ffn.layers.0.0.\2'),
     Rule(rf'{_BLOCK}mlp\.fc2\.{PARAMETER}', rf'{LAYER}ffn.layers.1.\2'),

@@ -10,15 +10,10 @@ from torch import Tensor
 from ..conversion import Family, Hints
 from ..describe import describe_vit
 from ..rules import Renamed, Rule
-from .transformers_parts import (
-    LAYER,
-    MASK,
-    PARAMETER,
-    REGISTERS,
-    drop_no_registers,
-    joined,
-    query_key_value,
-)
+from .dinov2 import MASK_TOKEN
+from .timm_eva import DINOV3_HEADS, DINOV3_POSITION
+from .timm_vit import LAYER, PARAMETER
+from .transformers_parts import REGISTERS, drop_no_registers, joined, query_key_value
 
 _BLOCK = r'(?:model\.)?layer\.(\d+)\.'
 _ANGLES = 'made anew from the config of the rotary position'
@@ -26,7 +21,7 @@ _ANGLES = 'made anew from the config of the rotary position'
 _BESIDE_MLP = (
     Rule(r'embeddings\.cls_token', r'backbone.cls_token'),
     Rule(r'embeddings\.register_tokens', REGISTERS),
-    Rule(r'embeddings\.mask_token', None, why=MASK),
+    Rule(r'embeddings\.mask_token', None, why=MASK_TOKEN),
     Rule(rf'embeddings\.patch_embeddings\.{PARAMETER}', r'backbone.patch_embed.projection.\1'),
     Rule(r'rope_embeddings\.inv_freq', None, why=_ANGLES),
     Rule(rf'{_BLOCK}norm([12])\.{PARAMETER}', rf'{LAYER}ln\2.\3'),
@@ -57,7 +52,7 @@ def _rules(state: Mapping[str, Tensor]) -> tuple[Rule, ...]:
 def _finish(state: Mapping[str, Tensor], renamed: Renamed, hints: Hints) -> dict:
     drop_no_registers(renamed)
     return describe_vit(
-        renamed, hints, heads={1280: 20}, eps=1e-5, position=dict(type='RotaryPosition')
+        renamed, hints, heads=DINOV3_HEADS, eps=1e-5, position=dict(DINOV3_POSITION)
     )
 
 

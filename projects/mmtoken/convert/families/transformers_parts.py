@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..rules import Renamed, Rule
+from .dinov2 import MASK_TOKEN
+from .timm_vit import LAYER, PARAMETER
 
-LAYER = r'backbone.layers.\1.'
-PARAMETER = r'(weight|bias)'
 REGISTERS = 'backbone.reg_tokens'
-MASK = 'stands for masked patches, of which there are none here'
 POOLER = 'a map of the class token behind the final norm, which is no part of the backbone'
 DECODER = 'of the decoder, which pre-training alone needs'
 TEXT = 'of the text model'
@@ -42,6 +41,32 @@ def query_key_value(attention: str, query: str, key: str, value: str) -> tuple[R
     """
     return joined(
         [rf'{attention}{name}\.{PARAMETER}' for name in (query, key, value)], rf'{LAYER}attn.qkv.\2'
+    )
+
+
+def embedding(root: str) -> tuple[Rule, ...]:
+    """The rules for class token, position embedding and patches, given what comes before them."""
+    return (
+        Rule(rf'{root}cls_token', r'backbone.cls_token'),
+        Rule(rf'{root}mask_token', None, why=MASK_TOKEN),
+        Rule(rf'{root}position_embeddings', r'backbone.pos_embed'),
+        Rule(
+            rf'{root}patch_embeddings\.projection\.{PARAMETER}',
+            r'backbone.patch_embed.projection.\1',
+        ),
+    )
+
+
+def attention(layer: str) -> tuple[Rule, ...]:
+    """The rules for the maps of attention by the names of files and of memory, given a layer's."""
+    return (
+        *query_key_value(
+            rf'{layer}attention\.',
+            r'(?:attention\.query|q_proj)',
+            r'(?:attention\.key|k_proj)',
+            r'(?:attention\.value|v_proj)',
+        ),
+        Rule(rf'{layer}attention\.(?:output\.dense|o_proj)\.{PARAMETER}', rf'{LAYER}attn.proj.\2'),
     )
 
 

@@ -8,10 +8,12 @@ from torch import Tensor
 
 from ..conversion import Family, Hints
 from ..describe import depth_of
-from ..describe_swin import describe_swin
+from ..describe_swin import TAKEN, describe_swin
 from ..rules import Renamed, Rule
-from ..swin import REORDERED, is_swin_v2, reorder_merged
-from .transformers_parts import DECODER, MASK, PARAMETER, joined
+from ..swin import is_swin_v2, merging_rules
+from .dinov2 import MASK_TOKEN
+from .timm_vit import PARAMETER
+from .transformers_parts import DECODER, joined
 
 _ROOT = r'(?:swin(?:v2)?\.)?'
 _EMBEDDING = rf'{_ROOT}embeddings\.'
@@ -31,7 +33,7 @@ _RULES = (
     ),
     Rule(rf'{_EMBEDDING}norm\.{PARAMETER}', r'backbone.patch_embed.norm.\1'),
     Rule(rf'{_EMBEDDING}position_embeddings', r'backbone.absolute_pos_embed'),
-    Rule(rf'{_EMBEDDING}mask_token', None, why=MASK),
+    Rule(rf'{_EMBEDDING}mask_token', None, why=MASK_TOKEN),
     Rule(rf'{_BLOCK}layernorm_before\.{PARAMETER}', rf'{_OURS}norm1.\3'),
     Rule(rf'{_BLOCK}layernorm_after\.{PARAMETER}', rf'{_OURS}norm2.\3'),
     *joined([rf'{_ATTENTION}{name}\.weight' for name in _QKV], rf'{_OURS}attn.w_msa.qkv.weight'),
@@ -60,16 +62,7 @@ _BIASES_OF_V2 = (
 def _rules(state: Mapping[str, Tensor]) -> list[Rule]:
     is_v2 = is_swin_v2(state)
     stages = depth_of(state, _STAGE)
-    mergings = [
-        # In Swin V2 the stage after it owns it, and its norm comes after its map.
-        Rule(
-            rf'{_ROOT}encoder\.layers\.{stage}\.downsample\.{part}\.{PARAMETER}',
-            rf'backbone.stages.{stage + is_v2}.downsample.{part}.\1',
-            **({} if is_v2 and part == 'norm' else dict(change=reorder_merged, why=REORDERED)),
-        )
-        for stage in range(stages)
-        for part in ('reduction', 'norm')
-    ]
+    mergings = merging_rules(rf'{_ROOT}encoder\.layers', stages, is_v2)
     final = Rule(rf'{_ROOT}layernorm\.{PARAMETER}', rf'backbone.norm{stages - 1}.\1')
     return [*_RULES, *(_BIASES_OF_V2 if is_v2 else _BIASES), *mergings, final]
 
@@ -87,4 +80,5 @@ FAMILY = Family(
     ),
     rules=_rules,
     finish=_finish,
+    takes=TAKEN,
 )

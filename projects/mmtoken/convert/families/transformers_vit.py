@@ -11,29 +11,18 @@ from torch import Tensor
 from ..conversion import Family, Hints
 from ..describe import describe_vit
 from ..rules import Renamed, Rule
-from .transformers_parts import DECODER, LAYER, MASK, PARAMETER, POOLER, query_key_value
+from .timm_vit import LAYER, PARAMETER
+from .transformers_parts import DECODER, POOLER, attention, embedding
 
 _ROOT = r'(?:(?:vit|deit|ijepa)\.)?'
 _EMBEDDING = rf'{_ROOT}embeddings\.'
 _BLOCK = rf'{_ROOT}(?:encoder\.layer|layers)\.(\d+)\.'
 
 RULES = (
-    Rule(rf'{_EMBEDDING}cls_token', r'backbone.cls_token'),
+    *embedding(_EMBEDDING),
     Rule(rf'{_EMBEDDING}distillation_token', r'backbone.dist_token'),
-    Rule(rf'{_EMBEDDING}mask_token', None, why=MASK),
-    Rule(rf'{_EMBEDDING}position_embeddings', r'backbone.pos_embed'),
-    Rule(
-        rf'{_EMBEDDING}patch_embeddings\.projection\.{PARAMETER}',
-        r'backbone.patch_embed.projection.\1',
-    ),
     Rule(rf'{_BLOCK}layernorm_before\.{PARAMETER}', rf'{LAYER}ln1.\2'),
-    *query_key_value(
-        rf'{_BLOCK}attention\.',
-        r'(?:attention\.query|q_proj)',
-        r'(?:attention\.key|k_proj)',
-        r'(?:attention\.value|v_proj)',
-    ),
-    Rule(rf'{_BLOCK}attention\.(?:output\.dense|o_proj)\.{PARAMETER}', rf'{LAYER}attn.proj.\2'),
+    *attention(_BLOCK),
     Rule(rf'{_BLOCK}layernorm_after\.{PARAMETER}', rf'{LAYER}ln2.\2'),
     Rule(rf'{_BLOCK}(?:intermediate\.dense|mlp\.fc1)\.{PARAMETER}', rf'{LAYER}ffn.layers.0.0.\2'),
     Rule(rf'{_BLOCK}(?:output\.dense|mlp\.fc2)\.{PARAMETER}', rf'{LAYER}ffn.layers.1.\2'),
