@@ -8,6 +8,7 @@ import os
 
 import test_clip_outputs
 import test_paper_layouts
+import test_recorded_logits
 import test_timm_outputs
 import test_transformers_outputs
 from weights_table import WRITE, written_rows
@@ -17,6 +18,7 @@ ROWS = [
     *test_timm_outputs.rows(),
     *test_transformers_outputs.rows(),
     *test_paper_layouts.rows(),
+    *test_recorded_logits.rows(),
     *test_clip_outputs.rows(),
 ]
 
