@@ -34,6 +34,8 @@ def first(find, scope='mmpretrain', **changes):
         ('auto_scale_lr.base_batch_size', 0),
         ('randomness.seed', -1),
         ('load_from', -3),
+        ('log_level', 0.37),
+        ('log_level', 'LOUD'),
         ('custom_hooks', 3),
         ('custom_hooks', ['EMAHook']),
         ('param_scheduler', 0.37),

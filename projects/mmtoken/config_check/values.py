@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import logging
 import math
 import re
 import typing
@@ -82,6 +83,13 @@ def _check_path(place: str, value: Any) -> None:
         raise UserError(f'{place} {value!r} is not a path; write a text, or None for no file')
 
 
+def _check_level(place: str, value: Any) -> None:
+    """Refuse a level that Python's logging does not know."""
+    level = logging.getLevelName(value) if isinstance(value, str) else value
+    if not isinstance(level, int):
+        raise UserError(f"{place} {value!r} is no level of logging; write for example 'INFO'")
+
+
 def _check_indices(place: str, value: Any) -> None:
     """Refuse a choice of samples that chooses none."""
     if not isinstance(value, (int, list, tuple)) or value in (0, [], ()):
@@ -107,6 +115,7 @@ _RULES = [
     Rule(r'randomness', _check_seed),
     Rule(_LOADER, _check_loader),
     Rule(r'load_from', _check_path),
+    Rule(r'log_level', _check_level),
     _whole(rf'{_LOADER}\.batch_size', 1, example=8),
     _whole(rf'{_LOADER}\.num_workers', 0, example=2),
     _whole(rf'{_LOADER}\.prefetch_factor', 1, example=2),
