@@ -34,8 +34,6 @@ def first(find, scope='mmpretrain', **changes):
         ('auto_scale_lr.base_batch_size', 0),
         ('randomness.seed', -1),
         ('load_from', -3),
-        ('log_level', 0.37),
-        ('log_level', 'LOUD'),
         ('custom_hooks', 3),
         ('custom_hooks', ['EMAHook']),
         ('param_scheduler', 0.37),
@@ -74,6 +72,13 @@ def test_randomness_without_a_seed_is_refused():
     assert said == 'randomness has no seed; add seed=0, or seed=None for one that is drawn'
 
 
+@pytest.mark.parametrize('level', [0.37, 'LOUD', 'info'])
+def test_a_level_that_logging_does_not_know_is_refused(level):
+    said = first(value_problems, log_level=level)
+
+    assert said == f"log_level {level!r} is no level of logging; write for example 'INFO'"
+
+
 @pytest.mark.parametrize('key', ['num_layers', 'depths', 'num_shared_convs', 'stacked_convs'])
 def test_a_model_that_would_be_built_for_hours_is_refused(key):
     said = first(value_problems, **{f'model.backbone.arch.{key}': [2, 10**9]})
@@ -97,6 +102,8 @@ def test_a_seed_that_is_drawn_and_parts_that_are_built_are_let_pass():
 @pytest.mark.parametrize(
     ('scope', 'key', 'value'),
     [
+        ('mmpretrain', 'log_level', 'WARNING'),
+        ('mmpretrain', 'log_level', 10),
         ('mmpretrain', 'train_dataloader.num_workers', 0),
         ('mmpretrain', 'train_dataloader.dataset.indices', -5),
         ('mmpretrain', 'train_dataloader.dataset.indices', [0, 3]),

@@ -1,10 +1,13 @@
 """What the rows of a scoreboard cost: counted, and timed side by side."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from mmengine.config import Config
-from torch import nn
+from mmengine.registry import DATASETS
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
 
 from mmtoken.experiments.benchmark_models import classifier_loss
 from mmtoken.experiments.benchmark_rows import Case, Preset, Ratio, Row
@@ -60,10 +63,10 @@ def time_classifiers(studies: dict[str, Config], control: str, rounds: int) -> d
     """
     names = [arm.name for arm in next(iter(studies.values())).arms]
     configs = {name: classifier_config(studies, name) for name in names}
-    rows = [Row(name, partial(_build, cfg), classifier_loss) for name, cfg in configs.items()]
     ratios = [Ratio(name, control) for name in names]
     shape = image_shape(configs[control], None)
     batch = configs[control].train_dataloader.batch_size
+    rows = [Row(name, partial(_build, cfg), _loss_of(cfg, batch)) for name, cfg in configs.items()]
     preset = Preset('Classifiers of the scoreboard', rows, ratios)
     measured = {
         mode: measure(
@@ -101,5 +104,28 @@ def row_speed(speed: dict[str, Any] | None, row: str, digest: str) -> dict[str, 
     }
 
 
+def _loss_of(cfg: Config, batch: int) -> Callable[[nn.Module, Tensor], Tensor]:
+    """What a row is timed by: label maps of its own images where it learns from maps."""
+    dataset = cfg.train_dataloader.dataset
+    if 'LoadTokenLabels' not in [step['type'] for step in dataset.get('pipeline', [])]:
+        return classifier_loss
+    with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+        images = registry.build(dataset)
+    return partial(_mapped_loss, [images[index]['data_samples'] for index in range(batch)])
+
+
+def _mapped_loss(samples: list[DataSample], model: nn.Module, images: Tensor) -> Tensor:
+    """The sum of a classifier's losses against label maps."""
+    if not model.training:
+        return classifier_loss(model, images)
+    found = model(images, samples, mode='loss')
+    return sum(value for name, value in found.items() if 'loss' in name)
+
+
 def _build(cfg: Config, size: int) -> nn.Module:
-    return build_part(cfg, cfg.model)
+    """A row's classifier; one that is calibrated, as in its first stage."""
+    model = build_part(cfg, cfg.model)
+    for hook in cfg.get('custom_hooks', []):
+        if hook['type'] == 'CalibrationHook':
+            model.set_active(hook['stages'][0]['losses'])
+    return model

@@ -122,6 +122,8 @@ limits = [
     'In detectors and segmentors all rows attend within windows of 64 px, those of DeiT but for '
     "their last layer, which sees the whole scene; LIFE's convolutions see beyond a window anyway.",
     'Token labels and calibration know which patches are background, which no other row is told.',
+    'The training step of calibrated rows is one of the 150 that calibrate tokens. The 700 before '
+    'calibrate nothing; [the benchmark](benchmark.md) has what the last 150 cost.',
     "A layer that shares uses its source's map: in DeiT shared and PSViT the last two layers see "
     'the whole scene, in DeiT one.',
     'Above a pooling, a window of 8 tokens spans the whole scene of 128 px, which the pooled '
