@@ -75,6 +75,10 @@ def test_logits_are_those_of_the_released_code(name):
     assert measured_logits(name)[0] < 1e-5
 
 
+def test_a_swin_v2_without_its_table_is_said_to_leave_something_open():
+    assert 'pretrained_window_sizes' in recorded('life_swinv2_1')[1].notes[0]
+
+
 @pytest.mark.parametrize('name', LV_VITS)
 def test_logits_of_lv_vit_are_those_of_the_released_code(name):
     assert measured_lv_vit(name)[0] < 1e-5

@@ -17,6 +17,11 @@ from .rules import Renamed, of_backbone
 _PREFIX = 'backbone.'
 # The hints that a Swin's config depends on.
 TAKEN = ('img_size', 'eps', 'window_size')
+# Nothing but the table of offsets, which files may leave out, says by what they are scaled.
+NOTE = (
+    'a Swin V2 without its table of offsets does not say by which window it was trained before: if '
+    "it was fine-tuned at a larger one, set the backbone's pretrained_window_sizes"
+)
 _ATTENTION = 'stages.{}.blocks.0.attn.w_msa.'
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..conversion import Family, Hints
-from ..describe_swin import TAKEN, describe_swin
+from ..describe_swin import NOTE, TAKEN, describe_swin
 from ..rules import Renamed
 from ..swin import swin_rules
 
@@ -26,5 +26,6 @@ FAMILY = Family(
     rules=swin_rules,
     finish=_finish,
     takes=TAKEN,
+    notes=(NOTE,),
     aliases=('life-swinv2',),
 )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..conversion import Family, Hints
 from ..describe import depth_of
-from ..describe_swin import TAKEN, describe_swin
+from ..describe_swin import NOTE, TAKEN, describe_swin
 from ..rules import Renamed, Rule
 from ..swin import is_swin_v2, merging_rules
 from .dinov2 import MASK_TOKEN
@@ -81,4 +81,5 @@ FAMILY = Family(
     rules=_rules,
     finish=_finish,
     takes=TAKEN,
+    notes=(NOTE,),
 )
