@@ -3,7 +3,7 @@
 Reproduces: our own small study (docs/study); no paper.
 Needs: the weights of life-d6w96_digits-cls.py, for which the demo takes those of
     token-label-life-d6w96_digits-cls.py; model.backbone.init_cfg=None starts without.
-Costs: 11 minutes on one CPU core beside another training, measured here.
+Costs: 8 to 11 minutes on one CPU core beside another training, measured here.
 Command: python tools/train.py configs/digits/mask-rcnn_life-d6w96_digits-det.py
 """
 

@@ -20,7 +20,9 @@ stages = dict(classification=dict(iterations=2), detection=_dense, segmentation=
 
 
 @pytest.mark.long
-def test_row_of_a_pooled_vit_gets_all_its_cells(tmp_path, monkeypatch, load_tool, glyph_scenes):
+# CAT stands for the pyramids: it has maps at other strides than the others.
+@pytest.mark.parametrize('row', ['LIFE pooled', 'Swin V2 + LIFE', 'CAT'])
+def test_row_gets_all_its_cells(row, tmp_path, monkeypatch, load_tool, glyph_scenes):
     monkeypatch.chdir(tmp_path)
     Path('configs').symlink_to(REPO / 'configs')
     Path('data').mkdir()
@@ -32,9 +34,7 @@ def test_row_of_a_pooled_vit_gets_all_its_cells(tmp_path, monkeypatch, load_tool
     write_draws(make_draws(total=13, drawn_from=12), Path('draws.json'))
     Path('board.py').write_text(BOARD)
 
-    load_tool('analysis_tools/scoreboard.py').main(
-        ['board.py', '--rows', 'LIFE pooled', '--out', 'board']
-    )
+    load_tool('analysis_tools/scoreboard.py').main(['board.py', '--rows', row, '--out', 'board'])
 
     results = json.loads(Path('board.json').read_text())
     found = {key: v for cell in results['cells'] for key, v in cell['metrics'].items()}

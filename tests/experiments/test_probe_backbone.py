@@ -118,6 +118,18 @@ def test_weights_can_be_given_as_they_are(classifier):
     assert torch.equal(loaded.pos_embed, backbone.pos_embed)
 
 
+def test_weights_of_a_pyramids_classifier_are_those_of_one_with_all_maps(config_of):
+    swin = (
+        "type='Swin', arch=dict(embed_dims=12, depths=(1, 1), num_heads=(1, 2)), img_size=32, "
+        'window_size=4'
+    )
+    weights = build_frozen_backbone(config_of(swin), None).state_dict()
+    backbone = build_frozen_backbone(config_of(f'{swin}, out_indices=(0, 1)'), weights)
+
+    assert torch.equal(backbone.norm1.weight, weights['norm1.weight'])
+    assert feature_map(backbone, IMAGES, level=0).shape == (1, 12, 8, 8)
+
+
 def test_weights_that_do_not_cover_the_backbone_are_refused(classifier, tmp_path):
     backbone = build_frozen_backbone(classifier, None)
     del backbone.ln1

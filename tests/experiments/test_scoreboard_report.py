@@ -63,6 +63,13 @@ THREE = [
 ]
 
 
+def test_configs_of_a_row_alone_stand_under_the_budget():
+    results = make_results(THREE)
+    assert 'of their own' not in markdown(results, 'board.png')
+    results['rows'][1]['detection'] = 'configs/own.py'
+    assert line(results, '- *Deep*') == '- *Deep*: `configs/own.py`'
+
+
 def test_row_says_mean_interval_and_costs():
     # mean 24, std 4, t(0.975, 2) = 4.3027: 4.3027 * 4 / sqrt(3) = 9.94
     assert line(make_results(THREE), '| Flat') == (

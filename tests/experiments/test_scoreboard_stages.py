@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from scoreboard_files import change_board, write_board
+from scoreboard_files import DENSE, change_board, write_board
 
 from mmtoken.errors import UserError
 from mmtoken.experiments.scoreboard_file import load_board
@@ -73,6 +73,19 @@ def test_neck_follows_the_stride_of_the_pooled_backbone():
         plans(row)['detection'].config.model.neck.patch_size for row in ('Deep', 'Deep, pooled')
     ]
     assert strides == [4, 8]
+
+
+def test_row_whose_backbone_does_not_fit_has_a_config_of_its_own():
+    own = DENSE.replace('window_size=4', 'window_size=4, out_indices=(0, 1), pad_small_map=True')
+    Path('own.py').write_text(own.replace("type='mmpretrain.SimpleFeaturePyramid'", "type='FPN'"))
+    change_board("name='Deep', ", "name='Deep', segmentation='own.py', ")
+    necks = [plans(row)['segmentation'].config.model.neck.type for row in ('Flat', 'Deep')]
+    assert necks == ['mmpretrain.SimpleFeaturePyramid', 'FPN']
+    backbones = {stage: plan.config.model.backbone for stage, plan in plans('Deep').items()}
+    assert backbones['segmentation'].out_indices == (0, 1)
+    assert backbones['segmentation'].pad_small_map is True
+    assert backbones['probe'] == backbones['segmentation']
+    assert 'out_indices' not in backbones['detection']
 
 
 def test_options_of_the_row_win_over_those_of_the_stage():

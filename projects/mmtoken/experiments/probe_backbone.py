@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmtoken.errors import UserError
 from mmtoken.vit.pretrained import compare_state, enforce
+from mmtoken.vit.token_backbone import TokenBackbone
 from mmtoken.weights import is_pretrained, read_state
 
 PREFIX = 'backbone.'
@@ -83,6 +84,9 @@ def _load(backbone: nn.Module, weights: str | Mapping[str, Tensor]) -> None:
     own = {name.removeprefix(PREFIX): v for name, v in state.items() if name.startswith(PREFIX)}
     state = own or state
     source = f'the backbone weights of {weights}' if named else 'the backbone weights'
+    if isinstance(backbone, TokenBackbone):
+        # A pyramid's classifier has none of the norms of its lower maps.
+        backbone.complete_on_load(state)
     enforce(compare_state(backbone, state), source, allow_partial=False, switch=None)
     backbone.load_state_dict(state)
 

@@ -21,6 +21,8 @@ A scoreboard file is a Python config. All it may say::
             config='configs/….py',      # of the classifier
             options={...},              # of the classifier; its backbone goes on as it then is
             dense={...},                # of the detector and of the segmentor
+            # Where the backbone does not fit those of the stages, as a pyramid does not.
+            detection='configs/….py', segmentation='configs/….py',
             against='DeiT',             # what its marks compare it with; the control by default
         ),
     ]
@@ -42,7 +44,7 @@ CLASSIFICATION, PROBE, DETECTION, SEGMENTATION = STAGES = (
     'classification', 'probe', 'detection', 'segmentation',
 )  # fmt: skip
 BOARD = (('title', 'question', 'seeds', 'control', 'draws', 'stages', 'rows'), ('limits',))
-ROW = (('name', 'config'), ('options', 'dense', 'against'))
+ROW = (('name', 'config'), ('options', 'dense', 'against', DETECTION, SEGMENTATION))
 _DENSE = (('config', 'iterations', 'scenes', 'metrics', 'data'), ('options',))
 STAGE = {
     CLASSIFICATION: (('iterations', 'metrics', 'data'), ('options',)),

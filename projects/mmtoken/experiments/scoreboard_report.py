@@ -5,6 +5,7 @@ from typing import Any
 
 from mmtoken.experiments.estimate import Estimate, estimate
 from mmtoken.experiments.scoreboard_costs import row_speed
+from mmtoken.experiments.scoreboard_file import STAGES
 from mmtoken.experiments.scoreboard_results import (
     MARKED_SEEDS,
     difference,
@@ -149,6 +150,14 @@ def _budget(results: dict[str, Any]) -> list[str]:
         if name == 'probe':
             config, steps = "as segmentation's", '–'
         lines.append(_row([name, config, scenes, steps]))
+    own = {row['name']: [row[stage] for stage in STAGES if stage in row] for row in results['rows']}
+    if any(own.values()):
+        lines += ['', 'Configs of their own, since their maps do not fit those:', '']
+        lines += [
+            f'- *{name}*: {", ".join(f"`{config}`" for config in configs)}'
+            for name, configs in own.items()
+            if configs
+        ]
     return lines
 
 

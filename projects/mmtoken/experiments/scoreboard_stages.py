@@ -25,7 +25,9 @@ from mmtoken.runtime.cli import load_config
 from mmtoken.tasks.task import text_digest
 
 # What a dense stage's own config says of its backbone; the rest is as the row's classifier has it.
-OF_TASK = ('img_size', 'out_type', 'window_size', 'global_attn_indexes')
+OF_TASK = (
+    'img_size', 'out_type', 'out_indices', 'window_size', 'pad_small_map', 'global_attn_indexes',
+)  # fmt: skip
 # What a probe reads of a segmentor's config.
 OF_PROBE = ('train_dataloader', 'test_dataloader')
 WEIGHTS = 'final.pth'
@@ -58,7 +60,10 @@ def make_studies(board: Config, path: Path) -> dict[str, Config]:
     classifiers = [classifier_config(studies, row.name) for row in board.rows]
     for name in (DETECTION, SEGMENTATION):
         stage = board.stages[name]
-        arms = [_dense_arm(stage, *pair) for pair in zip(board.rows, classifiers, strict=True)]
+        arms = [
+            _dense_arm(stage, row.get(name, stage.config), row, classifier)
+            for row, classifier in zip(board.rows, classifiers, strict=True)
+        ]
         studies[name] = _study(board, name, stage, arms, path)
     probed = dict(board.stages.segmentation, metrics=board.stages.probe.metrics)
     studies[PROBE] = _study(board, PROBE, probed, arms, path)
@@ -143,9 +148,11 @@ def _study(
     return fill_study(Config(content), path)
 
 
-def _dense_arm(stage: ConfigDict, row: ConfigDict, classifier: Config) -> dict[str, Any]:
+def _dense_arm(
+    stage: ConfigDict, config: str, row: ConfigDict, classifier: Config
+) -> dict[str, Any]:
     """A row's detector or segmentor: its classifier's backbone in the place of the config's own."""
-    own = load_config(stage.config)
+    own = load_config(config)
     backbone = classifier.model.backbone.to_dict()
     built = build_part(classifier, backbone, 'meta')
     strides, channels = (getattr(built, name, None) for name in ('out_strides', 'out_channels'))
@@ -155,11 +162,11 @@ def _dense_arm(stage: ConfigDict, row: ConfigDict, classifier: Config) -> dict[s
     # Of which weights is said for each seed.
     backbone['init_cfg'] = dict(type='Pretrained', checkpoint='', prefix='backbone.')
     options = {'model.backbone': dict(backbone, _delete_=True)}
-    if strides and 'patch_size' in own.model.get('neck', {}):
+    if strides and 'patch_size' in (own.model.get('neck') or {}):
         options['model.neck.patch_size'] = strides[-1]
         if channels[-1] != own.model.neck.in_channels:
             options['model.neck.in_channels'] = channels[-1]
-    return dict(name=row.name, config=stage.config, options=options | stage.options | row.dense)
+    return dict(name=row.name, config=config, options=options | stage.options | row.dense)
 
 
 def _probed_digest(cfg: Config) -> str:

@@ -19,13 +19,7 @@ seeds = [0, 1, 2]
 control = 'DeiT'
 draws = '../studies/scenes/first_1200_of_1500.json'
 
-# Each window has the positions that the classifier's images had.
-_dense = dict(
-    iterations=300,
-    scenes=100,
-    data='data/digit_scenes/meta.json',
-    options={'model.backbone.interpolate_mode': 'tile'},
-)
+_dense = dict(iterations=300, scenes=100, data='data/digit_scenes/meta.json')
 stages = dict(
     classification=dict(
         iterations=1000,
@@ -56,18 +50,20 @@ stages = dict(
     ),
 )
 
+# Each window has the positions that the classifier's images had.
+_tiled = {'model.backbone.interpolate_mode': 'tile'}
 _deit = dict(
     config='configs/glyphs/deit-d6w96_glyphs-cls.py',
     # Plain attention sees beyond a window in the last layer alone, LIFE's convolutions everywhere.
-    dense={'model.backbone.global_attn_indexes': (-1,)},
+    dense=_tiled | {'model.backbone.global_attn_indexes': (-1,)},
 )
-_life = dict(config='configs/glyphs/life-d6w96_glyphs-cls.py', against='LIFE')
+_life = dict(config='configs/glyphs/life-d6w96_glyphs-cls.py', dense=_tiled, against='LIFE')
 _pooled = {'model.backbone.pool_before': (3,)}
 _shared = {'model.backbone.pattern': 'FSFSFS'}
 _psvit = 'configs/glyphs/psvit-d8w96-144_glyphs-cls.py'
 _psvit_life = {'model.backbone.projection': dict(type='LIFEProjection')}
 # The last two layers use one map: both see the whole scene, or both a window.
-_global = {'model.backbone.global_attn_indexes': (-2, -1)}
+_global = _tiled | {'model.backbone.global_attn_indexes': (-2, -1)}
 
 
 def _mixed(target):
@@ -90,6 +86,15 @@ def _labeled(model):
     return dict(config=f'configs/glyphs/{model}-d6w96_glyphs-cls.py')
 
 
+def _pyramid(model, dense=None):
+    """Classify by a pyramid; detector and segmentor read all its maps."""
+    return dict(
+        config=f'configs/glyphs/{model}_glyphs-cls.py',
+        detection=f'configs/digits/mask-rcnn_{dense or model}_digits-det.py',
+        segmentation=f'configs/digits/upernet_{dense or model}_digits-seg.py',
+    )
+
+
 rows = [
     dict(_deit, name='DeiT'),
     dict(_deit, name='DeiT pooled', options=_pooled),
@@ -102,7 +107,7 @@ rows = [
     dict(_life, name='LIFE', against='DeiT'),
     dict(_life, name='LIFE pooled', options=_pooled),
     dict(_life, name='LIFE shared', options=_shared),
-    dict(name='PSViT + LIFE', config=_psvit, options=_psvit_life, against='PSViT'),
+    dict(name='PSViT + LIFE', config=_psvit, options=_psvit_life, dense=_tiled, against='PSViT'),
     dict(_life, name='LIFE + CutMix', options=_mixed('cutmix')),
     dict(_life, name='LIFE + TransMix', options=_mixed('transmix')),
     dict(_life, name='LIFE + TL-Align', options=_mixed('tl_align')),
@@ -111,6 +116,15 @@ rows = [
     dict(_life | _calibrated('life'), name='LIFE + calibration'),
     # Its stem of convolutions sees beyond a window, its layers do not.
     dict(_deit | _labeled('lv-vit'), name='LV-ViT + token labels'),
+    dict(_pyramid('swinv2-d6w48'), name='Swin V2'),
+    dict(
+        _pyramid('swinv2-d6w48', dense='life-swinv2-d6w48'),
+        name='Swin V2 + LIFE',
+        options={'model.backbone.projection': dict(type='LIFEProjection', scope='grid')},
+        against='Swin V2',
+    ),
+    dict(_pyramid('cat-d6w51'), name='CAT'),
+    dict(_pyramid('dwnet-d6w52'), name='DWNet'),
 ]
 
 limits = [

@@ -27,21 +27,18 @@ def _life(scope):
     return {'model.backbone.projection': dict(type='LIFEProjection', scope=scope)}
 
 
-def _kind(kind, **options):
-    return {'model.backbone.type': kind} | {f'model.backbone.{k}': v for k, v in options.items()}
-
-
-_cat = {'arch.embed_dims': 51, 'arch.depths': (1, 1), 'arch.num_heads': (3, 6)}
+_swin = {'model.backbone.type': 'Swin'}
 # Million multiply-adds behind each.
 _arms = {
     'Swin V2': {},  # 48.7
     'Swin V2 LIFE, windows': _life('window'),  # 50.2
     'Swin V2 LIFE, grid': _life('grid'),  # 50.2
-    'Swin': _kind('Swin'),  # 47.4
-    'Swin LIFE, windows': _kind('Swin') | _life('window'),  # 48.9
-    'Swin LIFE, grid': _kind('Swin') | _life('grid'),  # 48.9
-    'CAT': _kind('CAT', **_cat) | {'model.head.in_channels': 102},  # 48.4
+    'Swin': _swin,  # 47.4
+    'Swin LIFE, windows': _swin | _life('window'),  # 48.9
+    'Swin LIFE, grid': _swin | _life('grid'),  # 48.9
 }
+# Transfer starts from these.
+_kept = ('Swin V2', 'Swin V2 LIFE, grid')
 _dwnet = 'configs/glyphs/dwnet-d6w52_glyphs-cls.py'
 _narrow = {
     f'{_arch}.embed_dims': 48,
@@ -50,7 +47,11 @@ _narrow = {
 }
 arms = [
     dict(name='DeiT', config='configs/glyphs/deit-d6w96_glyphs-cls.py'),  # 49.6
-    *(dict(name=name, config=_pyramid, options=options) for name, options in _arms.items()),
+    *(
+        dict(name=name, config=_pyramid, options=options, keep_checkpoint=name in _kept)
+        for name, options in _arms.items()
+    ),
+    dict(name='CAT', config='configs/glyphs/cat-d6w51_glyphs-cls.py'),  # 48.4
     dict(name='DWNet', config=_dwnet),  # 47.9
     dict(
         name='dynamic DWNet', config=_dwnet, options={'model.backbone.kernel': 'homogeneous'}

@@ -20,23 +20,5 @@ metrics = _base_._metrics
 options = _base_._width
 arms = [dict(arm, config=_base_._segmentor) for arm in _base_.arms]
 sweep = dict(
-    # Of the common candidates the lowest rate was the best for both arms.
-    candidates=[
-        *_base_.sweep.candidates,
-        dict(
-            name='lr 0.000375, decay 0.05, backbone x1',
-            options={
-                'optim_wrapper.optimizer.lr': 3.75e-4,
-                'optim_wrapper.optimizer.weight_decay': 0.05,
-                'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=1.0),
-            },
-        ),
-    ],
-    metric='mIoU',
-    options={
-        'test_dataloader.dataset.data_prefix': dict(
-            img_path='images/training', seg_map_path='annotations/training'
-        ),
-        'test_dataloader.dataset.indices': [*range(1200, 1500)],
-    },
+    candidates=[*_base_.sweep.candidates, _base_._lower], metric='mIoU', options=_base_._held_out
 )

@@ -14,3 +14,19 @@ _tuned = {
     'optim_wrapper.optimizer.weight_decay': 0.05,
     'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=1.0),
 }
+# What their sweeps choose on, and what they try besides the common candidates, of which the lowest
+# rate was the best for both arms of transfer_seg.
+_held_out = {
+    'test_dataloader.dataset.data_prefix': dict(
+        img_path='images/training', seg_map_path='annotations/training'
+    ),
+    'test_dataloader.dataset.indices': [*range(1200, 1500)],
+}
+_lower = dict(
+    name='lr 0.000375, decay 0.05, backbone x1',
+    options={
+        'optim_wrapper.optimizer.lr': 3.75e-4,
+        'optim_wrapper.optimizer.weight_decay': 0.05,
+        'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=1.0),
+    },
+)

@@ -1,0 +1,44 @@
+r"""Mask R-CNN over Swin V2 with and without LIFE, from scratch and from glyphs, each arm tuned.
+
+Needs: of the study pyramids, with the same seeds and with 100, that of the sweep, the runs
+`--arms 'Swin V2' 'Swin V2 LIFE, grid'`.
+Costs: 20 runs of the sweep and 20 final ones, of 600 iterations.
+Command::
+
+    python tools/analysis_tools/study.py tools/analysis_tools/studies/pyramids_det.py \
+        --seeds 0 1 2 3 4 --workers 2
+"""
+
+_base_ = './transfer_det.py'  # metrics, draws of scenes and the sweep
+
+title = 'Mask R-CNN over Swin V2 and its LIFE, from scratch and from glyphs'
+question = (
+    'Does what a pyramid learned from glyphs pay a detector of digits, and does LIFE? Each run '
+    'from glyphs starts from the classifier that the study pyramids trained with the same seed; '
+    'all arms train equally long, each with the learning rate, weight decay and rate of the '
+    'backbone that a sweep chose for it on held-out training scenes.'
+)
+x = dict(_delete_=True, name=_base_.x.name, values=[_base_.x['values'][2]])
+_start = 'model.backbone.init_cfg'
+
+
+def _arms(config):
+    """Both models as detectors or segmentors, from scratch and from glyphs."""
+    arms = []
+    for name, model, run in (
+        ('Swin V2', 'swinv2-d6w48', 'swin-v2'),
+        ('LIFE', 'life-swinv2-d6w48', 'swin-v2-life-grid'),
+    ):
+        weights = f'{{studies}}/pyramids/{run}_12000_seed{{seed}}/final.pth'
+        arms += [
+            dict(name=f'{name}, {start}', config=config.format(model), options=options)
+            for start, options in (
+                ('from scratch', {_start: _base_._init}),
+                ('from glyphs', {f'{_start}.checkpoint': weights}),
+            )
+        ]
+    return arms
+
+
+arms = _arms('configs/digits/mask-rcnn_{}_digits-det.py')
+control = 'Swin V2, from glyphs'
