@@ -12,7 +12,7 @@ PYTEST := $(RUN) -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-load
 
 help:
 	@echo 'make env        the environment of the stack, in $(VENV) (10 minutes once, then seconds)'
-	@echo 'make demo       data, training, fine-tuning and pictures, in work_dirs/demo (15 minutes)'
+	@echo 'make demo       data, training, fine-tuning and pictures, in work_dirs/demo (11 to 15 minutes)'
 	@echo 'make test       the tests (11 to 15 minutes); make test-long adds the slow ones'
 	@echo 'make mutants    changes the core in 400 places and lists what no test notices (1 hour)'
 	@echo 'make lint       ruff and codespell'

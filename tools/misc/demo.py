@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not args.quick:
         print(
             'demo: digit scenes, LIFE-ViT, Mask R-CNN, UPerNet; '
-            f'about 15 minutes on two cores (here: {cpu_count()}); '
+            f'11 to 15 minutes on two cores (here: {cpu_count()}); '
             f'logs and results in {args.work_dir}'
         )
     results = run_from_command_line(tasks, args.workers)
