@@ -11,6 +11,7 @@ import pytest
 from torch import nn
 
 from mmtoken.errors import UserError
+from mmtoken.experiments import benchmark_timing
 from mmtoken.experiments.benchmark_models import (
     backbone_loss,
     build_backbone,
@@ -19,7 +20,7 @@ from mmtoken.experiments.benchmark_models import (
 )
 from mmtoken.experiments.benchmark_report import markdown
 from mmtoken.experiments.benchmark_rows import Case, Preset, Ratio, Row, Step, peak_memory
-from mmtoken.experiments.benchmark_timing import compare, measure, time_rows
+from mmtoken.experiments.benchmark_timing import compare, measure, time_once, time_rows
 
 PRESET = """
 from mmtoken.experiments.benchmark_rows import Preset, Row
@@ -54,6 +55,16 @@ def test_rows_are_interleaved_in_rotating_order():
     calls: list[str] = []
     time_rows(recorder_rows('abc', calls), Case(4, 1), rounds=2, warmup=1)
     assert ''.join(calls) == 'abc' + 'bca' + 'cab'
+
+
+def test_what_a_model_says_is_not_of_it_is_not_counted(monkeypatch):
+    (row,) = recorder_rows('a', [])
+    step = Step(row, Case(4, 1))
+    clock = iter([10.0, 17.0, 20.0, 27.0])
+    monkeypatch.setattr(benchmark_timing.time, 'perf_counter', lambda: next(clock))
+    assert time_once(step) == 7.0
+    step.model.untimed = 5.0
+    assert time_once(step) == 2.0
 
 
 def test_warmup_is_not_counted():

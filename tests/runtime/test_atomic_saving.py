@@ -1,8 +1,11 @@
 """A checkpoint file is whole, or what was there before is kept."""
 
+import errno
 import fcntl
+import os
 import resource
 import subprocess
+import threading
 from pathlib import Path
 
 import mmengine.runner
@@ -106,6 +109,25 @@ def test_a_file_whose_directory_is_damaged_is_refused(tmp_path, monkeypatch):
         write_checkpoint({'a': 2}, tmp_path / 'a.pth')
 
     assert names(tmp_path) == []
+
+
+def test_what_the_disk_says_while_more_is_written_is_not_lost(tmp_path, monkeypatch):
+    write_checkpoint({'a': 1}, tmp_path / 'a.pth')
+    fsync = os.fsync
+
+    def fail_at_first(number):
+        # The system tells an error of a file once.
+        if threading.current_thread() is not threading.main_thread():
+            raise OSError(errno.EIO, 'the disk is broken')
+        fsync(number)
+
+    monkeypatch.setattr(atomic_saving, '_FLUSHED', 1000)
+    monkeypatch.setattr(atomic_saving.os, 'fsync', fail_at_first)
+    with pytest.raises(UserError, match='the disk is broken'):
+        write_checkpoint({'a': torch.ones(1000)}, tmp_path / 'a.pth')
+
+    assert read(tmp_path / 'a.pth') == {'a': 1}
+    assert names(tmp_path) == ['a.pth']
 
 
 def test_what_killed_runs_left_is_removed_and_what_others_write_is_not(tmp_path):

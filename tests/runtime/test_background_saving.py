@@ -11,7 +11,7 @@ from tiny_run import At, checkpoint_names, tiny_runner
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.resuming.resume_choice import choose_checkpoint, install_resume_choice
-from mmtoken.runtime.saving import save_job
+from mmtoken.runtime.saving import save_job, snapshot
 from mmtoken.runtime.saving.background_writer import BackgroundWriter
 from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook
 from mmtoken.runtime.saving.device_copies import left_on_device
@@ -66,6 +66,87 @@ def test_a_background_write_is_the_file_of_its_time_though_training_went_on(tmp_
 
     assert steps[-1] == ['begin iter_5.pth']
     assert (tmp_path / 'iter_5.pth').read_bytes() == reference.saved[0]
+
+
+class Owing:
+    """Copies that are owed until they are let go."""
+
+    def __init__(self, monkeypatch):
+        self.go = threading.Event()
+        make = snapshot._Owed.make
+
+        def wait_and_make(owed):
+            assert self.go.wait(60)
+            make(owed)
+
+        monkeypatch.setattr(snapshot._Owed, 'make', wait_and_make)
+
+
+def test_weights_are_copied_while_the_next_iteration_runs_and_its_step_waits(tmp_path, monkeypatch):
+    owing, reference, at_release = Owing(monkeypatch), Reference(), []
+
+    def forward(*_):
+        if runner.iter == 5:
+
+            def release():
+                state = runner.optim_wrapper.optimizer.state
+                at_release.append({int(found['step']) for found in state.values()})
+                owing.go.set()
+
+            threading.Timer(0.3, release).start()
+
+    hook = dict(by_epoch=False, interval=5, asynchronous=True, save_last=False)
+    runner = tiny_runner(tmp_path, hook, [reference], epochs=2)
+    runner.model.register_forward_pre_hook(forward)
+    runner.train()
+
+    assert at_release == [{5}]
+    assert (tmp_path / 'iter_5.pth').read_bytes() == reference.saved[0]
+
+
+def test_averages_take_the_place_of_weights_when_these_are_copied(tmp_path, monkeypatch):
+    owing, reference = Owing(monkeypatch), Reference()
+    let_go = At('before_save_checkpoint', lambda _: threading.Timer(0.3, owing.go.set).start())
+    # Validation, with the averages, lasts until everything is written.
+    written = At('before_val_iter', lambda _: owing.go.wait(60) and hook._writer._thread.join())
+    hooks = [dict(type='EMAHook'), reference, let_go, written]
+    hook = ReliableCheckpointHook(interval=1, asynchronous=True)
+
+    tiny_runner(tmp_path, hook, hooks, scores=SCORES[:1], epochs=1).train()
+
+    assert (tmp_path / 'epoch_1.pth').read_bytes() == reference.saved[0]
+
+
+def test_a_weight_that_something_else_changes_meanwhile_ends_the_run(tmp_path, monkeypatch):
+    owing = Owing(monkeypatch)
+
+    def change(runner):
+        if runner.iter == 4:
+            with torch.no_grad():
+                runner.model.layers[0].weight.add_(1)
+            owing.go.set()
+
+    with pytest.raises(UserError, match=r'a weight of \(8, 3\) was changed .* asynchronous=False'):
+        tiny_runner(tmp_path, dict(asynchronous=True), [At('before_train_iter', change)]).train()
+
+    assert checkpoint_names(tmp_path) == []
+
+
+def test_weights_that_are_not_trained_are_copied_at_once(tmp_path, monkeypatch):
+    owing, reference = Owing(monkeypatch), Reference()
+
+    def change(runner):
+        if runner.iter == 4:
+            with torch.no_grad():
+                runner.model.layers[0].weight.add_(1)
+            owing.go.set()
+
+    hooks = [reference, At('before_train_iter', change)]
+    runner = tiny_runner(tmp_path, dict(asynchronous=True), hooks)
+    runner.model.layers[0].weight.requires_grad_(False)
+    runner.train()
+
+    assert (tmp_path / 'epoch_1.pth').read_bytes() == reference.saved[0]
 
 
 def test_at_most_one_write_is_in_flight(tmp_path, monkeypatch):
@@ -136,10 +217,10 @@ def test_tensors_that_share_memory_do_so_in_a_snapshot():
 
 
 def test_a_snapshot_uses_the_memory_of_the_one_before():
-    snapshot, value = Snapshot(), {'a': torch.ones(5), 'b': torch.ones(5), 'c': torch.ones(7)}
+    copies, value = Snapshot(), {'a': torch.ones(5), 'b': torch.ones(5), 'c': torch.ones(7)}
 
-    first = {tensor.data_ptr() for tensor in snapshot.take(value).values()}
-    second = {tensor.data_ptr() for tensor in snapshot.take(value).values()}
+    first = {tensor.data_ptr() for tensor in copies.take(value).values()}
+    second = {tensor.data_ptr() for tensor in copies.take(value).values()}
 
     assert first == second and len(first) == 3
 

@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ from mmtoken.errors import UserError
 
 # What a file is called while it is written; the name says whose it is to the save that finds it.
 PART = '.mmtoken-part'
+# Bytes that the disk is given at a time while more are written.
+_FLUSHED = 2**25
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _collected: dict[Path, Any] | None = None
 
@@ -99,7 +102,10 @@ def write_checkpoint(checkpoint: Any, path: Path) -> None:
     with replacing(path) as file:
         remove_leftovers(path.parent)
         sink = _Sink(file)
-        torch.save(checkpoint, sink)
+        try:
+            torch.save(checkpoint, sink)
+        finally:
+            sink.finish()
         sink.check()
         _verify(file, sink.size)
 
@@ -147,26 +153,45 @@ def remove_leftovers(folder: Path) -> None:
 
 
 class _Sink:
-    """What torch writes to. An error is kept: thrown through torch's C++ it would end Python."""
+    """What torch writes to. An error is kept: thrown through torch's C++ it would end Python.
+
+    While the rest is made, a thread has the disk take what is there.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.size = 0
         self.error: OSError | None = None
+        self._flushed = 0
+        self._flushing: threading.Thread | None = None
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
         self.size += size
         self._try(lambda: self.file.write(data))
+        if self.size - self._flushed >= _FLUSHED and not self._is_flushing():
+            self._flushed = self.size
+            self._flushing = threading.Thread(
+                target=self._try, args=(lambda: os.fsync(self.file.fileno()),), name='flush'
+            )
+            self._flushing.start()
         return size
 
     def flush(self) -> None:
         self._try(self.file.flush)
 
+    def finish(self) -> None:
+        """Wait for the disk, before the file is closed."""
+        if self._flushing is not None:
+            self._flushing.join()
+
     def check(self) -> None:
         """Raise the first error."""
         if self.error is not None:
             raise self.error
+
+    def _is_flushing(self) -> bool:
+        return self._flushing is not None and self._flushing.is_alive()
 
     def _try(self, action: Any) -> None:
         if self.error is None:

@@ -4,14 +4,19 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import chain
 from os import path as osp
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from mmtoken.runtime.guards.agreement import Agreement
 from mmtoken.runtime.saving.atomic_saving import collect_saves
@@ -36,9 +41,11 @@ class ReliableCheckpointHook(CheckpointHook):
     Args:
         *args: Those of mmengine's hook, which it documents.
         asynchronous: Whether training goes on while a checkpoint is written, from a copy in the
-            processor's memory (as large as the file). At most one is written at a time: the next
-            one waits, as the end of the run does. An error ends the run at the next iteration.
-            The files of several processes (sharded FSDP) are written at once all the same.
+            processor's memory (as large as the file). On the processor the trained weights and
+            the optimizer's states are copied while the next iteration runs, which waits for it
+            before its step. At most one is written at a time: the next one waits, as the end of
+            the run does. An error ends the run at the next iteration. The files of several
+            processes (sharded FSDP) are written at once all the same.
         safetensors: Whether the weights alone are also written as `.safetensors` beside the best
             checkpoints, or without `save_best` beside each; they are removed together.
         **kwargs: Those of mmengine's hook.
@@ -59,11 +66,18 @@ class ReliableCheckpointHook(CheckpointHook):
         self._writer = BackgroundWriter()
         self._agreement: Agreement | None = None
         self._pointer: str | None = None
+        self._optimizers: list[Optimizer] = []
+        self._handles: list[RemovableHandle] = []
 
     def before_train(self, runner: Runner) -> None:
         """Find the folder, and in it what a resumed run has left there."""
         wait_for_writes()
         self._agreement = Agreement()
+        if self.asynchronous:
+            self._optimizers = optimizers_of(runner.optim_wrapper)
+            self._handles = [
+                optimizer.register_step_pre_hook(self.before_step) for optimizer in self._optimizers
+            ]
         # Their paths may be those of another place, from which the folder was moved here.
         kept = runner.message_hub.runtime_info.get('keep_ckpt_ids', [])
         runner.message_hub.pop_info('keep_ckpt_ids', None)
@@ -97,9 +111,19 @@ class ReliableCheckpointHook(CheckpointHook):
                 self.finish()
         super().after_train_iter(runner, *args, **kwargs)
 
+    def before_step(self, *_: Any) -> None:
+        """Wait until the optimizer may change weights: they are copied."""
+        self._snapshot.wait()
+
+    def before_val(self, runner: Runner) -> None:
+        """Wait until weights may be changed: averages of them may take their place."""
+        self._snapshot.wait()
+
     def after_train(self, runner: Runner) -> None:
         """Wait for what is being written, and publish."""
         self.finish()
+        for handle in self._handles:
+            handle.remove()
         # mmengine would publish best checkpoints that no validation has found.
         paths = getattr(self, 'best_ckpt_path_dict', {})
         self.best_ckpt_path_dict = {key: path for key, path in paths.items() if path}
@@ -199,7 +223,7 @@ class ReliableCheckpointHook(CheckpointHook):
         if not job or not is_main_process():
             return
         self._writer.wait()
-        job.saves = self._snapshot.take(job.saves)
+        job.saves = self._snapshot.take(job.saves, chain(*map(changed_by, self._optimizers)))
 
         def write() -> None:
             self._snapshot.ready()
@@ -233,3 +257,26 @@ class ReliableCheckpointHook(CheckpointHook):
 
     def _here(self, path: str) -> str:
         return self.file_backend.join_path(self.out_dir, osp.basename(path))
+
+
+def optimizers_of(wrapper: Any) -> list[Optimizer]:
+    """The optimizers of one wrapper or a dict of them; none where they are not torch's own.
+
+    Args:
+        wrapper: What a runner steps.
+    """
+    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    found = [getattr(wrapper, 'optimizer', None) for wrapper in wrappers]
+    return found if all(isinstance(optimizer, Optimizer) for optimizer in found) else []
+
+
+def changed_by(optimizer: Optimizer) -> Iterator[Tensor]:
+    """What nothing changes in a training step but the optimizer: trained weights and its states.
+
+    Args:
+        optimizer: The optimizer.
+    """
+    # Weights that are not trained may be averages, which a model updates as it goes forward.
+    yield from (p for g in optimizer.param_groups for p in g['params'] if p.requires_grad)
+    for state in optimizer.state.values():
+        yield from (value for value in state.values() if isinstance(value, Tensor))
