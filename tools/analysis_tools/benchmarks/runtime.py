@@ -1,8 +1,8 @@
 """What guarding a run costs: a training step, and saving a checkpoint.
 
 The step is one of mmengine's loop, with the hooks that every run has; the data are in memory. The
-checkpoint has a ViT-S's weights and AdamW's two moments. Of asynchronous saving what is timed is what
-the training waits for: until it goes on, and before its next step, for which weights must be
+checkpoint has a ViT-S's weights and AdamW's two moments. Of asynchronous saving what is timed is
+what the training waits for: until it goes on, and before its next step, for which weights must be
 copied; the forward and backward pass between the two are not. What is still being written then has
 ended before anything else is timed.
 """
