@@ -8,5 +8,7 @@ Command: python tools/train.py configs/glyphs/cat-d6w51_glyphs-cls.py
 _base_ = './swinv2-d6w48_glyphs-cls.py'
 # 12,000 images / 32 = 375 iterations an epoch; 3,000 iterations are 8 epochs.
 
-arch = dict(_delete_=True, embed_dims=51, depths=(1, 1), num_heads=(3, 6))
-model = dict(backbone=dict(type='CAT', arch=arch), head=dict(in_channels=102))
+model = dict(
+    backbone=dict(type='CAT', arch=dict(embed_dims=51, depths=(1, 1), num_heads=(3, 6))),
+    head=dict(in_channels=102),
+)

@@ -7,13 +7,17 @@ import mmengine.runner.runner
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from timm.optim import Lookahead
 from tiny_run import At, checkpoint_names, tiny_runner
+from torch import nn
+from torch.optim import SGD
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.resuming.resume_choice import choose_checkpoint, install_resume_choice
 from mmtoken.runtime.saving import save_job, snapshot
 from mmtoken.runtime.saving.background_writer import BackgroundWriter
-from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook
+from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook, optimizers_of
 from mmtoken.runtime.saving.device_copies import left_on_device
 from mmtoken.runtime.saving.snapshot import Snapshot
 
@@ -69,47 +73,49 @@ def test_a_background_write_is_the_file_of_its_time_though_training_went_on(tmp_
 
 
 class Owing:
-    """Copies that are owed until they are let go."""
+    """Copies that are owed until training begins to wait for them, or until they are let go."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, monkeypatch, waiting=lambda: None):
         self.go = threading.Event()
-        make = snapshot._Owed.make
+        make, wait = snapshot._Owed.make, Snapshot.wait
 
         def wait_and_make(owed):
             assert self.go.wait(60)
             make(owed)
 
+        def let_go_and_wait(copies):
+            if not copies._paid.is_set():
+                waiting()
+                self.go.set()
+            wait(copies)
+
         monkeypatch.setattr(snapshot._Owed, 'make', wait_and_make)
+        monkeypatch.setattr(Snapshot, 'wait', let_go_and_wait)
 
 
 def test_weights_are_copied_while_the_next_iteration_runs_and_its_step_waits(tmp_path, monkeypatch):
-    owing, reference, at_release = Owing(monkeypatch), Reference(), []
-
-    def forward(*_):
-        if runner.iter == 5:
-
-            def release():
-                state = runner.optim_wrapper.optimizer.state
-                at_release.append({int(found['step']) for found in state.values()})
-                owing.go.set()
-
-            threading.Timer(0.3, release).start()
-
+    reference, events = Reference(), []
+    Owing(monkeypatch, waiting=lambda: events.append('waiting'))
     hook = dict(by_epoch=False, interval=5, asynchronous=True, save_last=False)
     runner = tiny_runner(tmp_path, hook, [reference], epochs=2)
-    runner.model.register_forward_pre_hook(forward)
+    runner.model.register_forward_pre_hook(lambda *_: events.append(f'forward {runner.iter}'))
+
     runner.train()
 
-    assert at_release == [{5}]
+    assert events[4:7] == ['forward 4', 'forward 5', 'waiting']
     assert (tmp_path / 'iter_5.pth').read_bytes() == reference.saved[0]
+    assert not runner.optim_wrapper.optimizer._optimizer_step_pre_hooks
 
 
 def test_averages_take_the_place_of_weights_when_these_are_copied(tmp_path, monkeypatch):
     owing, reference = Owing(monkeypatch), Reference()
-    let_go = At('before_save_checkpoint', lambda _: threading.Timer(0.3, owing.go.set).start())
-    # Validation, with the averages, lasts until everything is written.
-    written = At('before_val_iter', lambda _: owing.go.wait(60) and hook._writer._thread.join())
-    hooks = [dict(type='EMAHook'), reference, let_go, written]
+
+    def let_go(runner):
+        # Validation, with the averages, lasts until everything is written.
+        owing.go.set()
+        hook._writer._thread.join()
+
+    hooks = [dict(type='EMAHook'), reference, At('before_val_iter', let_go)]
     hook = ReliableCheckpointHook(interval=1, asynchronous=True)
 
     tiny_runner(tmp_path, hook, hooks, scores=SCORES[:1], epochs=1).train()
@@ -147,6 +153,17 @@ def test_weights_that_are_not_trained_are_copied_at_once(tmp_path, monkeypatch):
     runner.train()
 
     assert (tmp_path / 'epoch_1.pth').read_bytes() == reference.saved[0]
+
+
+def test_only_steps_that_call_hooks_can_wait():
+    wrappers = [OptimWrapper(SGD([nn.Parameter(torch.ones(1))], lr=0.1)) for _ in range(2)]
+    both = OptimWrapperDict(first=wrappers[0], second=wrappers[1])
+
+    assert optimizers_of(wrappers[0]) == [wrappers[0].optimizer]
+    assert optimizers_of(both) == [wrapper.optimizer for wrapper in wrappers]
+    # It does not call the constructor of torch's.
+    wrappers[1].optimizer = Lookahead(wrappers[1].optimizer)
+    assert optimizers_of(both) == []
 
 
 def test_at_most_one_write_is_in_flight(tmp_path, monkeypatch):

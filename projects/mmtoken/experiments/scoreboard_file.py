@@ -61,7 +61,8 @@ def load_board(path: Path) -> Config:
         path: The file.
 
     Returns:
-        The board: rows with all names of ``ROW``, stages with options, and ``limits``.
+        The board: rows with ``options``, ``dense`` and ``against``, stages with ``options``, and
+        ``limits``.
 
     Raises:
         UserError: If something is missing or contradicts itself.

@@ -3,8 +3,8 @@
 The step is one of mmengine's loop, with the hooks that every run has; the data are in memory. The
 checkpoint has a ViT-S's weights and AdamW's two moments. Of asynchronous saving what is timed is
 what the training waits for: until it goes on, and before its next step, for which weights must be
-copied; the forward and backward pass between the two are not. What is still being written then has
-ended before anything else is timed.
+copied; the forward and backward pass between the two are not, nor what they lose to the writing
+thread. What is still being written then has ended before anything else is timed.
 """
 
 import atexit
@@ -210,7 +210,7 @@ PRESET = Preset(
     title=f'{STEPS} training steps of DeiT-T, and a checkpoint of DeiT-S, without guards and with',
     rows=[
         _training('steps', guards=False),
-        # Both find the disk as idle as steps leave it.
+        # It and the atomic save find the disk as idle as steps leave it.
         _saving('torch.save', None),
         _training('steps with all guards', guards=True),
         _saving('atomic save', False),

@@ -11,7 +11,7 @@ A new method is one more line of `rows`.
 
 title = 'Scoreboard'
 question = (
-    'What does each method, and each combination, bring to a small ViT: where it is trained, on '
+    'What does each method, and each combination, bring to a small model: where it is trained, on '
     'glyphs of 96 classes, and where it goes from there, to scenes of digits, which are none of '
     'them?'
 )
@@ -128,13 +128,16 @@ rows = [
 ]
 
 limits = [
-    'A ViT of 6 layers on drawn scenes of 64 and 128 px, trained for minutes. It says nothing of '
+    'Models of 6 layers on drawn scenes of 64 and 128 px, trained for minutes. It says nothing of '
     'ImageNet, COCO or ADE20K, of larger models or of longer training; mixing images, for one, '
     'is meant for schedules in which a model sees every image many times.',
     'No row was tuned: all have the learning rate, weight decay and augmentation of the plain '
     "ViT's config.",
-    'In detectors and segmentors all rows attend within windows of 64 px, those of DeiT but for '
+    'In detectors and segmentors all ViTs attend within windows of 64 px, those of DeiT but for '
     "their last layer, which sees the whole scene; LIFE's convolutions see beyond a window anyway.",
+    'Pyramids attend within windows of 4 tokens, or convolve, and their detectors and segmentors '
+    'read the maps of all stages, the finest at 4 px, where those of ViTs make theirs of one map '
+    'at 8 px: what is between a pyramid and a ViT there is not the backbone alone.',
     'Token labels and calibration know which patches are background, which no other row is told.',
     'The training step of calibrated rows is one of the 150 that calibrate tokens. The 700 before '
     'calibrate nothing; [the benchmark](benchmark.md) has what the last 150 cost.',

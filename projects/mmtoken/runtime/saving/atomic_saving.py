@@ -171,10 +171,12 @@ class _Sink:
         self._try(lambda: self.file.write(data))
         if self.size - self._flushed >= _FLUSHED and not self._is_flushing():
             self._flushed = self.size
-            self._flushing = threading.Thread(
+            thread = threading.Thread(
                 target=self._try, args=(lambda: os.fsync(self.file.fileno()),), name='flush'
             )
-            self._flushing.start()
+            with suppress(RuntimeError):  # No more threads: the file is flushed at its end.
+                thread.start()
+                self._flushing = thread
         return size
 
     def flush(self) -> None:

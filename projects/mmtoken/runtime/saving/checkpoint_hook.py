@@ -43,9 +43,10 @@ class ReliableCheckpointHook(CheckpointHook):
         asynchronous: Whether training goes on while a checkpoint is written, from a copy in the
             processor's memory (as large as the file). On the processor the trained weights and
             the optimizer's states are copied while the next iteration runs, which waits for it
-            before its step. At most one is written at a time: the next one waits, as the end of
-            the run does. An error ends the run at the next iteration. The files of several
-            processes (sharded FSDP) are written at once all the same.
+            before its step; a model that changes trained weights itself meanwhile ends the run. At
+            most one is written at a time: the next one waits, as the end of the run does. An error
+            ends the run at the next iteration. The files of several processes (sharded FSDP) are
+            written at once all the same.
         safetensors: Whether the weights alone are also written as `.safetensors` beside the best
             checkpoints, or without `save_best` beside each; they are removed together.
         **kwargs: Those of mmengine's hook.
@@ -73,6 +74,9 @@ class ReliableCheckpointHook(CheckpointHook):
         """Find the folder, and in it what a resumed run has left there."""
         wait_for_writes()
         self._agreement = Agreement()
+        # A run that broke off may have left copies that nobody makes any more.
+        self._snapshot = Snapshot()
+        self._remove_handles()
         if self.asynchronous:
             self._optimizers = optimizers_of(runner.optim_wrapper)
             self._handles = [
@@ -119,11 +123,12 @@ class ReliableCheckpointHook(CheckpointHook):
         """Wait until weights may be changed: averages of them may take their place."""
         self._snapshot.wait()
 
+    before_test = before_val
+
     def after_train(self, runner: Runner) -> None:
         """Wait for what is being written, and publish."""
         self.finish()
-        for handle in self._handles:
-            handle.remove()
+        self._remove_handles()
         # mmengine would publish best checkpoints that no validation has found.
         paths = getattr(self, 'best_ckpt_path_dict', {})
         self.best_ckpt_path_dict = {key: path for key, path in paths.items() if path}
@@ -255,19 +260,30 @@ class ReliableCheckpointHook(CheckpointHook):
         """The name of a checkpoint: that of a step, or one that was given for it."""
         return step if isinstance(step, str) else self.filename_tmpl.format(step)
 
+    def _remove_handles(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
     def _here(self, path: str) -> str:
         return self.file_backend.join_path(self.out_dir, osp.basename(path))
 
 
 def optimizers_of(wrapper: Any) -> list[Optimizer]:
-    """The optimizers of one wrapper or a dict of them; none where they are not torch's own.
+    """The optimizers of one wrapper or a dict of them; none where torch does not call hooks before
+    the step of each.
 
     Args:
         wrapper: What a runner steps.
     """
     wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
     found = [getattr(wrapper, 'optimizer', None) for wrapper in wrappers]
-    return found if all(isinstance(optimizer, Optimizer) for optimizer in found) else []
+    # Torch prepares a step to call hooks where its own constructor is called.
+    hooked = (
+        isinstance(optimizer, Optimizer) and getattr(optimizer.step, 'hooked', False)
+        for optimizer in found
+    )
+    return found if all(hooked) else []
 
 
 def changed_by(optimizer: Optimizer) -> Iterator[Tensor]:

@@ -60,8 +60,8 @@ class Snapshot:
 
         Args:
             value: Containers, tensors, and what `copy.deepcopy` copies.
-            unchanged: Tensors of it that nobody changes before :meth:`wait` returns; those on the
-                processor are copied by :meth:`ready`.
+            unchanged: Tensors of it that nobody changes before :meth:`wait` returns; without a GPU
+                they are copied by :meth:`ready`.
 
         Returns:
             The copy, to be used after :meth:`ready` and before the next one is taken.
@@ -69,10 +69,9 @@ class Snapshot:
         for storage in self._copied.values():
             self._free[storage.nbytes()].append(storage)
         self._memo, self._copied, self._done, self._owed = {}, {}, None, []
+        owing = () if torch.cuda.is_available() else unchanged
         self._unchanged = {
-            tensor.untyped_storage()._cdata
-            for tensor in unchanged
-            if type(tensor.data) is Tensor and tensor.device.type == 'cpu'
+            tensor.untyped_storage()._cdata for tensor in owing if type(tensor.data) is Tensor
         }
         # The original is alive until it returns, so that no identity is given twice.
         taken = self._copy(value)
@@ -88,11 +87,12 @@ class Snapshot:
         """Make the copies that are owed, and wait for the others.
 
         Raises:
-            UserError: If what was to be copied has been changed.
+            UserError: If what was to be copied has been changed, where torch counts that: it does
+                not see what goes through `.data`.
         """
-        if self._done is not None:
-            self._done.synchronize()
         try:
+            if self._done is not None:
+                self._done.synchronize()
             for owed in self._owed:
                 owed.make()
         finally:
