@@ -20,25 +20,22 @@ question = (
 )
 x = dict(_delete_=True, name=_base_.x.name, values=[_base_.x['values'][2]])
 _start = 'model.backbone.init_cfg'
-
-
-def _arms(config):
-    """Both models as detectors or segmentors, from scratch and from glyphs."""
-    arms = []
-    for name, model, run in (
-        ('Swin V2', 'swinv2-d6w48', 'swin-v2'),
-        ('LIFE', 'life-swinv2-d6w48', 'swin-v2-life-grid'),
-    ):
-        weights = f'{{studies}}/pyramids/{run}_12000_seed{{seed}}/final.pth'
-        arms += [
-            dict(name=f'{name}, {start}', config=config.format(model), options=options)
-            for start, options in (
-                ('from scratch', {_start: _base_._init}),
-                ('from glyphs', {f'{_start}.checkpoint': weights}),
-            )
-        ]
-    return arms
-
-
-arms = _arms('configs/digits/mask-rcnn_{}_digits-det.py')
+_weights = '{{studies}}/pyramids/{}_12000_seed{{seed}}/final.pth'
+arms = [
+    dict(name=name, config=f'configs/digits/mask-rcnn_{model}_digits-det.py', options=options)
+    for name, model, options in (
+        ('Swin V2, from scratch', 'swinv2-d6w48', {_start: _base_._init}),
+        (
+            'Swin V2, from glyphs',
+            'swinv2-d6w48',
+            {f'{_start}.checkpoint': _weights.format('swin-v2')},
+        ),
+        ('LIFE, from scratch', 'life-swinv2-d6w48', {_start: _base_._init}),
+        (
+            'LIFE, from glyphs',
+            'life-swinv2-d6w48',
+            {f'{_start}.checkpoint': _weights.format('swin-v2-life-grid')},
+        ),
+    )
+]
 control = 'Swin V2, from glyphs'
