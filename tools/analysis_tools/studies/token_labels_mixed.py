@@ -20,14 +20,15 @@ question = (
 )
 
 
-def _arm(name, mix, prob=1.0, target='cutmix'):
+def _arm(name, mix, target='cutmix'):
     """An arm that mixes images so."""
-    options = {'model.mix': dict(type=mix, prob=prob), 'model.target': target}
+    options = {'model.mix': dict(type=mix, prob=1.0), 'model.target': target}
     return dict(name=name, config=_config, options=options)
 
 
 arms = [
-    _arm('no mixing', 'MixToken', prob=0.0),
+    # The config does not mix; so this arm's runs are those of LIFE from masks in token_labels.
+    dict(name='no mixing', config=_config),
     _arm('MixToken', 'MixToken'),
     _arm('CutMix', 'PatchCutMix'),
     _arm('MixToken, aligned', 'MixToken', target='tl_align'),
