@@ -16,7 +16,8 @@ from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenViT
 
 from .calibration_loss import CalibrationLoss, Case, Judgment, RuleLoss
-from .evidence import Evidence, Place, evidence_of, first_layer, run_watched
+from .cases import cases_of, evidence_by_score, places_of
+from .evidence import first_layer, run_watched
 from .foreground import Foreground, features_of
 
 
@@ -148,13 +149,15 @@ class CalibratedClassifier(ImageClassifier):
             labels: (B,).
             losses: Of `calibration`.
         """
-        places = _places(losses)
+        places = places_of(losses)
         start = first_layer(self.backbone, places)
         tokens = self.backbone.run(self.backbone.embed(inputs), 0, start)
         with torch.enable_grad():
             left, kept = run_watched(self.backbone, tokens, start, places, False)
             scores = self.head(features_of(self, left))
-            evidence = self._evidence(scores, kept, labels, losses, differentiable=False)
+            evidence = evidence_by_score(
+                self.backbone, scores, kept, labels, losses, differentiable=False
+            )
             return [
                 {layer: found.detach() for layer, found in
                  loss.statistics(evidence[loss.score]).items()}
@@ -175,7 +178,7 @@ class CalibratedClassifier(ImageClassifier):
             What the head gets, of all images, and the cases of the chosen ones by kind of score;
             None where there are none.
         """
-        backbone, places = self.backbone, _places(losses)
+        backbone, places = self.backbone, places_of(losses)
         grid, start = tokens.grid, first_layer(backbone, places)
         tokens = backbone.run(tokens, 0, start)
         count = int(chosen.sum())
@@ -187,59 +190,12 @@ class CalibratedClassifier(ImageClassifier):
         with torch.autocast(tokens.x.device.type, enabled=False):
             features = features_of(self, left)
             scores = self.head(features)
-            cases = self._cases(scores, kept, labels[chosen], losses, grid, foreground, chosen)
+            some = None if foreground is None else foreground.of(chosen)
+            cases = cases_of(backbone, scores, kept, labels[chosen], losses, some, grid)
         if everyone:
             return features, cases
         others = tokens.with_(x=tokens.x[~chosen])
         return _merged(features, features_of(self, backbone.run(others, start)), chosen), cases
-
-    def _cases(
-        self,
-        scores: Tensor,
-        kept: dict,
-        labels: Tensor,
-        losses: list[CalibrationLoss],
-        grid: tuple[int, int],
-        foreground: Foreground | None,
-        chosen: Tensor,
-    ) -> dict[str, Case]:
-        own = self._evidence(scores, kept, labels, losses)
-        rival, rivals = {}, None
-        wanting = [loss for loss in losses if loss.wants_rival]
-        if wanting:
-            rivals = scores.detach().scatter(1, labels[:, None], -torch.inf).argmax(dim=1)
-            rival = self._evidence(scores, kept, rivals, wanting)
-        shares, known = {}, None
-        if foreground is not None:
-            some = foreground.of(chosen)
-            layers = {layer for loss in losses if loss.needs_foreground for layer in loss.layers}
-            shares = {layer: some.at(self.backbone, grid, layer) for layer in layers}
-            known = some.known
-        return {
-            score: Case(evidence, labels, rival.get(score), rivals, shares, known)
-            for score, evidence in own.items()
-        }
-
-    def _evidence(
-        self,
-        scores: Tensor,
-        kept: dict,
-        labels: Tensor,
-        losses: list[CalibrationLoss],
-        differentiable: bool = True,
-    ) -> dict[str, Evidence]:
-        """The evidence for some classes, by what losses take the gradient of."""
-        found = {}
-        for score in dict.fromkeys(loss.score for loss in losses):
-            values = scores.softmax(dim=1) if score == 'probability' else scores
-            found[score] = evidence_of(
-                values.gather(1, labels[:, None]).squeeze(1),
-                kept,
-                _places([loss for loss in losses if loss.score == score]),
-                self.backbone.num_aux_tokens,
-                differentiable,
-            )
-        return found
 
     def _judge(self, loss: CalibrationLoss, cases: dict[str, Case] | None) -> Judgment:
         if cases is not None:
@@ -302,11 +258,6 @@ def _build(name: str, cfg: dict, base: type = nn.Module) -> nn.Module:
             'TokenPropagation or DimensionPropagation'
         )
     return built
-
-
-def _places(losses: list[CalibrationLoss]) -> list[Place]:
-    """Where losses look, each place once."""
-    return list(dict.fromkeys(place for loss in losses for place in loss.places))
 
 
 def _merged(chosen_feats: tuple, other_feats: tuple, chosen: Tensor) -> tuple:
