@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmpretrain.registry import MODELS
 
-from mmtoken.datasets.annotator import position_scores
+from mmtoken.datasets.annotator import position_scores, top_scores
 from mmtoken.errors import UserError
 
 ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
@@ -91,16 +91,81 @@ def test_class_and_distillation_token_are_both_asked():
     torch.testing.assert_close(scores[0, :, 1, 2], sum(both) / 2)
 
 
-def test_the_mean_of_mmpretrains_vit_has_its_own_norm():
+@pytest.mark.parametrize('size', [8, 24])
+def test_the_mean_of_mmpretrains_vit_has_its_own_norm(size):
     backbone = dict(
         type='VisionTransformer', arch={**ARCH}, img_size=24, patch_size=8, out_type='avg_featmap'
     )
-    model, images = classifier(backbone, VIT_HEAD), torch.randn(1, 3, 8, 8)
+    model, images = classifier(backbone, VIT_HEAD), torch.randn(2, 3, size, size)
 
-    # One patch, which is its own mean.
     scores = position_scores(model, images)
 
-    torch.testing.assert_close(scores.flatten(1), model(images))
+    model.backbone.out_type = 'featmap'
+    (maps,) = model.backbone(images)
+    # (B, C, H, W) → (B, H, W, C)
+    positions = model.backbone.ln2(maps.permute(0, 2, 3, 1))
+    torch.testing.assert_close(scores.permute(0, 2, 3, 1), model.head.layers.head(positions))
+    if size == 8:
+        # One patch, which is its own mean.
+        model.backbone.out_type = 'avg_featmap'
+        torch.testing.assert_close(scores.flatten(1), model(images))
+
+
+NORMED_MEANS = {
+    'ConvNeXt': dict(type='ConvNeXt', arch='atto'),
+    'TinyViT': dict(type='TinyViT', arch='5m', img_size=(64, 64)),
+}
+
+
+@pytest.mark.parametrize('name', NORMED_MEANS)
+def test_a_norm_of_the_mean_is_applied_to_each_position(name):
+    backbone = MODELS.build(NORMED_MEANS[name])
+    width = backbone.norm3.weight.numel()
+    model = classifier(
+        NORMED_MEANS[name], dict(type='LinearClsHead', num_classes=5, in_channels=width)
+    )
+    images = torch.randn(1, 3, 64, 64)
+
+    scores = position_scores(model, images)
+
+    assert scores.shape == (1, 5, 2, 2)
+    assert model.backbone.gap_before_final_norm
+    # What enters the norm where it is the mean's: C numbers, the mean of the positions.
+    seen = []
+    model.backbone.gap_before_final_norm = False
+    model.backbone.norm3.register_forward_hook(lambda _, i, out: seen.append(out))
+    model.backbone(images)
+    out = seen[0].reshape(1, 4, width) if name == 'TinyViT' else seen[0].flatten(2).mT
+    expected = model.head.fc(out)
+    torch.testing.assert_close(scores.flatten(2).mT, expected)
+
+
+@pytest.mark.parametrize('top_k', [1, 3, 5])
+@pytest.mark.parametrize('by_sigmoid', [False, True])
+def test_what_is_left_out_counts_as_the_head_was_trained(by_sigmoid, top_k):
+    loss = dict(type='CrossEntropyLoss', use_sigmoid=by_sigmoid, use_soft=not by_sigmoid)
+    model = classifier(vit(), dict(VIT_HEAD, loss=loss))
+    # Far from 0, as sigmoid leaves classes that are not there.
+    torch.nn.init.constant_(model.head.layers.head.bias, -7.0)
+    images = torch.randn(2, 3, 24, 24)
+
+    values, ids = top_scores(model, images, top_k)
+
+    scores = position_scores(model, images)
+    kept = torch.zeros_like(scores).scatter(1, ids, values).softmax(1).gather(1, ids)
+    if by_sigmoid:
+        # As if none were left out.
+        torch.testing.assert_close(kept, scores.softmax(1).gather(1, ids))
+    else:
+        assert torch.equal(values, scores.gather(1, ids))
+
+
+def test_a_norm_that_takes_means_alone_is_refused():
+    head = dict(type='LinearClsHead', num_classes=5, in_channels=168)
+    model = classifier(dict(type='EdgeNeXt', arch='xxsmall'), head)
+
+    with pytest.raises(UserError, match='backbone EdgeNeXt gives no feature map'):
+        position_scores(model, torch.randn(1, 3, 64, 64))
 
 
 def test_what_stands_between_map_and_head_is_refused():

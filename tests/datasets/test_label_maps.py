@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 from mmpretrain.registry import TRANSFORMS
+from mmpretrain.structures import DataSample
 
-from mmtoken.datasets.label_maps import LabelMaps, patch_targets
+from mmtoken.datasets.label_maps import LabelMaps, maps_of, patch_targets
 from mmtoken.datasets.mask_shares import cell_shares
+from mmtoken.errors import UserError
 
 CLASSES = 5  # four and the background
 SIZE = 64
@@ -23,7 +25,7 @@ def quarters(height=SIZE, width=SIZE):
     return classes
 
 
-def as_maps(classes, cells, source=None, kind='share', top_k=CLASSES):
+def as_maps(classes, cells, source=None, kind='share', top_k=CLASSES, reach=None):
     values, ids = cell_shares(classes, cells, top_k)
     source = np.eye(2, 3) if source is None else source
     return LabelMaps(
@@ -31,6 +33,7 @@ def as_maps(classes, cells, source=None, kind='share', top_k=CLASSES):
         torch.from_numpy(ids)[None],
         torch.from_numpy(source)[None].float(),
         kind,
+        reach,
     )
 
 
@@ -144,6 +147,75 @@ def test_outside_of_the_image_there_is_no_class(kind, expected):
     _, targets = patch_targets(as_maps(quarters(), (8, 8), aside, kind), (2, 2), CLASSES)
 
     torch.testing.assert_close(targets[0], torch.tensor(expected).float().expand(4, -1))
+
+
+@pytest.mark.parametrize('pipeline', ['none', 'flip', 'crop'])
+@pytest.mark.parametrize(('height', 'width'), [(40, 64), (64, 44), (37, 51)])
+def test_patches_of_padded_images_have_the_classes_of_their_own_pixels(height, width, pipeline):
+    classes, size = quarters(height, width), 16
+    crop = dict(type='CenterCrop', crop_size=(width - 5, height - 3))
+    transforms = {'none': [], 'flip': PIPELINES['flip'], 'crop': [crop]}[pipeline]
+    image = classes[:, :, None].repeat(3, axis=2).astype(np.uint8)
+    results = augment(transforms, image, 0)
+    augmented = results['img'][:, :, 0]
+    grid = tuple(-(-side // size) for side in augmented.shape)
+    span = [side * size for side in grid]
+    sides = zip(span, augmented.shape, strict=True)
+    reach = torch.tensor([[span[1] / augmented.shape[1], span[0] / augmented.shape[0]]])
+
+    maps = as_maps(classes, (height, width), results['affine_source'], reach=reach)
+    image_target, targets = patch_targets(maps, grid, CLASSES, samples=size)
+
+    # What is padded shows no class, and is background.
+    padding = [(0, padded - side) for padded, side in sides]
+    padded = np.pad(augmented, padding, constant_values=CLASSES - 1)
+    torch.testing.assert_close(targets[0], averaged(padded, grid), rtol=0, atol=1e-3)
+    shares = averaged(augmented, (1, 1))[0, :-1]
+    torch.testing.assert_close(image_target[0, :-1], shares, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_targets_are_exact_under_autocast(dtype):
+    noise = np.random.RandomState(0).randint(0, CLASSES, (SIZE, SIZE))
+    maps = as_maps(noise, (8, 8), np.array([[0.7, 0.1, 0.1], [0.1, 0.6, 0.2]]))
+
+    with torch.autocast('cpu', dtype):
+        found = patch_targets(maps, (5, 6), CLASSES)
+
+    for mine, expected in zip(found, patch_targets(maps, (5, 6), CLASSES), strict=True):
+        assert torch.equal(mine, expected)
+
+
+def sample(kind='share', **metainfo):
+    made = DataSample(metainfo=metainfo)
+    maps = as_maps(quarters(), (8, 8))
+    made.set_field(maps.values[0], 'token_label')
+    made.set_field(maps.ids[0], 'token_label_ids')
+    made.set_field(maps.source[0], 'token_label_source')
+    made.set_field(kind, 'token_label_kind', field_type='metainfo')
+    return made
+
+
+def test_maps_know_how_far_patches_reach():
+    whole, small = sample(img_shape=(64, 96)), sample(img_shape=(60, 80))
+
+    assert maps_of([whole, whole], (64, 96)).reach is None
+    assert maps_of([sample()], (64, 96)).reach is None
+    reach = maps_of([whole, small], (64, 96)).reach
+    torch.testing.assert_close(reach, torch.tensor([[1, 1], [96 / 80, 64 / 60]]))
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_maps_are_stacked_under_autocast(dtype):
+    with torch.autocast('cpu', dtype):
+        maps = maps_of([sample(), sample()])
+
+    assert maps.values.dtype == torch.float16
+
+
+def test_maps_of_two_kinds_are_refused():
+    with pytest.raises(UserError, match="of the kinds 'share' and 'logit'; make those of all"):
+        maps_of([sample(), sample('logit')])
 
 
 def test_targets_sum_to_one_where_classes_are_left_out():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmtoken.datasets import LabelStore, LabelStoreWriter
-from mmtoken.datasets.label_store import Manifest
+from mmtoken.datasets.label_store import Manifest, read_manifest
 from mmtoken.errors import UserError
 
 NAMES = ['a/1.png', 'a/10.png', 'a/2.png', 'b/é.png']
@@ -63,9 +63,10 @@ def test_a_folder_without_maps_is_refused(tmp_path):
         LabelStore(tmp_path)
 
 
-@pytest.mark.parametrize('name', ['values', 'ids', 'done'])
+@pytest.mark.parametrize('name', ['names', 'values', 'ids', 'done'])
 @pytest.mark.parametrize('damage', ['missing', 'truncated', 'foreign'])
-def test_a_damaged_file_is_named(tmp_path, name, damage):
+@pytest.mark.parametrize('use', [LabelStore, lambda folder: write(folder, [])])
+def test_a_damaged_file_is_named_to_who_reads_and_to_who_goes_on(tmp_path, name, damage, use):
     write(tmp_path, range(4))
     file = tmp_path / f'{name}.npy'
     if damage == 'missing':
@@ -76,7 +77,7 @@ def test_a_damaged_file_is_named(tmp_path, name, damage):
         np.save(file, np.zeros((4, 1)))
 
     with pytest.raises(UserError, match=rf'{name}\.npy .*make the label maps anew: make it'):
-        LabelStore(tmp_path).read(0)
+        use(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +120,49 @@ def test_an_image_without_a_map_is_named(tmp_path):
         LabelStore(tmp_path).find('a/3.png')
 
 
-def test_values_that_are_not_finite_are_refused(tmp_path):
+def test_all_images_without_a_map_are_found(tmp_path):
+    write(tmp_path, range(4))
+
+    missing = LabelStore(tmp_path).missing(['z.png', 'a/2.png', 'a', 'a/1.png', 'a/10.png.png'])
+
+    assert missing == ['z.png', 'a', 'a/10.png.png']
+
+
+def test_overwriting_removes_maps_and_nothing_else(tmp_path):
+    write(tmp_path, range(4))
+    (tmp_path / 'mine.txt').write_text('kept')
+    other = replace(MANIFEST, images='other')
+
+    writer = LabelStoreWriter(tmp_path, other, NAMES, overwrite=True)
+
+    assert writer.left().tolist() == [0, 1, 2, 3]
+    assert read_manifest(tmp_path) == other
+    assert (tmp_path / 'mine.txt').read_text() == 'kept'
+
+
+def test_the_manifest_of_something_else_is_not_overwritten(tmp_path):
+    file = tmp_path / 'manifest.json'
+    file.write_text('{}')
+
+    with pytest.raises(UserError, match='not of label maps; choose another --out'):
+        LabelStoreWriter(tmp_path, MANIFEST, NAMES, overwrite=True)
+    assert file.read_text() == '{}'
+
+
+@pytest.mark.parametrize('below', ['', 'labels'])
+def test_a_file_is_no_folder(tmp_path, below):
+    file = tmp_path / 'file'
+    file.write_text('mine')
+
+    with pytest.raises(UserError, match='a file stands there; choose another --out'):
+        LabelStoreWriter(file / below, MANIFEST, NAMES)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, 65_520.0])
+def test_values_that_are_not_finite_are_refused(tmp_path, value):
     values, ids = maps(0)
-    values[0, 0, 0] = np.nan
+    values = values.astype(np.float32)
+    values[0, 0, 0] = value
 
     with pytest.raises(UserError, match='not finite'):
         write(tmp_path, []).write([0], values[None], ids[None])

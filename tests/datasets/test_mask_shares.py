@@ -53,6 +53,21 @@ def test_png_masks_count_classes_beside_the_background(tmp_path):
     assert MaskFolder(tmp_path, 3, background=255).read('a/1.jpg').tolist() == [[0, 1, 2, 3]]
 
 
+def test_a_mask_of_more_classes_is_named(tmp_path):
+    Image.fromarray(np.array([[0, 1, 3, 255]], np.uint8)).save(tmp_path / '1.png')
+
+    with pytest.raises(UserError, match=r'1\.png has the value 3, beyond 2 classes and the backgr'):
+        MaskFolder(tmp_path, 2).read('1.png')
+
+
+@pytest.mark.parametrize('content', ['{', '[]', '{"images": []}', '{"annotations": [{"id": 1}]}'])
+def test_a_file_that_is_not_in_cocos_format_is_named(tmp_path, content):
+    (tmp_path / 'i.json').write_text(content)
+
+    with pytest.raises(UserError, match=r"i\.json is not in COCO's format"):
+        CocoMasks(tmp_path / 'i.json', 2)
+
+
 def test_a_missing_mask_is_named(tmp_path):
     with pytest.raises(UserError, match=r"1\.png of the image '1.jpg' cannot be read"):
         MaskFolder(tmp_path, 2).read('1.jpg')

@@ -242,6 +242,11 @@ def test_evaluation_mode_mixes_nothing():
             dict(head=dict(num_token_classes=CLASSES + 1), model=dict(class_target='maps')),
             "class_target 'maps' means nothing where maps have a background class",
         ),
+        (
+            dict(head=dict(num_token_classes=CLASSES + 1), model=dict(token_labels='image')),
+            'num_token_classes 6 of the head has a background, which labels of images have not',
+        ),
+        (dict(head=dict(num_token_classes=0)), 'num_token_classes 0 is neither num_classes 5 nor'),
         (dict(head=dict(num_token_classes=9)), 'num_token_classes 9 is neither num_classes 5 nor'),
         (dict(head=dict(num_aux_tokens=2)), 'num_aux_tokens 2 of the head is not the 1'),
         (
@@ -276,6 +281,27 @@ def test_another_head_is_refused():
                 head=dict(type='LinearClsHead', num_classes=CLASSES, in_channels=24),
             )
         )
+
+
+@pytest.mark.parametrize('size', [(24, 24), (21, 18)])
+def test_what_pads_an_image_has_no_class(size):
+    model, given = build(model=dict(class_target='maps')), samples()
+    for sample in given:
+        # One class everywhere, as sure as can be.
+        sample.token_label = torch.full((1, *CELLS), 9.0)
+        sample.token_label_ids = sample.gt_label.view(1, 1, 1).expand(1, *CELLS)
+        sample.set_field(size, 'img_shape', field_type='metainfo')
+
+    scores, patches = model.targets(given, (6, 6))
+
+    sure = torch.softmax(torch.tensor([9.0, 0, 0, 0, 0]), 0)[0]
+    of_own = patches[torch.arange(4), :, [3, 0, 4, 1]].view(4, 6, 6)
+    rows, columns = size[0] // 4, size[1] // 4
+    torch.testing.assert_close(of_own[:, :rows, :columns], sure.expand(4, rows, columns))
+    torch.testing.assert_close(scores[torch.arange(4), [3, 0, 4, 1]], sure.expand(4))
+    # Nothing is there to be told apart.
+    past = of_own[:, -(-size[0] // 4) :, :]
+    torch.testing.assert_close(past, torch.full_like(past, 1 / CLASSES))
 
 
 def test_an_image_without_a_map_is_named():

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
+from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
 
@@ -223,6 +224,8 @@ def test_maps_of_other_classes_are_refused_when_the_pipeline_is_built(
         (('w.pth', '--top-k', 0), '--top-k 0 is too small'),
         (('w.pth', '--workers', -1), '--workers -1 is too small'),
         (('w.pth',), 'checkpoint w.pth does not exist'),
+        (('w.pth', '--device', 'gpu'), "--device 'gpu' is not here; use cpu"),
+        (('w.pth', '--device', 'cuda:77'), "--device 'cuda:77' is not here; use cpu"),
         (('--from-masks', 'nowhere'), '--from-masks nowhere does not exist'),
         (('--from-masks', '.'), '--from-masks wants --num-classes'),
         (('--from-masks', '.', '--num-classes', 10, '--grid', 0), '--from-masks wants'),
@@ -253,3 +256,69 @@ def test_other_maps_are_replaced_only_when_asked(make, config, masks, tmp_path, 
     make(*words, '--grid', 4, '--overwrite')
 
     assert LabelStore(tmp_path / 'labels').manifest.grid == (4, 4)
+
+
+def test_nothing_is_removed_before_all_else_fits(make, config, masks, tmp_path, capsys):
+    words = (config.filename, '--from-masks', masks, '--num-classes', 10, '--workers', 0,
+             '--grid', 8, '--out', tmp_path / 'labels')  # fmt: skip
+    make(*words)
+    (tmp_path / 'labels' / 'mine.txt').write_text('kept')
+
+    with pytest.raises(SystemExit):
+        make(config.filename, tmp_path / 'no.pth', '--out', tmp_path / 'labels', '--overwrite')
+    assert 'does not exist' in capsys.readouterr().err
+    assert LabelStore(tmp_path / 'labels').manifest.grid == (8, 8)
+    make(*words, '--overwrite')
+
+    assert LabelStore(tmp_path / 'labels').manifest.count == 40
+    assert (tmp_path / 'labels' / 'mine.txt').read_text() == 'kept'
+
+
+def test_another_way_to_write_a_path_is_the_same_source(make, config, masks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, folder in (('small.py', 'masks'), ('./small.py', tmp_path / 'masks')):
+        make(name, '--from-masks', folder, '--num-classes', 10, '--workers', 0, '--grid', 8,
+             '--out', 'labels')  # fmt: skip
+
+    assert LabelStore('labels').manifest.source['masks'] == 'masks'
+
+
+def change(config, dataset, folder):
+    """The config with another training set."""
+    config.train_dataloader.dataset = dataset
+    config.dump(folder / 'changed.py')
+    return folder / 'changed.py'
+
+
+def test_several_data_sets_are_refused(make, config, masks, tmp_path, capsys):
+    sets = dict(type='ConcatDataset', datasets=[config.train_dataloader.dataset] * 2)
+
+    with pytest.raises(SystemExit):
+        make(change(config, sets, tmp_path), '--from-masks', masks, '--num-classes', 10,
+             '--grid', 8, '--out', tmp_path / 'labels')  # fmt: skip
+    assert 'trains on several data sets (ConcatDataset)' in capsys.readouterr().err
+
+
+def test_images_that_are_no_files_are_refused(make, config, masks, tmp_path, capsys):
+    class Drawn(CustomDataset):
+        def load_data_list(self):
+            return [dict(img=np.zeros((8, 8, 3)), gt_label=0)]
+
+    DATASETS.register_module(module=Drawn, force=True)
+    drawn = dict(config.train_dataloader.dataset, type='Drawn')
+
+    with pytest.raises(SystemExit):
+        make(change(config, drawn, tmp_path), '--from-masks', masks, '--num-classes', 10,
+             '--grid', 8, '--out', tmp_path / 'labels')  # fmt: skip
+    assert 'Drawn has its images in no files of their own' in capsys.readouterr().err
+
+
+def test_the_size_of_wrapped_and_tracked_images_is_found(load_tool, config):
+    tool = load_tool('dataset_converters/make_token_labels.py')
+    track = dict(type='TrackAffine', transforms=[dict(type='RandomResizedCrop', scale=48)])
+    config.train_dataloader.dataset.pipeline = [dict(type='LoadImageFromFile'), track]
+
+    assert tool.trained_size(config) == 48
+    wrapped = dict(type='RepeatDataset', times=2, dataset=config.train_dataloader.dataset)
+    config.train_dataloader.dataset = wrapped
+    assert tool.trained_size(config) == 48

@@ -24,10 +24,10 @@ def labeled(classes, label, source=None, kind='share'):
     return sample
 
 
-def supplied(*samples, grid=(2, 2), **options):
+def supplied(*samples, grid=(2, 2), patch_size=None, **options):
     foreground = MODELS.build(dict(type='SuppliedForeground', **options))
     labels = torch.cat([sample.gt_label for sample in samples])
-    return foreground(None, list(samples), labels, grid)
+    return foreground(None, list(samples), labels, grid, patch_size)
 
 
 BACK, OWN, OTHER = 9, 2, 5
@@ -56,6 +56,16 @@ def test_the_foreground_goes_where_the_image_went():
     # Cropped away: there is nothing to be learned of where it is.
     assert found.share[1].sum() == 0
     assert found.known.tolist() == [True, False]
+
+
+def test_padding_is_no_foreground():
+    sample = labeled(torch.tensor([[BACK, OWN]]), OWN)
+    sample.set_field((8, 12), 'img_shape', field_type='metainfo')
+
+    # The last two of four patches lie beside the 12 pixels, of which the last 6 show the object.
+    found = supplied(sample, grid=(1, 4), patch_size=6)
+
+    assert found.share.tolist() == [[0, 1, 0, 0]]
 
 
 @pytest.mark.parametrize('side', [11, 14, 24])

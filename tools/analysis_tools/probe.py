@@ -29,6 +29,7 @@ from mmtoken.runtime.cli import (
     OptionsAction,
     add_config_arguments,
     add_trust_argument,
+    check_device,
     load_checked_config,
     load_config,
     trust_named,
@@ -179,6 +180,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     test_scenes = scenes_of(args.test_scenes, '--test-scenes')
     cfg = load_checked_config(args, needs=('model', 'default_scope'))
     trust_named(args, args.checkpoint if seed is None else None)
+    check_device(args.device)
     report = probe(
         cfg,
         args.checkpoint if seed is None else None,

@@ -15,7 +15,6 @@ An interrupted call goes on where it stopped.
 
 import argparse
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.runtime.cli import (
     add_config_arguments,
     add_trust_argument,
+    check_device,
     load_checked_config,
     trust_named,
 )
@@ -88,6 +88,7 @@ def check_args(args: argparse.Namespace) -> None:
             raise UserError(f'--{name.replace("_", "-")} {value} is too small; use 1 or more')
     if args.workers < 0:
         raise UserError(f'--workers {args.workers} is too small; use 0 or more')
+    check_device(args.device)
     if args.from_masks is None:
         return
     if not args.from_masks.exists():
@@ -112,8 +113,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     trust_named(args, args.checkpoint)
     words = [word for word in (sys.argv[1:] if argv is None else argv) if word != '--overwrite']
     command = shlex.join(['python', 'tools/dataset_converters/make_token_labels.py', *words])
-    if args.overwrite and (args.out / 'manifest.json').exists():
-        shutil.rmtree(args.out)
     with Progress(
         TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     ) as display:
@@ -122,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         def progress(done: int, total: int) -> None:
             display.update(bar, completed=done, total=total)
 
-        job = Job(args.out, args.top_k, command, args.workers, progress)
+        job = Job(args.out, args.top_k, command, args.workers, progress, args.overwrite)
         if args.from_masks is None:
             side = args.img_size or trained_size(cfg)
             manifest = fill_from_model(
@@ -152,7 +151,13 @@ def trained_size(cfg) -> int:
     Raises:
         UserError: If it has none.
     """
-    for step in reversed(cfg.train_dataloader.dataset.get('pipeline') or []):
+    dataset = cfg.train_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    steps = list(dataset.get('pipeline') or [])
+    while steps:
+        step = steps.pop()
+        steps += step.get('transforms') or []
         size = step.get('scale') or step.get('crop_size')
         if size:
             return size if isinstance(size, int) else max(size)

@@ -22,12 +22,12 @@ from mmtoken.rollout.token_sets import WEIGHTS
 from mmtoken.runtime.cli import (
     add_config_arguments,
     add_trust_argument,
+    check_device,
     load_checked_config,
     trust_named,
 )
 from mmtoken.runtime.load_model import load_model
 
-import torch
 from rich.progress import track
 
 
@@ -97,11 +97,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     trust_named(args, args.checkpoint)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
-        torch.empty(0, device=args.device)
     except OSError as error:
         raise UserError(f'--out {str(args.out)!r} is no folder ({error.strerror})') from error
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f'--device {args.device!r} is not here; use cpu ({error})') from error
+    check_device(args.device)
     model = load_model(cfg, args.checkpoint, args.device)
     names = class_names(model)
     asked = args.classes and [class_label(names, name) for name in args.classes]

@@ -13,6 +13,7 @@ from mmtoken.config_check.names import wrong_keys
 from mmtoken.config_check.necks import neck_problems
 from mmtoken.config_check.problem import Problem
 from mmtoken.config_check.sources import source_files
+from mmtoken.config_check.token_labels import token_label_problems
 from mmtoken.config_check.trial import own_part_problems, schedule_problems
 from mmtoken.config_check.untyped_keys import (
     dataset_key_problems,
@@ -41,7 +42,7 @@ FINDERS = (
     lora_problems,
 )
 # What holds the model against the data.
-DATA_FINDERS = (annotation_problems, class_count_problems)
+DATA_FINDERS = (annotation_problems, class_count_problems, token_label_problems)
 
 
 def check_config(cfg: Config, needs: Sequence[str] = (), mode: str | None = None) -> None:

@@ -28,12 +28,15 @@ class LabelMaps:
         source: (B, 2, 3), from places in the augmented image to those in the original one, x before
             y, both from 0 to 1 between the edges.
         kind: 'logit', softmaxed after sampling, where absent classes have 0; or 'share'.
+        reach: (B, 2), how far patches reach to the right and down, in widths and heights of the
+            augmented image: beyond 1 where it was padded. By default to its edges.
     """
 
     values: Tensor
     ids: Tensor
     source: Tensor
     kind: str
+    reach: Tensor | None = None
 
 
 def patch_targets(
@@ -42,8 +45,9 @@ def patch_targets(
     """Target distributions of images and of their patches.
 
     A patch's is the mean over samples×samples points of it, each interpolated bilinearly between
-    the centers of cells. Points that augmentation took from outside the image have no class: their
-    logits are 0, and shares that are missing fall to the last class.
+    the centers of cells. Points that augmentation took from outside the image, and those of its
+    padding, have no class: their logits are 0, and shares that are missing fall to the last class.
+    All is computed in float32, under autocast too.
 
     Args:
         maps: The maps.
@@ -54,14 +58,25 @@ def patch_targets(
             the values of their own cells.
 
     Returns:
-        (B, K′), of the mean over all patches, and (B, H·W, K′); all sum to 1.
+        (B, K′), of the mean over all patches, padding left out, and (B, H·W, K′); all sum to 1.
     """
+    with torch.autocast(maps.values.device.type, enabled=False):
+        return _targets(maps, grid, num_classes, samples)
+
+
+def _targets(
+    maps: LabelMaps, grid: tuple[int, int], num_classes: int, samples: int | None
+) -> tuple[Tensor, Tensor]:
     batch, _, rows, columns = maps.values.shape
     samples = samples or max(-(-rows // grid[0]), -(-columns // grid[1]))
     # (B, k, Hs, Ws) → (B, K′, Hs·Ws)
     dense = maps.values.new_zeros(batch, num_classes, rows * columns, dtype=torch.float32)
     dense.scatter_add_(1, maps.ids.flatten(2).long(), maps.values.flatten(2).float())
-    places = _source_places(maps.source, grid, samples)
+    points, source = _points(grid, samples, maps.values.device), maps.source.float()
+    if maps.reach is not None:
+        # (B, 2, 3) · (B, 1, 3)
+        source = source * F.pad(maps.reach, (0, 1), value=1.0).unsqueeze(1)
+    places = torch.einsum('bij,hwj->bhwi', source, points)
     sampled = F.grid_sample(
         dense.unflatten(2, (rows, columns)),
         2 * places - 1,
@@ -69,22 +84,29 @@ def patch_targets(
         padding_mode='border',
         align_corners=False,
     )
-    inside = ((places >= 0) & (places <= 1)).all(dim=-1)
+    inside, shown = ((places >= 0) & (places <= 1)).all(dim=-1), 1.0
+    if maps.reach is not None:
+        framed = (points[..., :2] * maps.reach[:, None, None] <= 1).all(dim=-1)
+        inside, shown = inside & framed, framed.float().mean(dim=(1, 2)).unsqueeze(1)
     # (B, K′, H·samples, W·samples) → (B, K′, H, W) → (B, H·W, K′)
     patches = F.avg_pool2d(sampled * inside.unsqueeze(1), samples).flatten(2).transpose(1, 2)
-    image = patches.mean(dim=1)
+    image = patches.mean(dim=1) / shown
     return _distribution(image, maps.kind), _distribution(patches, maps.kind)
 
 
-def maps_of(data_samples: list[DataSample], remedy: str = '') -> LabelMaps:
+def maps_of(
+    data_samples: list[DataSample], span: tuple[int, int] | None = None, remedy: str = ''
+) -> LabelMaps:
     """The label maps that the samples of a batch bring.
 
     Args:
         data_samples: As `PackTokenLabels` packs them.
+        span: Height and width in pixels that the patches cover, padding included; by default those
+            of each image.
         remedy: What else can be done where one brings none, the end of a sentence.
 
     Raises:
-        UserError: If one brings none.
+        UserError: If one brings none, or they bring scores and shares.
     """
     missing = [sample for sample in data_samples if 'token_label' not in sample]
     if missing:
@@ -92,24 +114,40 @@ def maps_of(data_samples: list[DataSample], remedy: str = '') -> LabelMaps:
             f'{missing[0].get("img_path", "an image")} comes without a label map; have '
             f'LoadTokenLabels, TrackAffine and PackTokenLabels in the pipeline{remedy}'
         )
-    values, ids, source = (
-        torch.stack([sample.get(name) for sample in data_samples])
-        for name in ('token_label', 'token_label_ids', 'token_label_source')
-    )
-    return LabelMaps(values, ids, source, data_samples[0].token_label_kind)
+    first, *others = dict.fromkeys(sample.token_label_kind for sample in data_samples)
+    if others:
+        raise UserError(
+            f'label maps of a batch are of the kinds {first!r} and {others[0]!r}; make those of '
+            'all data sets from an annotator, or all from masks'
+        )
+    # Autocast would stack no float16 on a processor.
+    with torch.autocast(data_samples[0].token_label.device.type, enabled=False):
+        values, ids, source = (
+            torch.stack([sample.get(name) for sample in data_samples])
+            for name in ('token_label', 'token_label_ids', 'token_label_source')
+        )
+    return LabelMaps(values, ids, source, first, _reach(data_samples, span, source.device))
 
 
-def _source_places(source: Tensor, grid: tuple[int, int], samples: int) -> Tensor:
-    """Where the points of an augmented image lie in the original, (B, H·samples, W·samples, 2)."""
-    y, x = (
-        (torch.arange(side * samples, device=source.device) + 0.5) / (side * samples)
-        for side in grid
-    )
-    points = torch.stack(
+def _reach(
+    data_samples: list[DataSample], span: tuple[int, int] | None, device: torch.device
+) -> Tensor | None:
+    """As `LabelMaps` has it; None where all images end with their patches."""
+    if span is None:
+        return None
+    sizes = [sample.get('img_shape', span)[:2] for sample in data_samples]
+    if all(tuple(size) == tuple(span) for size in sizes):
+        return None
+    return torch.tensor([[span[1] / width, span[0] / height] for height, width in sizes]).to(device)
+
+
+def _points(grid: tuple[int, int], samples: int, device: torch.device) -> Tensor:
+    """The points of all patches, from 0 to 1, (H·samples, W·samples, 3): x, y and 1."""
+    y, x = ((torch.arange(side * samples, device=device) + 0.5) / (side * samples) for side in grid)
+    return torch.stack(
         [x.expand(len(y), -1), y[:, None].expand(-1, len(x)), torch.ones_like(y[:, None] * x)],
         dim=-1,
     )
-    return torch.einsum('bij,hwj->bhwi', source.float(), points)
 
 
 def _distribution(values: Tensor, kind: str) -> Tensor:

@@ -22,6 +22,7 @@ from mmtoken.tasks.task import write_json
 
 KINDS = ('logit', 'share')
 MANIFEST = 'manifest.json'
+ARRAYS = ('names', 'values', 'ids', 'done')
 TOOL = 'python tools/dataset_converters/make_token_labels.py'
 VERSION = 1
 
@@ -71,7 +72,8 @@ class LabelStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
-        left = int((~np.asarray(self._array('done', np.bool_, (self.manifest.count,)))).sum())
+        arrays = {name: _open(self.folder, name, self.manifest) for name in ARRAYS}
+        left = int((~np.asarray(arrays['done'])).sum())
         if left:
             raise UserError(
                 f'the label maps of {self.folder} lack {left} of {self.manifest.count} images; '
@@ -91,14 +93,23 @@ class LabelStore:
         Raises:
             UserError: If the store has no map of it.
         """
-        key = np.bytes_(name.encode())
-        place = int(np.searchsorted(self._names, key))
-        if place == len(self._names) or self._names[place] != key:
+        place = int(self._places([name])[0])
+        if place < 0:
             raise UserError(
                 f'{self.folder} has no label map of {name!r}, but of {self.manifest.count} others '
                 f'such as {self._names[0].decode()!r}; it was made by: {self.manifest.command}'
             )
         return place
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Those of some images that the store has no map of."""
+        return [names[index] for index in np.flatnonzero(self._places(names) < 0)]
+
+    def _places(self, names: Sequence[str]) -> np.ndarray:
+        """The numbers of images; -1 where there is none."""
+        keys, known = np.array([name.encode() for name in names]), self._names
+        places = np.searchsorted(known, keys).clip(max=len(known) - 1)
+        return np.where(known[places] == keys, places, -1)
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Values (k, Hs, Ws), float16, and classes (k, Hs, Ws), int16, of an image."""
@@ -106,18 +117,15 @@ class LabelStore:
 
     @cached_property
     def _names(self) -> np.ndarray:
-        return np.load(self.folder / 'names.npy', mmap_mode='r')
+        return _open(self.folder, 'names', self.manifest)
 
     @cached_property
     def _values(self) -> np.ndarray:
-        return self._array('values', np.float16, self.manifest.shape())
+        return _open(self.folder, 'values', self.manifest)
 
     @cached_property
     def _ids(self) -> np.ndarray:
-        return self._array('ids', np.int16, self.manifest.shape())
-
-    def _array(self, name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
-        return _open(self.folder / f'{name}.npy', dtype, shape, self.manifest.command)
+        return _open(self.folder, 'ids', self.manifest)
 
 
 class LabelStoreWriter:
@@ -127,32 +135,47 @@ class LabelStoreWriter:
         folder: Its folder, made if it is not there.
         manifest: What it will be of.
         names: The images' paths from their folder, sorted.
+        overwrite: Whether maps that are there are removed before.
 
     Raises:
-        UserError: If the folder holds maps of something else.
+        UserError: If the folder holds maps of something else, or damaged ones.
     """
 
-    def __init__(self, folder: str | Path, manifest: Manifest, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        manifest: Manifest,
+        names: Sequence[str],
+        overwrite: bool = False,
+    ) -> None:
         self.folder = Path(folder)
+        if overwrite:
+            _remove(self.folder)
         if (self.folder / MANIFEST).exists():
             _check_same(read_manifest(self.folder), manifest, self.folder)
         else:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            np.save(self.folder / 'names.npy', np.array([name.encode() for name in names]))
-            shape = manifest.shape()
-            for name, dtype, size in (
-                ('values', np.float16, shape),
-                ('ids', np.int16, shape),
-                ('done', np.bool_, shape[:1]),
-            ):
-                file = self.folder / f'{name}.npy'
-                np.lib.format.open_memmap(file, mode='w+', dtype=dtype, shape=size).flush()
-            # Last, so that what is there without it is begun anew.
-            write_json(self.folder / MANIFEST, asdict(manifest))
+            self._begin(manifest, names)
+        for name in ARRAYS:
+            # To write to what is truncated, NumPy would enlarge it.
+            _open(self.folder, name, manifest)
         self._arrays = {
-            name: np.load(self.folder / f'{name}.npy', mmap_mode='r+')
-            for name in ('values', 'ids', 'done')
+            name: np.load(self.folder / f'{name}.npy', mmap_mode='r+') for name in ARRAYS[1:]
         }
+
+    def _begin(self, manifest: Manifest, names: Sequence[str]) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UserError(
+                f'{self.folder} cannot be a folder, since a file stands there; choose another --out'
+            ) from None
+        np.save(self.folder / 'names.npy', np.array([name.encode() for name in names]))
+        for name in ARRAYS[1:]:
+            dtype, shape = _kind(name, manifest)
+            file = self.folder / f'{name}.npy'
+            np.lib.format.open_memmap(file, mode='w+', dtype=dtype, shape=shape).flush()
+        # Last, so that what is there without it is begun anew.
+        write_json(self.folder / MANIFEST, asdict(manifest))
 
     def left(self) -> np.ndarray:
         """The numbers of the images that have no map yet."""
@@ -169,10 +192,12 @@ class LabelStoreWriter:
         Raises:
             UserError: If a value is not finite.
         """
+        with np.errstate(over='ignore'):
+            values = values.astype(np.float16, copy=False)
         if not np.isfinite(values).all():
             raise UserError(
-                'the annotator gives values that are not finite; use weights that classify, and '
-                'images it was trained for'
+                'the annotator gives values that are not finite, or beyond the 65,504 of float16; '
+                'use weights that classify, and images it was trained for'
             )
         self._arrays['values'][indices] = values
         self._arrays['ids'][indices] = ids
@@ -216,19 +241,49 @@ def read_manifest(folder: Path) -> Manifest:
     return found
 
 
-def _open(file: Path, dtype: type, shape: tuple[int, ...], command: str) -> np.ndarray:
+def _kind(name: str, manifest: Manifest) -> tuple[type, tuple[int, ...]]:
+    """Type and shape of an array."""
+    shape = manifest.shape()
+    return dict(
+        names=(np.bytes_, shape[:1]),
+        values=(np.float16, shape),
+        ids=(np.int16, shape),
+        done=(np.bool_, shape[:1]),
+    )[name]
+
+
+def _open(folder: Path, name: str, manifest: Manifest) -> np.ndarray:
+    """Open an array for reading."""
+    file = folder / f'{name}.npy'
+    dtype, shape = _kind(name, manifest)
     try:
         array = np.load(file, mmap_mode='r')
     except (OSError, ValueError):
         raise UserError(
-            f'{file} is missing or truncated; make the label maps anew: {command} --overwrite'
+            f'{file} is missing or truncated; make the label maps anew: '
+            f'{manifest.command} --overwrite'
         ) from None
-    if array.dtype != dtype or array.shape != shape:
+    if not np.issubdtype(array.dtype, dtype) or array.shape != shape:
         raise UserError(
             f'{file} holds {array.shape} of {array.dtype} where its manifest says {shape} of '
-            f'{np.dtype(dtype)}; make the label maps anew: {command} --overwrite'
+            f'{np.dtype(dtype)}; make the label maps anew: {manifest.command} --overwrite'
         )
     return array
+
+
+def _remove(folder: Path) -> None:
+    """Remove the files of a store, and nothing else that is in its folder."""
+    file, arrays = folder / MANIFEST, [folder / f'{name}.npy' for name in ARRAYS]
+    if not file.exists():
+        return
+    if not any(array.exists() for array in arrays):
+        raise UserError(
+            f'{file} has no {arrays[0].name} beside it, so it is not of label maps; choose another '
+            '--out'
+        )
+    # The manifest goes first: what is there without it is begun anew.
+    for each in (file, *arrays):
+        each.unlink(missing_ok=True)
 
 
 def _check_same(found: Manifest, asked: Manifest, folder: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
+from mmengine.dataset import BaseDataset
 from mmpretrain.registry import TRANSFORMS
 
 from mmtoken.datasets.label_store import LabelStore
@@ -40,6 +42,24 @@ class LoadTokenLabels(BaseTransform):
                 f'head to {found.classes}, or make other maps: {found.command}'
             )
 
+    def check_dataset(self, dataset: BaseDataset) -> None:
+        """Refuse images without a map before training starts; `BadDataHook` asks for it.
+
+        Args:
+            dataset: The images.
+
+        Raises:
+            UserError: If one or more have no map, with how many.
+        """
+        names = [self._name(dataset.get_data_info(index)) for index in range(len(dataset))]
+        missing = self.store.missing(names)
+        if missing:
+            raise UserError(
+                f'{self.store.folder} has no label map of {len(missing):,} of {len(names):,} '
+                f'training images, such as {missing[0]!r}; make maps of the images that are '
+                f'trained on, as in: {self.store.manifest.command} --overwrite'
+            )
+
     def transform(self, results: dict) -> dict:
         """Load the map.
 
@@ -49,20 +69,38 @@ class LoadTokenLabels(BaseTransform):
         Returns:
             The results, with `token_label`, `token_label_ids`, (k, Hs, Ws) each,
             `token_label_kind` and `affine_source`.
+
+        Raises:
+            UserError: If the image has no map, or was moved before.
         """
-        path = Path(results['img_path'])
-        if not path.is_relative_to(self.images):
+        if KEY in results:
             raise UserError(
-                f'{path} is not in {self.images}, the folder of images of LoadTokenLabels; set '
-                'images to the data_prefix of the dataset'
+                'LoadTokenLabels comes after TrackAffine, and so forgets what became of the image; '
+                'put it before'
             )
-        name = path.relative_to(self.images).as_posix()
-        values, ids = self.store.read(self.store.find(name))
+        values, ids = self.store.read(self.store.find(self._name(results)))
         results['token_label'] = torch.from_numpy(values)
         results['token_label_ids'] = torch.from_numpy(ids)
         results['token_label_kind'] = self.store.manifest.kind
         results[KEY] = np.eye(2, 3)
         return results
+
+    def _name(self, image: dict) -> str:
+        """What the store calls an image."""
+        path = image.get('img_path')
+        if path is None:
+            raise UserError(
+                'LoadTokenLabels finds maps by the files of images, and this data set has its '
+                'images in none (no img_path); use one that does, such as CustomDataset'
+            )
+        # Of a million images, and so by their texts.
+        path, images = os.path.normpath(path), os.path.join(os.path.normpath(self.images), '')
+        if not path.startswith(images):
+            raise UserError(
+                f'{path} is not in {self.images}, the folder of images of LoadTokenLabels; set '
+                'images to the data_prefix of the dataset'
+            )
+        return path[len(images) :].replace(os.sep, '/')
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(store={self.store.folder})'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from mmpretrain.registry import DATASETS
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from mmtoken.datasets.annotator import position_scores
+from mmtoken.datasets.annotator import position_scores, top_scores
 from mmtoken.datasets.label_store import LabelStoreWriter, Manifest
 from mmtoken.datasets.mask_shares import CocoMasks, MaskFolder, cell_shares
 from mmtoken.errors import UserError
@@ -38,6 +39,7 @@ class Job:
         command: What makes the store, for its manifest.
         workers: Processes that read.
         progress: Told how many images are done, and of how many.
+        overwrite: Whether maps that are there are removed first, once all else is seen to fit.
     """
 
     out: Path
@@ -45,6 +47,7 @@ class Job:
     command: str
     workers: int
     progress: Callable[[int, int], None]
+    overwrite: bool = False
 
 
 class TrainImages(Dataset):
@@ -53,17 +56,30 @@ class TrainImages(Dataset):
     Args:
         cfg: The config of a classifier.
         side: Height and width that images are resized to, whole; None leaves them unread.
+
+    Raises:
+        UserError: If it trains on several data sets, or on images that are no files.
     """
 
     def __init__(self, cfg: Config, side: int | None = None) -> None:
         settings = deepcopy(cfg.train_dataloader.dataset)
         while 'dataset' in settings:
             settings = settings.dataset
+        if 'datasets' in settings:
+            raise UserError(
+                f'the config trains on several data sets ({settings.type}), and label maps are of '
+                'one folder of images; make them with the config of each'
+            )
         steps = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(side, side))]
         settings.pipeline = [*steps, dict(type='PackInputs')] if side else []
         self.dataset = DATASETS.build(settings)
-        self.folder = Path(self.dataset.img_prefix)
-        paths = [Path(self.dataset.get_data_info(i)['img_path']) for i in range(len(self.dataset))]
+        paths = [self.dataset.get_data_info(i).get('img_path') for i in range(len(self.dataset))]
+        if None in paths:
+            raise UserError(
+                f'{settings.type} has its images in no files of their own, by which label maps are '
+                'found; use a data set of image files, such as CustomDataset'
+            )
+        self.folder, paths = Path(self.dataset.img_prefix), map(Path, paths)
         named = sorted(
             (path.relative_to(self.folder).as_posix(), i) for i, path in enumerate(paths)
         )
@@ -110,7 +126,11 @@ def fill_from_model(
         classes=classes,
         grid=tuple(grid),
         top_k=min(job.top_k, classes),
-        source=dict(config=cfg.filename, weights=file_digest(Path(checkpoint)), img_size=side),
+        source=dict(
+            config=os.path.relpath(cfg.filename),
+            weights=file_digest(Path(checkpoint)) or checkpoint,
+            img_size=side,
+        ),
         images=text_digest('\n'.join(images.names)),
         count=len(images),
         command=job.command,
@@ -127,8 +147,8 @@ def fill_from_model(
             indices, samples = zip(*batch, strict=True)
             data = model.data_preprocessor(pseudo_collate(list(samples)))
             with torch.inference_mode():
-                values, ids = position_scores(model, data['inputs']).topk(manifest.top_k, dim=1)
-            yield np.array(indices), values.float().cpu().numpy(), ids.cpu().numpy()
+                values, ids = top_scores(model, data['inputs'], manifest.top_k)
+            yield np.array(indices), values.cpu().numpy(), ids.cpu().numpy()
 
     _fill(job, manifest, images, batches)
     return manifest
@@ -169,7 +189,7 @@ def fill_from_masks(
         classes=num_classes + 1,
         grid=grid,
         top_k=min(job.top_k, num_classes + 1),
-        source=dict(masks=str(masks), background=background),
+        source=dict(masks=os.path.relpath(masks), background=background),
         images=text_digest('\n'.join(images.names)),
         count=len(images),
         command=job.command,
@@ -223,7 +243,7 @@ def _fill(
 ) -> None:
     if not len(images):
         raise UserError(f'{images.folder} has no training images; name the data set in the config')
-    writer = LabelStoreWriter(job.out, manifest, images.names)
+    writer = LabelStoreWriter(job.out, manifest, images.names, job.overwrite)
     left = writer.left()
     done = len(images) - len(left)
     job.progress(done, len(images))

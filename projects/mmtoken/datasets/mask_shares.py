@@ -21,7 +21,7 @@ class MaskFolder:
         folder: The masks'.
         num_classes: K, without the background.
         background: The value of the background; the other values from 0 up, it left out, are the
-            classes, and those beyond are no class, such as 255.
+            classes, and the largest that a file can hold, such as 255, is no class.
     """
 
     def __init__(self, folder: str | Path, num_classes: int, background: int = 0) -> None:
@@ -52,7 +52,7 @@ class MaskFolder:
             name: The image's path from its folder.
 
         Raises:
-            UserError: If there is no mask, or none that can be read.
+            UserError: If there is no mask, none that can be read, or one of more classes.
         """
         file = self._file(name)
         try:
@@ -68,7 +68,15 @@ class MaskFolder:
                 'gray or palette PNG'
             )
         classes = mask.astype(np.int64) - (mask > self.background)
+        none = mask == (np.iinfo(mask.dtype).max if mask.dtype.kind in 'iu' else 1)
         outside = (mask == self.background) | (classes >= self.num_classes)
+        beyond = mask[outside & ~none & (mask != self.background)]
+        if beyond.size:
+            raise UserError(
+                f'mask {file} has the value {beyond[0]}, beyond {self.num_classes} classes and the '
+                f'background, {self.background}; give the --num-classes and --background of the '
+                'masks'
+            )
         return np.where(outside, self.num_classes, classes)
 
 
@@ -81,13 +89,19 @@ class CocoMasks:
         num_classes: K, without the background: the categories in the order of their ids.
 
     Raises:
-        UserError: If the file has another number of categories.
+        UserError: If the file is not in COCO's format, or has another number of categories.
     """
 
     def __init__(self, file: str | Path, num_classes: int) -> None:
         self.file = Path(file)
-        self.coco = COCO(str(file))
-        ids = sorted(self.coco.getCatIds())
+        try:
+            self.coco = COCO(str(file))
+            ids = sorted(self.coco.getCatIds())
+        except (ValueError, KeyError, TypeError, AssertionError) as error:
+            raise UserError(
+                f"{file} is not in COCO's format ({type(error).__name__}: {error}); give "
+                '--from-masks a file of images, annotations and categories'
+            ) from error
         if len(ids) != num_classes:
             raise UserError(
                 f'{file} has {len(ids)} categories and the config {num_classes} classes; give the '

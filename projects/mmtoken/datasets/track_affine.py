@@ -30,6 +30,20 @@ _IN_PLACE = {
 }  # fmt: skip
 
 
+# Places are shares of height and width, which resizing leaves as they are.
+_SCALES = {'Resize', 'ResizeEdge'}
+_OF_OTHERS = {'AutoAugment', 'RandAugment', 'EfficientNetCenterCrop', 'EfficientNetRandomCrop'}
+
+
+def moves_places(name: str) -> bool:
+    """Whether a transform moves what an image shows, so that it belongs into `TrackAffine`.
+
+    Args:
+        name: Of its type, without scope.
+    """
+    return name in _OF_OTHERS or name in _WAYS and name not in _SCALES
+
+
 @TRANSFORMS.register_module()
 class TrackAffine(BaseTransform):
     """Apply transforms and remember where each place of the image was.

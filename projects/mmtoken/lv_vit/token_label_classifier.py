@@ -58,6 +58,11 @@ class TokenLabelClassifier(MixedClassifier):
         if class_target != 'label' and (with_background or token_labels == 'image'):
             why = 'maps have a background class' if with_background else 'there are no maps'
             raise UserError(f"class_target {class_target!r} means nothing where {why}; use 'label'")
+        if with_background and token_labels == 'image' and self.head.dense_weight:
+            raise UserError(
+                f'num_token_classes {self.head.num_token_classes} of the head has a background, '
+                "which labels of images have not; set it to num_classes, or token_labels='maps'"
+            )
         self.token_labels = token_labels
         self.class_target = class_target
 
@@ -103,7 +108,9 @@ class TokenLabelClassifier(MixedClassifier):
             return scores, scores[:, None].expand(-1, grid[0] * grid[1], -1)
         if self.class_target == 'label' and not head.dense_weight:
             return scores, None
-        whole, patches = patch_targets(maps_of(data_samples, REMEDY), grid, head.num_token_classes)
+        span = tuple(side * self.backbone.patch_size for side in grid)
+        maps = maps_of(data_samples, span, REMEDY)
+        whole, patches = patch_targets(maps, grid, head.num_token_classes)
         if self.class_target == 'maps':
             scores = whole
         elif self.class_target == 'blend':

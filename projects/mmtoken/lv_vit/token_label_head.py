@@ -60,7 +60,7 @@ class TokenLabelHead(ClsHead):
         check_whole('num_aux_tokens', num_aux_tokens, least=0, example=1)
         check_number('aux_weight', aux_weight, example=0.5)
         check_number('dense_weight', dense_weight)
-        num_token_classes = num_token_classes or num_classes
+        num_token_classes = num_classes if num_token_classes is None else num_token_classes
         if num_token_classes - num_classes not in (0, 1):
             raise UserError(
                 f'num_token_classes {num_token_classes} is neither num_classes {num_classes} nor '

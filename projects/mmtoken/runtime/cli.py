@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
 
 from mmtoken.config_check.check import check_config
@@ -91,6 +92,23 @@ def trust_named(args: argparse.Namespace, *checkpoints: str | None) -> None:
     for checkpoint in checkpoints:
         if args.trust_checkpoint and checkpoint:
             trust_checkpoint(checkpoint)
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that torch does not know, or that is not there.
+
+    Args:
+        name: What ``--device`` says.
+
+    Raises:
+        UserError: If it is not there.
+    """
+    try:
+        torch.empty(0, device=name)
+    # torch asserts that it was built for it.
+    except (RuntimeError, AssertionError) as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(f'--device {name!r} is not here; use cpu ({reason})') from error
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:

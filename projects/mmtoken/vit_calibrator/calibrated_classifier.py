@@ -126,7 +126,8 @@ class CalibratedClassifier(ImageClassifier):
         tokens = self.backbone.embed(inputs)
         grid, foreground = tokens.grid, None
         if any(loss.needs_foreground for loss in losses.values()):
-            foreground = self.foreground(inputs, data_samples, labels, grid)
+            size = self.backbone.patch_size
+            foreground = self.foreground(inputs, data_samples, labels, grid, size)
         chosen = self._chosen(labels, losses.values(), foreground)
         feats, case = self._run(tokens, labels, chosen, list(losses.values()), foreground)
         found = self.head.loss(feats, data_samples)

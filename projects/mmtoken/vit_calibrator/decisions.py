@@ -61,7 +61,8 @@ def measure_decisions(
         labels = labels_of(samples)
         with torch.no_grad():
             tokens = backbone.embed(inputs)
-        grid, seen = tokens.grid, foreground(inputs, samples, labels, tokens.grid)
+        grid = tokens.grid
+        seen = foreground(inputs, samples, labels, grid, backbone.patch_size)
         with torch.enable_grad():
             left, kept = run_watched(backbone, tokens, 0, places, False)
             scores = scores_of(model, left)

@@ -78,7 +78,12 @@ class SuppliedForeground(nn.Module):
         """Nothing, again."""
 
     def forward(
-        self, inputs: Tensor, data_samples: list[DataSample], labels: Tensor, grid: tuple[int, int]
+        self,
+        inputs: Tensor,
+        data_samples: list[DataSample],
+        labels: Tensor,
+        grid: tuple[int, int],
+        patch_size: int | None = None,
     ) -> Foreground:
         """The foreground of a batch.
 
@@ -87,11 +92,13 @@ class SuppliedForeground(nn.Module):
             data_samples: With the label maps.
             labels: (B,).
             grid: (H, W).
+            patch_size: Side of a patch in pixels; by default the patches end with the image.
 
         Raises:
             UserError: If there are no maps, or some of an annotator, which are no areas.
         """
-        maps = maps_of(data_samples)
+        span = None if patch_size is None else (grid[0] * patch_size, grid[1] * patch_size)
+        maps = maps_of(data_samples, span)
         if maps.kind != 'share':
             raise UserError(
                 'SuppliedForeground got label maps of an annotator, whose scores are no areas; '
@@ -152,7 +159,12 @@ class AutomaticForeground(nn.Module):
         self._frozen = [copy.deepcopy(classifier).eval().requires_grad_(False)]
 
     def forward(
-        self, inputs: Tensor, data_samples: list[DataSample], labels: Tensor, grid: tuple[int, int]
+        self,
+        inputs: Tensor,
+        data_samples: list[DataSample],
+        labels: Tensor,
+        grid: tuple[int, int],
+        patch_size: int | None = None,
     ) -> Foreground:
         """As of `SuppliedForeground`, which reads the images alone.
 

@@ -40,7 +40,8 @@ class BadDataHook(Guard):
     log's folder, and summarized after an epoch (or with each checkpoint, where iterations are
     counted). In validation and testing the first one is an error. Annotations in COCO's format that
     mmdet leaves out are named when they are read. What a pipeline leaves empty by chance, such as a
-    crop without boxes, is counted apart. Our design.
+    crop without boxes, is counted apart. Label maps that are missing are an error before the first
+    step. Our design.
 
     Args:
         limit: Share of a data set that may be bad in a pass through it (of annotations: of the
@@ -69,6 +70,9 @@ class BadDataHook(Guard):
 
         Args:
             loop: A loop of the runner that was just built.
+
+        Raises:
+            UserError: If a transform that checks its data set (`check_dataset`) refuses it.
         """
         runner, loader, key = loop.runner, loop.dataloader, _loader_key(loop)
         training = key == 'train_dataloader'
@@ -76,6 +80,9 @@ class BadDataHook(Guard):
         expected = Expected.of(unwrap(runner.model))
         datasets = list(base_datasets(loader.dataset))
         for number, dataset in enumerate(datasets):
+            for transform in getattr(dataset.pipeline, 'transforms', ()):
+                if hasattr(transform, 'check_dataset'):
+                    transform.check_dataset(dataset)
             dataset.prepare_data = WatchedLoading(
                 dataset, number, key, log, expected, strict=not training
             )
