@@ -27,6 +27,31 @@ CASES = {
     'center': ([dict(type='CenterCrop', crop_size=(31, 40))], 1e-3),
     'center of more': ([dict(type='CenterCrop', crop_size=(90, 40), auto_pad=True)], 1e-3),
     'resize': ([dict(type='Resize', scale=(70, 33))], 1e-3),
+    'resize, sides kept in proportion': (
+        [dict(type='Resize', scale=(70, 33), keep_ratio=True)], 1e-3,
+    ),
+    'resize by factors': (
+        [dict(type='Resize', scale_factor=(0.75, 1.3), interpolation='lanczos')], 0.05,
+    ),
+    'flip somehow': (
+        [dict(type='RandomFlip', prob=[0.3, 0.3, 0.3],
+              direction=['horizontal', 'vertical', 'diagonal'])], 1e-3,
+    ),
+    'RandAugment': (
+        [dict(type='RandAugment', num_policies=3, magnitude_level=9, total_level=10, policies=[
+            dict(type='Rotate', magnitude_range=(0, 20), **WARPED),
+            dict(type='Shear', magnitude_range=(0, 0.2), **WARPED),
+            dict(type='Shear', magnitude_range=(0, 0.2), direction='vertical', **WARPED),
+            dict(type='Translate', magnitude_range=(0, 0.1), **WARPED),
+            dict(type='Translate', magnitude_range=(0, 0.1), direction='vertical', **WARPED),
+        ])], 0.1,
+    ),
+    'AutoAugment': (
+        [dict(type='AutoAugment', policies=[
+            [dict(type='Rotate', angle=12.0, **WARPED), dict(type='RandomFlip', prob=1.0)],
+            [dict(type='Shear', magnitude=0.1, **WARPED), dict(type='Resize', scale=(70, 33))],
+        ])], 0.1,
+    ),
     'resize edge': ([dict(type='ResizeEdge', scale=50)], 1e-3),
     'pad': ([dict(type='Pad', size=(100, 70))], 1e-3),
     'rotate': ([dict(type='Rotate', angle=20.0, **WARPED)], 0.05),

@@ -88,6 +88,24 @@ def test_folded_weights_compute_the_same(reference, model):
     torch.testing.assert_close(folded(image), model(image), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
+def test_folded_weights_of_an_odd_scale_are_the_same_but_for_rounding(dtype, tolerance):
+    torch.manual_seed(0)
+    # The depth and λ of L, of whose third no float is.
+    arch = dict(embed_dims=48, num_layers=24, num_heads=3, feedforward_channels=144)
+    options = dict(type='LVViT', arch=arch, img_size=32)
+    scaled = MODELS.build(dict(options, residual_scale=3.0)).to(dtype).eval()
+    for parameter in scaled.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    folded = MODELS.build(options).to(dtype).eval()
+    folded.load_state_dict(fold_residual_scale(scaled.state_dict(), 3.0), strict=True)
+    images = torch.randn(2, 3, 32, 32, dtype=dtype)
+
+    (expected,), (found,) = scaled(images), folded(images)
+
+    assert (found - expected).abs().max() < tolerance * expected.abs().max()
+
+
 def test_mixed_logits_agree(reference, model, mixed):
     feats, _ = model.align(mixed)
 

@@ -63,7 +63,7 @@ def test_labels_are_aligned_by_the_explicit_product(pooling):
 
 
 @pytest.mark.parametrize('pooling', ['1d', '2d'])
-def test_patches_are_trained_on_labels_that_are_pooled_with_them(pooling):
+def test_token_labels_train_every_parameter(pooling):
     head = dict(type='TokenLabelHead', num_aux_tokens=1)
     model = classifier('TokenLabelClassifier', head, pooling, out_type='raw')
     model.token_labels, model.class_target = 'image', 'label'

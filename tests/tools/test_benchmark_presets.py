@@ -117,7 +117,7 @@ def test_label_loading_rows_load_the_same_images_and_maps(monkeypatch):
     steps = [Step(row, Case(32, 3, mode='infer')) for row in preset('label_loading').rows]
     plain, store, files = (step.row.loss(step.model, step.images) for step in steps)
     assert plain == store == files
-    one, other = (step.model.dataset[2]['data_samples'] for step in steps[1:])
+    one, other = (step.model.loader.dataset[2]['data_samples'] for step in steps[1:])
     assert torch.equal(one.token_label, other.token_label)
     assert torch.equal(one.token_label_ids, other.token_label_ids)
 
