@@ -43,7 +43,7 @@ class GivenForeground(nn.Module):
     def remember(self, classifier):
         pass
 
-    def forward(self, inputs, data_samples, labels, grid):
+    def forward(self, inputs, data_samples, labels, grid, patch_size):
         return Foreground(self.share, self.known)
 
 

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 class UpperHalf(nn.Module):
     """A foreground that costs nothing to find: the upper half of the image."""
 
-    def forward(self, inputs: Tensor, samples: list, labels: Tensor, grid: tuple) -> Foreground:
+    def forward(
+        self, inputs: Tensor, samples: list, labels: Tensor, grid: tuple, patch_size: int
+    ) -> Foreground:
         """As of `SuppliedForeground`."""
         share = inputs.new_zeros(len(inputs), grid[0] * grid[1])
         share[:, : share.shape[1] // 2] = 1
