@@ -12,6 +12,7 @@ from mmpretrain.structures import DataSample
 from mmtoken.dense import TokenViTLayerDecayConstructor, check_pyramids
 from mmtoken.errors import UserError
 from mmtoken.mixing import Mixed, PatchCutMix
+from mmtoken.runtime.load_model import load_weights
 from mmtoken.swin import Swin
 from mmtoken.tokens import Tokens
 from mmtoken.vit.position import resize_position
@@ -197,6 +198,56 @@ def test_pretrained_weights_are_held_to_full_coverage(tmp_path):
     other.init_cfg = dict(loaded, checkpoint=str(tmp_path / 'part.pth'))
     with pytest.raises(UserError, match='stages.0.blocks.0.norm2.bias'):
         other.init_weights()
+
+
+def of_earlier_versions(state, prefix=''):
+    """Weights by the names that mmpretrain's first Swin had."""
+    old = {name.replace('norm2.', 'norm.') if name.startswith(f'{prefix}norm2.') else name: value
+           for name, value in state.items()}  # fmt: skip
+    masks = torch.zeros(16, 16, 16)
+    return old | {f'{prefix}stages.{stage}.blocks.1.attn.attn_mask': masks for stage in range(3)}
+
+
+def test_weights_of_mmpretrains_earlier_versions_load_as_theirs_do(tmp_path):
+    backbone = build()
+    old = of_earlier_versions(backbone.state_dict())
+    theirs = SwinTransformer(arch=ARCH, img_size=64, window_size=4, out_indices=(2,))
+    theirs.load_state_dict(dict(old), strict=True)
+
+    directly, strictly = (Swin(ARCH, img_size=64, window_size=4) for _ in range(2))
+    directly.load_state_dict(dict(old), strict=True)
+    whole = {f'backbone.{name}': value for name, value in old.items()}
+    torch.save({'state_dict': whole}, tmp_path / 'old.pth')
+    strictly.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'old.pth'),
+                             prefix='backbone.')  # fmt: skip
+    strictly.init_weights()
+
+    for loaded in (directly, strictly):
+        for name, value in backbone.state_dict().items():
+            assert torch.equal(loaded.state_dict()[name], value), name
+
+
+def test_classifiers_of_mmpretrains_earlier_versions_load(tmp_path):
+    head = dict(type='LinearClsHead', num_classes=5, in_channels=48)
+    backbone = dict(type='Swin', arch=ARCH, img_size=64, window_size=4)
+    neck = dict(type='GlobalAveragePooling')
+    model = MODELS.build(dict(type='ImageClassifier', backbone=backbone, neck=neck, head=head))
+    torch.save(of_earlier_versions(model.state_dict(), 'backbone.'), tmp_path / 'old.pth')
+    with torch.no_grad():
+        model.backbone.norm2.weight.zero_()
+
+    load_weights(model, str(tmp_path / 'old.pth'))
+
+    assert (model.backbone.norm2.weight == 1).all()
+
+
+def test_a_table_of_no_square_window_is_refused():
+    name = 'stages.0.blocks.0.attn.w_msa.relative_position_bias_table'
+    state = build().state_dict()
+    state[name] = torch.zeros(35, 2)
+
+    with pytest.raises(UserError, match='has 35 rows, which are the offsets of no square window'):
+        build().load_state_dict(state)
 
 
 def test_norms_of_further_outputs_start_anew_and_that_is_said(tmp_path, run_log):

@@ -312,3 +312,17 @@ def test_weights_of_another_window_say_what_they_need(run_log):
     build(window_size=8, **sizes).load_state_dict(dict(state))
     small.load_state_dict(state)
     assert not [text for _, text in run_log if 'pretrained_window_sizes' in text]
+
+
+def test_weights_of_the_same_window_that_were_scaled_by_another_say_so(run_log):
+    earlier = build(window_size=4, pretrained_window_sizes=(3, 3, 3))
+    state = {name: value.clone() for name, value in earlier.state_dict().items()}
+
+    build(window_size=4).load_state_dict(dict(state))
+
+    (text,) = [text for _, text in run_log if 'pretrained_window_sizes' in text]
+    assert 'windows of (3, 3, 3) tokens a side, those of this backbone by (4, 4, 4)' in text
+    assert 'set pretrained_window_sizes=(3, 3, 3)' in text
+    run_log.clear()
+    build(window_size=4, pretrained_window_sizes=(3, 3, 3)).load_state_dict(state)
+    assert not [text for _, text in run_log if 'pretrained_window_sizes' in text]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmtoken.errors import UserError
 from mmtoken.swin.swin import ARCHS
+from mmtoken.swin.window_attention_v2 import OFFSETS, window_of
 
 from .conversion import Hints
 from .describe import depth_of
@@ -105,7 +106,7 @@ def _window(own: Mapping[str, Tensor], attention: str) -> int | None:
     for name, side in (
         ('relative_position_index', lambda value: isqrt(value.shape[0])),
         ('relative_position_bias_table', lambda value: (isqrt(value.shape[0]) + 1) // 2),
-        ('relative_coords_table', lambda value: (value.shape[1] + 1) // 2),
+        (OFFSETS, lambda value: (value.shape[1] + 1) // 2),
     ):
         if attention + name in own:
             return side(own[attention + name])
@@ -114,11 +115,8 @@ def _window(own: Mapping[str, Tensor], attention: str) -> int | None:
 
 def _earlier(own: Mapping[str, Tensor], attention: str, window: int) -> int:
     """The window of an earlier training, by which Swin V2 scales offsets; 0 if there was none."""
-    table = own.get(attention + 'relative_coords_table')
-    if table is None or window < 2:
-        return 0
-    # Its largest entry is log2(1 + 8 (window - 1) / (earlier - 1)) / 3.
-    found = 1 + round(8 * (window - 1) / (2 ** (3 * table.abs().max().item()) - 1))
+    table = own.get(attention + OFFSETS)
+    found = 0 if table is None else window_of(table)
     return 0 if found == window else found
 
 

@@ -12,7 +12,7 @@ from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
-from mmtoken.vit.pretrained import compare_state, enforce
+from mmtoken.vit.pretrained import compare_state, enforce, update_names
 from mmtoken.vit.token_backbone import TokenBackbone
 from mmtoken.weights import is_pretrained, read_state
 
@@ -84,6 +84,7 @@ def _load(backbone: nn.Module, weights: str | Mapping[str, Tensor]) -> None:
     own = {name.removeprefix(PREFIX): v for name, v in state.items() if name.startswith(PREFIX)}
     state = own or state
     source = f'the backbone weights of {weights}' if named else 'the backbone weights'
+    update_names(backbone, state)
     if isinstance(backbone, TokenBackbone):
         # A pyramid's classifier has none of the norms of its lower maps.
         backbone.complete_on_load(state)

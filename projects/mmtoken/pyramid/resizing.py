@@ -48,6 +48,11 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
                 given, (side, side), module.patch_resolution, 0, module.interpolate_mode
             )
         elif name.endswith(TABLE) and given.shape[1] == own.shape[1]:
+            if isqrt(given.shape[0]) ** 2 != given.shape[0]:
+                raise UserError(
+                    f'{name} has {given.shape[0]} rows, which are the offsets of no square window; '
+                    'only weights of square windows can be loaded'
+                )
             sides = isqrt(given.shape[0]), isqrt(own.shape[0])
             # (S², h) → (1, S², h), as positions of a grid of offsets.
             resized = resize_position(given[None], (sides[0],) * 2, (sides[1],) * 2, 0)

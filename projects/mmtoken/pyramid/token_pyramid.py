@@ -178,8 +178,24 @@ class TokenPyramid(TokenBackbone):
         self.register_load_state_dict_pre_hook(type(self).adapt_on_load)
 
     def adapt_on_load(self, state: dict[str, Tensor], prefix: str = '', *_) -> None:
-        """As of `TokenBackbone`; tables of relative positions, too."""
+        """As of `TokenBackbone`; tables of relative positions and earlier names, too."""
+        self.update_names(state, prefix)
         adapt_pyramid_on_load(self, state, prefix)
+
+    def update_names(self, state: dict[str, Tensor], prefix: str = '') -> None:
+        """Take weights as mmpretrain's earlier pyramids saved them, in place: with one norm, that
+        of the last stage, and with masks, which are made for each size of image.
+
+        Args:
+            state: Weights, of this backbone or of a model around it.
+            prefix: What precedes the backbone's own names in it.
+        """
+        for name in [name for name in state if name.startswith(prefix)]:
+            own = name.removeprefix(prefix)
+            if own.startswith('stages.') and own.endswith('.attn_mask'):
+                del state[name]
+            elif own.startswith('norm.'):
+                state[f'{prefix}norm{len(self.depths) - 1}.{own[5:]}'] = state.pop(name)
 
     def complete_on_load(self, state: dict[str, Tensor]) -> None:
         """Let norms of outputs start anew that a classifier has none of, which returns the last

@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import nn
 
 from mmtoken.errors import UserError
-from mmtoken.vit.pretrained import compare_state, enforce
+from mmtoken.vit.pretrained import compare_state, enforce, update_names
 from mmtoken.weights import read_state
 
 
@@ -65,6 +65,7 @@ def load_weights(model: nn.Module, checkpoint: str) -> None:
     """
     state = read_state(checkpoint)
     source = f'the weights of {checkpoint}'
+    update_names(model, state)
     enforce(compare_state(model, state), source, allow_partial=False, switch=None)
     model.load_state_dict(state)
 

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
 from mmtoken.unwrap import unwrap
-from mmtoken.vit.pretrained import compare_state, enforce
+from mmtoken.vit.pretrained import compare_state, enforce, update_names
 from mmtoken.weights import weights_of
 
 
@@ -35,4 +35,5 @@ class StrictLoadHook(Hook):
         # mmengine looks here, and takes for weights whatever stands in a file without it.
         checkpoint['state_dict'] = state = weights_of(checkpoint, source)
         switch = 'default_hooks.strict_load.allow_partial=True'
+        update_names(model, state)
         enforce(compare_state(model, state), f'the weights of {source}', self.allow_partial, switch)

@@ -13,7 +13,7 @@ from mmtoken.errors import UserError
 from mmtoken.pyramid import PostNormBlock, WindowAttention
 
 from .swin import Swin
-from .window_attention_v2 import WindowAttentionV2
+from .window_attention_v2 import OFFSETS, WindowAttentionV2, window_of
 
 
 @MODELS.register_module()
@@ -57,17 +57,21 @@ class SwinV2(Swin):
         super().__init__(*args, img_size=img_size, window_size=window_size, **kwargs)
 
     def adapt_on_load(self, state: dict[str, Tensor], prefix: str = '', *_) -> None:
-        """As of `TokenPyramid`; says what weights of another window need."""
-        own = self.state_dict()
-        given = {name: state[prefix + name] for name in own if prefix + name in state}
-        other = any(
-            name.endswith('relative_coords_table') and value.shape != own[name].shape
-            for name, value in given.items()
+        """As of `TokenPyramid`; says what weights need whose offsets were scaled otherwise."""
+        attentions = [stage.blocks[0].attn.w_msa for stage in self.stages]
+        place = f'{prefix}stages.{{}}.blocks.0.attn.w_msa.{OFFSETS}'
+        names = map(place.format, range(len(attentions)))
+        own = tuple(attention.reach + 1 for attention in attentions)
+        # Where a file leaves them out, nothing says it.
+        found = tuple(
+            window_of(state[name]) or mine if name in state else mine
+            for name, mine in zip(names, own, strict=True)
         )
-        if other and self.pretrained_window_sizes is None:
+        if found != own:
             print_log(
-                'the weights are of windows of another size: set pretrained_window_sizes to '
-                'theirs, or relative positions are scaled by the new one',
+                f'the relative positions of the weights are scaled by windows of {found} tokens a '
+                f'side, those of this backbone by {own}: set pretrained_window_sizes={found}, or '
+                'it computes something else',
                 logger='current',
                 level=logging.WARNING,
             )

@@ -20,6 +20,8 @@ MAX_SCALE = 100.0
 MAX_BIAS = 16.0
 # Queries and keys shorter than this have no direction.
 SMALLEST = 1e-6
+# The buffer of scaled offsets.
+OFFSETS = 'relative_coords_table'
 
 
 class WindowAttentionV2(WindowAttention):
@@ -110,6 +112,22 @@ def unit(t: Tensor) -> Tensor:
     directed = norm > SMALLEST
     # 1 in the place of what is not taken: its gradient would be.
     return (wide * torch.where(directed, 1 / norm.where(directed, 1), 0)).to(t.dtype)
+
+
+def window_of(table: Tensor) -> int:
+    """By which window the offsets of a table were scaled, in tokens a side.
+
+    Args:
+        table: As of `offsets`.
+
+    Returns:
+        r + 1; 0 where a table of one place does not say it.
+    """
+    size = (table.shape[1] + 1) // 2
+    if size < 2:
+        return 0
+    # Its largest entry is log2(1 + 8 (s − 1)/r)/3.
+    return 1 + round(8 * (size - 1) / (2 ** (3 * table.abs().max().item()) - 1))
 
 
 def offsets(size: int, reach: int) -> Tensor:

@@ -83,6 +83,18 @@ def _is_resizable(own: dict[str, Tensor], state: dict[str, Tensor], name: str) -
     return kind in MADE_ANEW or (kind == 'relative_position_bias_table' and mine[1] == theirs[1])
 
 
+def update_names(module: nn.Module, state: dict[str, Tensor]) -> None:
+    """Give weights that an earlier version saved today's names, in place.
+
+    Args:
+        module: A backbone, or a model around one.
+        state: The weights that it is to load.
+    """
+    for name, part in module.named_modules():
+        if hasattr(part, 'update_names'):
+            part.update_names(state, f'{name}.' if name else '')
+
+
 def select_prefix(
     module: nn.Module, state: dict[str, Tensor], prefix: str, source: str
 ) -> dict[str, Tensor]:
@@ -182,6 +194,7 @@ def load_state(
     Raises:
         UserError: If the coverage is not full and `allow_partial` is off.
     """
+    update_names(module, state)
     module.complete_on_load(state)
     coverage = compare_state(module, state)
     differing = differing_options(module, config)
