@@ -12,6 +12,7 @@ from mmpretrain.structures import DataSample
 from mmtoken.dense import TokenViTLayerDecayConstructor, check_pyramids
 from mmtoken.errors import UserError
 from mmtoken.mixing import Mixed, PatchCutMix
+from mmtoken.pyramid import window_bias
 from mmtoken.runtime.load_model import load_weights
 from mmtoken.swin import Swin
 from mmtoken.tokens import Tokens
@@ -60,6 +61,52 @@ def test_it_is_mmpretrains_swin_whose_weights_load_as_they_are(size, options):
 
     for found, expected in zip(own(images(*size)), theirs(images(*size)), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('batch', [1, 3])
+@pytest.mark.parametrize('size', [(64, 64), (50, 86)])
+def test_it_learns_what_mmpretrains_swin_learns(size, batch):
+    options = dict(window_size=4, out_indices=(0, 1, 2), pad_small_map=True)
+    own = build(**options).train()
+    theirs = SwinTransformer(arch=ARCH, img_size=64, drop_path_rate=0.0, **options)
+    theirs.load_state_dict(own.state_dict(), strict=True)
+    theirs.train()
+
+    for model in (own, theirs):
+        sum(out.square().mean() for out in model(images(*size, batch))).backward()
+
+    for (name, mine), (_, expected) in zip(
+        sorted(own.named_parameters()), sorted(theirs.named_parameters()), strict=True
+    ):
+        scale = expected.grad.abs().max().item()
+        torch.testing.assert_close(mine.grad, expected.grad, atol=2e-5 * scale, rtol=0, msg=name)
+
+
+def test_what_keeps_shifted_windows_apart_is_made_once_a_size(monkeypatch):
+    made, make = [], window_bias._apart
+    monkeypatch.setattr(window_bias, '_apart', lambda *which: made.append(which) or make(*which))
+    backbone = build(window_size=4, pad_small_map=True)
+    window_bias._kept_apart.cache_clear()
+
+    with torch.inference_mode():
+        backbone(images(64, 40))
+    backbone.train()(images(64, 40))[-1].sum().backward()
+    first = len(made)
+    backbone(images(40, 64))
+
+    # One for each stage; padded to whole windows, the grids of the last two are the same again.
+    assert (first, len(made)) == (3, 4)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_it_learns_under_autocast(dtype):
+    backbone = build(pad_small_map=True).train()
+
+    with torch.autocast('cpu', dtype):
+        (out,) = backbone(images(50, 86))
+    out.float().square().mean().backward()
+
+    assert all(p.grad.isfinite().all() for p in backbone.parameters())
 
 
 def test_presets_are_mmpretrains():

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
+from mmtoken.vit.known import known
 from mmtoken.vit.windows import window_partition, window_reverse
 
 from .padded_trace import count_real, divide_by_real
@@ -125,7 +126,8 @@ class ShiftedWindows(nn.Module):
     ) -> Tensor:
         """(B, H·W, C) → (B·R·Q, s², C), of the padded grid."""
         t = t.unflatten(1, grid)
-        t = F.pad(t, (0, 0, 0, padded[1] - grid[1], 0, padded[0] - grid[0]))
+        if not all(known(a == b) for a, b in zip(grid, padded, strict=True)):
+            t = F.pad(t, (0, 0, 0, padded[1] - grid[1], 0, padded[0] - grid[0]))
         if any(shifts):
             t = t.roll((-shifts[0], -shifts[1]), (1, 2))
         return window_partition(t.flatten(1, 2), padded, self.window_size).flatten(0, 1)

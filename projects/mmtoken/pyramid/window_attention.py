@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from mmengine.model.weight_init import trunc_normal_
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 from mmtoken.vit.building import build_projection
 from mmtoken.vit.fused_attention import traced_attention
+from mmtoken.vit.known import known
 
 from .window_bias import pick_bias, relative_index
 
@@ -18,6 +20,10 @@ from .window_bias import pick_bias, relative_index
 class WindowAttention(nn.Module):
     """Multi-head attention among the tokens of a window, with a learned bias for each relative
     position (Swin; CAT's inner-patch attention); parameter names as in mmpretrain's `WindowMSA`.
+
+    It is fused, with bias and mask added to the scores. No fused kernel of processors has a
+    gradient for what is added, so that training forms the weights there, in fewer steps than
+    torch's own way to do so.
 
     Args:
         embed_dims: C.
@@ -104,28 +110,56 @@ class WindowAttention(nn.Module):
         Returns:
             The attended features, (B·R·Q, s², C), and Ā·trace or None.
         """
-        q, k, v, bias = self._parts(projected, mask)
+        q, k, v, bias = self._parts(projected)
         drop = self.attn_drop if self.training else 0.0
-        out, mixed = traced_attention(q, k, v, trace, bias, drop, exact)
+        if trace is None and q.device.type == 'cpu' and _learns(bias):
+            out, mixed = F.dropout(_weights(q, k, bias, mask), drop) @ v, None
+        else:
+            if mask is not None:
+                # (R·Q, h, s², s²) → (B·R·Q, h, s², s²)
+                bias = bias + mask
+                batch = q.shape[0] // mask.shape[0]
+                bias = bias if known(batch == 1) else bias.repeat(batch, 1, 1, 1)
+            out, mixed = traced_attention(q, k, v, trace, bias, drop, exact)
         return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2))), mixed
 
     def weights(self, projected: tuple[Tensor, Tensor, Tensor], mask: Tensor | None) -> Tensor:
-        """The attention itself, (B·R·Q, h, s², s²), for who wants to see it; `forward` never forms
-        it.
-        """
-        q, k, _, bias = self._parts(projected, mask)
-        return (q @ k.mT * q.shape[-1] ** -0.5 + bias).softmax(dim=-1)
+        """The attention itself, (B·R·Q, h, s², s²), for who wants to see it."""
+        q, k, _, bias = self._parts(projected)
+        return _weights(q, k, bias, mask)
 
     def _parts(
-        self, projected: tuple[Tensor, Tensor, Tensor], mask: Tensor | None
+        self, projected: tuple[Tensor, Tensor, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Queries, keys and values of the heads, and what is added to their scores."""
+        """Queries, keys and values of the heads, and the bias of their scores."""
         q, k, v = (self._heads(t) for t in projected)
-        bias = self.bias()
-        if mask is not None:
-            bias = (bias + mask).repeat(q.shape[0] // mask.shape[0], 1, 1, 1)
-        return *self.scaled(q, k), v, bias
+        return *self.scaled(q, k), v, self.bias()
 
     def _heads(self, t: Tensor) -> Tensor:
         # (B·R·Q, s², C) → (B·R·Q, s², h, d) → (B·R·Q, h, s², d)
         return t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+def _learns(bias: Tensor) -> bool:
+    """Whether a step that is run as it stands needs the gradient of a bias."""
+    as_it_stands = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+    return as_it_stands and bias.requires_grad and torch.is_grad_enabled()
+
+
+def _weights(q: Tensor, k: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
+    """The attention of windows, (B·R·Q, h, s², s²).
+
+    Args:
+        q: Queries, (B·R·Q, h, s², d).
+        k: Keys, (B·R·Q, h, s², d).
+        bias: (1, h, s², s²).
+        mask: (R·Q, 1, s², s²), or None.
+    """
+    scores = q * q.shape[-1] ** -0.5 @ k.mT
+    scores += bias
+    if mask is not None:
+        # What is added has no gradient, and that of the scores stays as it is.
+        with torch.no_grad():
+            # (B·R·Q, h, s², s²) → (B, R·Q, h, s², s²)
+            scores.unflatten(0, (-1, len(mask))).add_(mask)
+    return scores.softmax(dim=-1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import is_fake
 
 from mmtoken.vit.windows import window_partition
 
@@ -49,17 +50,25 @@ def shift_mask(grid: tuple[int, int], size: int, shifts: tuple[int, int], like: 
         (R·Q, 1, s², s²), 0 or `FORBIDDEN`.
     """
     grid = tuple(map(int, grid))
-    # Compilers make a constant of it; else it is kept.
-    find = _regions if torch.compiler.is_compiling() else _kept_regions
-    regions = torch.as_tensor(find(grid, size, shifts), device=like.device)
-    apart = regions.unsqueeze(1) != regions.unsqueeze(2)
+    # Compilers make a constant of it, and what they look on with is not to be kept.
+    made_once = torch.compiler.is_compiling() or is_fake(like) or torch.jit.is_tracing()
+    apart = (_apart if made_once else _kept_apart)(grid, size, shifts, like.device)
     return (FORBIDDEN * apart).to(like.dtype).unsqueeze(1)
 
 
-@functools.lru_cache(maxsize=64)
-def _kept_regions(grid: tuple[int, int], size: int, shifts: tuple[int, int]) -> np.ndarray:
-    """An array: a tensor would be kept as what it is while a graph is exported."""
-    return _regions(grid, size, shifts).numpy()
+@functools.lru_cache(maxsize=16)
+def _kept_apart(*which: Any) -> Tensor:
+    # A tensor of inference would be refused by training.
+    with torch.inference_mode(False):
+        return _apart(*which)
+
+
+def _apart(
+    grid: tuple[int, int], size: int, shifts: tuple[int, int], device: torch.device
+) -> Tensor:
+    """Which places of each window may not see each other, (R·Q, s², s²)."""
+    regions = _regions(grid, size, shifts).to(device)
+    return regions.unsqueeze(1) != regions.unsqueeze(2)
 
 
 def _regions(grid: tuple[int, int], size: int, shifts: tuple[int, int]) -> Tensor:

@@ -24,10 +24,16 @@ def window_partition(x: Tensor, grid: tuple[int, int], size: int) -> Tensor:
     (height, width), (rows, columns), channels = grid, _counts(grid, size), x.shape[-1]
     # (..., H·W, C) → (..., H, W, C) → (..., R·s, Q·s, C)
     x = x.unflatten(-2, grid)
-    x = F.pad(x, (0, 0, 0, columns * size - width, 0, rows * size - height))
+    if not _fits(grid, size):
+        x = F.pad(x, (0, 0, 0, columns * size - width, 0, rows * size - height))
     # (..., R, s, Q, s, C) → (..., R, Q, s, s, C) → (..., R·Q, s², C)
     x = x.unflatten(-3, (rows, size)).unflatten(-2, (columns, size)).transpose(-4, -3)
     return x.reshape(*x.shape[:-5], rows * columns, size * size, channels)
+
+
+def _fits(grid: tuple[int, int], size: int) -> bool:
+    """Whether windows fit the grid exactly; not known where a graph is for images of any size."""
+    return all(known(side % size == 0) for side in grid)
 
 
 def _counts(grid: tuple[int, int], size: int) -> tuple[int, int]:
@@ -88,8 +94,7 @@ def window_mask(q: Tensor, grid: tuple[int, int], size: int, num_aux: int) -> Te
         (B·R·Q, 1, 1, A + s²), or None if the windows fit the grid exactly.
     """
     height, width = grid
-    # Not known of images of any size, where a graph is exported.
-    if all(known(side % size == 0) for side in grid):
+    if _fits(grid, size):
         return None
     real = torch.ones(height * width, 1, dtype=torch.bool, device=q.device)
     # (H·W, 1) → (R·Q, s², 1) → (R·Q, 1, 1, s²)
