@@ -1,7 +1,7 @@
 """Cascade Mask R-CNN over CAT-S on COCO, 1x.
 
-Reproduces: the setting of the released detector, 44.1 box AP (*released code*), with the heads of
-    Swin's detectors and group norm in them.
+Reproduces: nothing published. The released cascade (44.1 box AP, *released code*) has no masks and
+    simpler heads; these are those of Swin's detectors, with group norm in them.
 Needs: the weights of cat-small_8xb128_in1k.py, trained by you.
 Costs: 94.6 M parameters; backbone and neck 210 G multiply-adds at 800 x 1344 px.
     Training time was not measured.

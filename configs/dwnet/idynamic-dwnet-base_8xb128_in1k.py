@@ -1,7 +1,7 @@
 """I-D-DWNet-B on ImageNet-1k: a kernel for each position.
 
 Reproduces: the recipe of the released code (Swin's), which lists no accuracy of it.
-Costs: 80.3 M parameters, 14.2 G multiply-adds an image. Training time was not measured.
+Costs: 80.3 M parameters, 14.4 G multiply-adds an image. Training time was not measured.
 Command (in full precision as in the released code):
     bash tools/dist_train.sh configs/dwnet/idynamic-dwnet-base_8xb128_in1k.py 8
 """

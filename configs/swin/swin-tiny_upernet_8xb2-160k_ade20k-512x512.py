@@ -19,6 +19,7 @@ _base_ = [
 model = dict(
     backbone=dict(
         type='mmpretrain.Swin',
+        drop_path_rate=0.3,
         # Images of any size: windows are padded, and shifted in the smallest maps too.
         pad_small_map=True,
         init_cfg=dict(checkpoint='work_dirs/swin-tiny_8xb128_in1k/epoch_300.pth'),

@@ -1,6 +1,7 @@
 # Cascade Mask R-CNN on the four maps of a pyramid, with the heads of Swin's released detectors:
 # four convolutions and one linear layer, GIoU of decoded boxes, each of three stages stricter than
-# the one before. Group norm where Swin has SyncBN, which refuses several CPU processes.
+# the one before, and mmdet's proposals for cascades. Group norm where Swin has SyncBN, which refuses
+# several CPU processes.
 _base_ = './mask-rcnn_pyramid.py'
 
 _head = dict(
@@ -26,6 +27,7 @@ _sampler = dict(
 
 model = dict(
     type='CascadeRCNN',
+    rpn_head=dict(loss_bbox=dict(type='SmoothL1Loss', beta=1.0 / 9.0)),
     roi_head=dict(
         type='CascadeRoIHead',
         num_stages=3,
@@ -33,6 +35,8 @@ model = dict(
         bbox_head=[dict(_head, bbox_coder=dict(_coder, target_stds=stds)) for stds in _stds],
     ),
     train_cfg=dict(
+        rpn=dict(allowed_border=0),
+        rpn_proposal=dict(max_per_img=2000),
         rcnn=[
             dict(
                 assigner=dict(

@@ -104,7 +104,9 @@ def _part_macs(module: nn.Module, name: str, macs: dict[str, int]) -> int:
 
 
 def _counter() -> FlopCounterMode:
-    """torch's counter, with fvcore's count of norms beside it."""
+    """torch's counter, with fvcore's count of norms beside it, and the sums over windows that
+    convolutions of each place's own weights are.
+    """
 
     def norm(shape: Sequence[int], *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
         return 2 * 5 * math.prod(shape)
@@ -112,7 +114,11 @@ def _counter() -> FlopCounterMode:
     def batch_norm(shape: Sequence[int], *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
         return 2 * 2 * math.prod(shape)
 
+    def weighted_sum(shape: Sequence[int], *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
+        return 2 * math.prod(shape)
+
     mapping = {
+        aten.addcmul_: weighted_sum,
         aten.native_layer_norm: norm,
         aten.native_group_norm: norm,
         aten.native_batch_norm: batch_norm,

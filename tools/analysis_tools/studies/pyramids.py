@@ -60,6 +60,6 @@ arms = [
         name='I-D-DWNet',
         config=_dwnet,
         options=_narrow | {'model.backbone.kernel': 'inhomogeneous'},
-    ),  # 48.2
+    ),  # 50.3
 ]
 control = 'Swin V2'
