@@ -1,7 +1,12 @@
 """A search's costs, configs, folder and report; the whole of it through the real tools."""
 
 import json
+import os
+import signal
+import threading
+from multiprocessing import Pipe, get_context
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.image
 import pytest
@@ -12,13 +17,15 @@ from mmtoken.config_check.check import check_config
 from mmtoken.errors import UserError
 from mmtoken.experiments.costs import count_costs, image_shape
 from mmtoken.experiments.scoreboard_stages import build_part
-from mmtoken.psvit.search import budget, build_space, runs
+from mmtoken.experiments.study_tasks import Place
+from mmtoken.psvit.search import budget, build_space, judge, results, runs
 from mmtoken.psvit.search.budget import Costs, scheduled_backbone
-from mmtoken.psvit.search.checks import check_fit, claim, least_costly
+from mmtoken.psvit.search.checks import check_fit, check_measure, claim, least_costly
 from mmtoken.psvit.search.configs import split_training_set, supernet_config, write_leaf
 from mmtoken.psvit.search.evolution import evolve
 from mmtoken.psvit.search.judge import Judge
-from mmtoken.psvit.search.report import write_search_report
+from mmtoken.psvit.search.report import _front, write_search_report
+from mmtoken.psvit.search.results import first_names
 from mmtoken.psvit.search.search_file import EVOLUTION, load_search
 
 REPO = Path(__file__).parents[2]
@@ -115,6 +122,84 @@ def test_a_budget_that_one_schedule_meets_is_searched():
     assert list(found) == [only]
 
 
+def test_a_budget_from_and_to_has_schedules_within_it():
+    space = build_space(dict(units=3, widths=[12, 24], num_heads=[2, 3]))
+
+    def price(schedule):
+        return 10 * len(str(schedule).split('|')[0]) + str(schedule).count('S')
+
+    # Two or four layers before the pool, and up to three that share.
+    found = least_costly(space, dict(macs=(42, 100)), price)
+    assert found == space.read('FFFS|FS') or 42 <= price(found) <= 100
+    assert price(least_costly(space, dict(macs=(1, 100)), price)) == 23
+    with pytest.raises(UserError, match='no schedule of the space costs from 30 to 39 macs'):
+        least_costly(space, dict(macs=(30, 39)), price)
+
+
+def test_what_chance_draws_again_is_trained_and_counted_once(monkeypatch):
+    space = build_space(dict(units=2, widths=[12, 24], num_heads=[2, 3]))
+    a, b, c, d = space
+    chosen = {'searched 1': a, 'searched 2': b, 'random 1': b, 'random 2': c, 'random 3': d}
+    assert first_names(chosen) == {
+        'searched 1': a, 'searched 2': b, 'random 2': c, 'random 3': d
+    }  # fmt: skip
+    monkeypatch.setattr(results, '_baseline_costs', lambda *_: dict(macs=1, params=1, price=1))
+    # The orders of four differ by one exchange of neighbors: 1 − 6·2/(4·15).
+    trained = {'searched 1': 70.0, 'searched 2': 60.0, 'random 2': 40.0, 'random 3': 50.0}
+    entries = [dict(arm=name, metrics={'top1': value}) for name, value in trained.items()]
+    entries.append(dict(arm='DeiT', metrics={'top1': 65.0}))
+    costs = SimpleNamespace(count=lambda schedule: dict(macs=2, params=3))
+    search = Config(dict(metric=dict(key='top1'), budget=dict(macs=(1, 5)), baselines=[], seed=0,
+                         title='t', question='q', supernet={}, held_out=0.1))  # fmt: skip
+
+    found = results.make_search_results(
+        search, space, costs, lambda schedule: 4, {a: 9.0, b: 8.0, c: 7.0, d: 6.0}, chosen,
+        entries, True,
+    )  # fmt: skip
+
+    values = {entry['name']: entry['value'] for entry in found['retrained']}
+    assert values == {**trained, 'random 1': 60.0, 'DeiT': 65.0}
+    assert found['found'] == str(a)
+    assert found['rank_correlation'] == pytest.approx(0.8)
+
+
+def test_the_front_has_what_nothing_cheaper_matches():
+    points = [(3, 50.0), (1, 40.0), (2, 40.0), (2, 45.0), (4, 49.0), (5, 60.0)]
+
+    front = _front([dict(price=price, value=value) for price, value in points])
+
+    assert [(e['price'], e['value']) for e in front] == [(1, 40.0), (2, 45.0), (3, 50.0), (5, 60.0)]
+
+
+def test_a_metric_that_is_not_measured_is_refused_before_anything_is_trained(search):
+    space = build_space(search.space)
+    cfg = supernet_config(search, space, [0], list(range(20)), Path('work'))
+
+    check_measure(cfg, 'accuracy/top1', next(iter(space)))
+    with pytest.raises(UserError, match="'accuracy/top3' is none of .* 'accuracy/top1', .*; use"):
+        check_measure(cfg, 'accuracy/top3', next(iter(space)))
+
+
+def test_a_search_that_was_moved_goes_on(search):
+    space = build_space(search.space)
+    tasks = []
+    for folder in (Path('work'), Path('work').resolve(), Path('moved')):
+        cfg = supernet_config(search, space, [0, 1], [2, 3], folder)
+        tasks.append(runs.supernet_task(cfg, Place(folder, REPO / 'tools', folder / 'none', 1)))
+
+    assert tasks[0].identity == tasks[1].identity == tasks[2].identity
+
+
+def test_a_baseline_of_another_batch_is_refused_at_once(search, load_tool, capsys):
+    Path('deit.py').write_text(DEIT.format(repo=REPO).replace('batch_size=4', 'batch_size=8'))
+
+    with pytest.raises(SystemExit):
+        load_tool('search.py').main(['search.py', '--work-dir', 'work'])
+
+    assert 'give every arm and candidate the same budget' in capsys.readouterr().err
+    assert not Path('work/search.json').exists()
+
+
 def test_what_the_name_of_an_arch_says_is_kept():
     backbone = dict(type='PSViT', arch='1d-tiny', img_size=32, pool_before=())
 
@@ -196,8 +281,16 @@ def test_a_leaf_of_a_schedule_is_a_config_that_trains(search):
 def test_a_folder_of_another_search_is_refused(search):
     cfg = Config.fromfile('small.py')
     claim(Path('work'), search, build_space(search.space), cfg)
-    claim(Path('work'), search, build_space(search.space), cfg)
+    assert not Path('work').exists()
+    claim(Path('work'), search, build_space(search.space), cfg)()
+    claim(Path('work'), search, build_space(search.space), cfg)()
 
+    with pytest.raises(UserError, match='another processes: 1, and this one has 2'):
+        claim(Path('work'), search, build_space(search.space), cfg, processes=2)
+    cfg.model.head.topk = (1, 5)
+    with pytest.raises(UserError, match='small.py is not what it was when the search in work'):
+        claim(Path('work'), search, build_space(search.space), cfg)
+    cfg = Config.fromfile('small.py')
     other = changed('space = dict(units=3, widths=[12, 24], num_heads=[2, 3])')
 
     with pytest.raises(
@@ -223,6 +316,14 @@ def test_a_folder_of_another_search_is_refused(search):
         ("baselines = [dict(name='a', config='nope.py')]", 'nope.py'),
         ("budget = dict(macs='many')", "macs 'many' is not a number"),
         ("metric = dict(kee='a')", 'kee'),
+        ('budget = 50e6', 'budget 50000000.0 of search .* is no dict'),
+        ('evolution = 5', 'evolution 5 of search .* is no dict'),
+        ('supernet = dict(options=5)', 'options 5 of search .* is no dict'),
+        ("seed = 'x'", "seed 'x'"),
+        ("held_out = 'a'", "held_out 'a'"),
+        ("config = 'nope.py'", 'nope.py'),
+        ('budget = dict(macs=(5e6, 4e6))', 'is not the least and the most; give a number, or two'),
+        ('budget = dict(macs=(5e6,))', 'is not the least and the most'),
     ],
 )  # fmt: skip
 def test_search_files_without_meaning_are_refused(search, text, named):
@@ -282,7 +383,8 @@ def test_the_report_shows_what_was_measured(tmp_path):
     assert r'| searched 1 | `FF\|FF` | 61.2 | 50.0 | 3.0 M | 0.20 M |' in page
     assert 'Found: `FF|FF`' in page and '(Spearman) of the two columns of figures: -1.00' in page
     assert json.loads((tmp_path / 'results.json').read_text()) == FOUND
-    assert 'What chance drew has 70.0 on average.' in page
+    assert 'What chance drew has 70.0 on average, at 2.0 M multiply-adds.' in page
+    assert 'one path a step; at most 4 million multiply-adds.' in page
     for picture in ('pareto.png', 'schedules.png'):
         assert matplotlib.image.imread(tmp_path / picture).std() > 0.05
 
@@ -307,6 +409,36 @@ def test_what_is_measured_stays_when_a_search_is_stopped(search, load_tool, monk
 
     every = [str(schedule) for schedule in space]
     assert asked == [every, every[2:]]
+
+
+def measure_for_ever(connection):
+    """What a process of a search does that measures one schedule after another."""
+    judge.end_with_parent()
+    connection.send(os.getpid())
+    threading.Event().wait(60)
+
+
+def search_for_ever(connection):
+    """A search, and a process of its own."""
+    worker = get_context('spawn').Process(target=measure_for_ever, args=(connection,))
+    worker.start()
+    worker.join()
+
+
+def test_what_measures_for_a_search_that_is_killed_ends(tmp_path):
+    here, there = Pipe()
+    searching = get_context('spawn').Process(target=search_for_ever, args=(there,))
+    searching.start()
+    worker = here.recv()
+    os.kill(searching.pid, signal.SIGKILL)
+    searching.join()
+    there.close()
+
+    # Its end of the pipe closes with it.
+    assert here.poll(30)
+    with pytest.raises(EOFError):
+        here.recv()
+    assert not Path(f'/proc/{worker}/exe').exists()
 
 
 @pytest.mark.parametrize('flags', [['--workers', '0'], ['--processes', '0']])

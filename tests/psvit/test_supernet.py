@@ -23,10 +23,10 @@ def supernet(**options):
     return built
 
 
-def extract(net, path):
+def extract(net, path, **options):
     """A PSViT of the path's schedule with the weights that the path uses."""
     net.take(path)
-    alone = PSViT(stages=net.space.stages(net.path), **OPTIONS).eval()
+    alone = PSViT(stages=net.space.stages(net.path), **OPTIONS, **options).eval()
     # The own names of what the path uses, by the supernet's.
     names, stage = {}, 0
     for unit in range(4):
@@ -44,7 +44,12 @@ def extract(net, path):
         elif not name.startswith(('layers.', 'pools.')):
             state[name] = value
     for layer, plan in enumerate(alone.plans):
-        if plan.shares:
+        attention = f'layers.{layer}.attn.'
+        if any(name.startswith(f'{attention}value.') for name in state):
+            # It has both.
+            other = 'qkv.' if plan.shares else 'value.'
+            state = {k: v for k, v in state.items() if not k.startswith(attention + other)}
+        elif plan.shares:
             for kind in ('weight', 'bias'):
                 made = state.pop(f'layers.{layer}.attn.qkv.{kind}')
                 state[f'layers.{layer}.attn.value.{kind}'] = made.chunk(3)[2]
@@ -52,12 +57,14 @@ def extract(net, path):
     return alone
 
 
+@pytest.mark.parametrize('projection', ['LinearProjection', 'LIFEProjection'])
 @pytest.mark.parametrize('path', ['FFFS|FSFF', 'FS|FSFSFS', 'FFFFFF|FF'])
-def test_a_path_is_a_psvit(path):
-    net, images = supernet(), torch.randn(2, 3, 32, 40)
+def test_a_path_is_a_psvit(path, projection):
+    options = dict(projection=dict(type=projection))
+    net, images = supernet(**options), torch.randn(2, 3, 32, 40)
 
     with torch.no_grad():
-        alone = extract(net, path)
+        alone = extract(net, path, **options)
 
         torch.testing.assert_close(net(images)[0], alone(images)[0])
 
@@ -75,8 +82,9 @@ def test_paths_take_turns_without_a_trace_of_each_other():
     assert not torch.allclose(outs[0], outs[1])
 
 
-def test_every_weight_is_on_some_path_and_only_its_own_learn():
-    net = supernet().train()
+@pytest.mark.parametrize('projection', ['LinearProjection', 'LIFEProjection'])
+def test_every_weight_is_on_some_path_and_only_its_own_learn(projection):
+    net = supernet(projection=dict(type=projection)).train()
     images, reached = torch.randn(2, 3, 32, 32), set()
     for schedule in net.space:
         net.take(schedule)
@@ -90,12 +98,20 @@ def test_every_weight_is_on_some_path_and_only_its_own_learn():
     assert reached == {n for n, p in net.named_parameters() if p.requires_grad}
 
 
-def test_life_is_searched_too():
-    net = supernet(projection=dict(type='LIFEProjection'))
+@pytest.mark.parametrize('path', ['FFFS|FSFF', 'FS|FSFSFS', 'FFFFFF|FF'])
+def test_layers_have_the_depths_that_they_have_in_a_psvit(path):
+    net = supernet()
+    alone = extract(net, path)
 
-    net.take('FSFS|FSFS')
-
-    assert net(torch.randn(1, 3, 32, 32))[0].shape == (1, 24)
+    found, layers = [], dict(net.named_modules())
+    numbers = {id(module): name for name, module in layers.items()}
+    for _, layer in net.steps():
+        found.append(net.get_layer_depth(f'backbone.{numbers[id(layer)]}.ln1.weight', 'backbone.'))
+    expected = [alone.get_layer_depth(f'layers.{index}.ln1.weight') for index in range(8)]
+    assert found == expected
+    for name in ('pos_embed', 'ln1.weight', 'patch_embed.projection.weight'):
+        assert net.get_layer_depth(name) == alone.get_layer_depth(name)
+    assert net.get_layer_depth('head.fc.weight', 'backbone.') == (9, 10)
 
 
 def test_recomputing_layers_changes_no_gradient():

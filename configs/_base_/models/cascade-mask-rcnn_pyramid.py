@@ -1,7 +1,7 @@
 # Cascade Mask R-CNN on the four maps of a pyramid, with the heads of Swin's released detectors:
 # four convolutions and one linear layer, GIoU of decoded boxes, each of three stages stricter than
-# the one before, and mmdet's proposals for cascades. Group norm where Swin has SyncBN, which refuses
-# several CPU processes.
+# the one before, and mmdet's proposals for cascades. Group norm where Swin has SyncBN, which
+# refuses several CPU processes.
 _base_ = './mask-rcnn_pyramid.py'
 
 _head = dict(
@@ -53,6 +53,6 @@ model = dict(
                 debug=False,
             )
             for threshold in (0.5, 0.6, 0.7)
-        ]
+        ],
     ),
 )

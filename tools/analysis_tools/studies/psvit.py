@@ -1,6 +1,6 @@
 r"""Sharing maps, pooling tokens and both, at the multiply-adds of a plain ViT, LIFE or not.
 
-Costs: 50 runs of 1,000 iterations.
+Costs: 60 runs of 1,000 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/psvit.py \

@@ -17,6 +17,8 @@ from mmtoken.experiments.scoreboard_stages import build_part
 from mmtoken.tasks.task import text_digest, write_json
 
 from .budget import scheduled_backbone
+from .judge import Judge
+from .search_file import bounds
 from .space import Schedule, Space
 
 
@@ -52,14 +54,36 @@ def check_fit(search: Config, space: Space, cfg: Config) -> None:
         )
 
 
-def claim(folder: Path, search: Config, space: Space, cfg: Config) -> None:
+def check_measure(cfg: Config, key: str, path: Schedule) -> None:
+    """Measure a path of an untrained supernet on two images, as all will be.
+
+    Args:
+        cfg: Of the supernet.
+        key: The metric.
+        path: The path.
+
+    Raises:
+        UserError: If the supernet cannot be built, or the metric is not measured.
+    """
+    cfg = deepcopy(cfg)
+    cfg.test_dataloader.dataset.indices = cfg.test_dataloader.dataset.indices[:2]
+    Judge(cfg, None, key).measure(str(path))
+
+
+def claim(
+    folder: Path, search: Config, space: Space, cfg: Config, processes: int = 1
+) -> Callable[[], None]:
     """Be sure that a folder holds this search, or nothing.
 
     Args:
-        folder: The folder; made where it is missing.
+        folder: The folder.
         search: The search.
         space: Its space.
         cfg: The config whose schedule it searches.
+        processes: That train the supernet.
+
+    Returns:
+        What makes the folder this search's, once nothing else speaks against it.
 
     Raises:
         UserError: If it holds another one, with what differs.
@@ -68,8 +92,8 @@ def claim(folder: Path, search: Config, space: Space, cfg: Config) -> None:
         space=space.describe(),
         held_out=search.held_out,
         seed=search.seed,
-        metric=search.metric.key,
         supernet=search.supernet.to_dict(),
+        processes=processes,
         config=text_digest(str(cfg.to_dict())),
     )
     own = json.loads(json.dumps(own))
@@ -77,30 +101,41 @@ def claim(folder: Path, search: Config, space: Space, cfg: Config) -> None:
     if stamp.exists():
         theirs = json.loads(stamp.read_text())
         differing = [name for name in own if own[name] != theirs.get(name)]
+        if differing == ['config']:
+            raise UserError(
+                f'{cfg.filename} is not what it was when the search in {folder} began; give it '
+                'another --work-dir, or remove the folder'
+            )
         if differing:
             name = differing[0]
             raise UserError(
                 f'the folder {folder} holds a search of another {name}: {theirs.get(name)}, and '
                 f'this one has {own[name]}; give it another --work-dir, or remove the folder'
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(stamp, own)
+
+    def keep() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(stamp, own)
+
+    return keep
 
 
 def least_costly(
     space: Space, budget: Mapping[str, float], price: Callable[[Schedule], float]
 ) -> Schedule:
-    """The schedule that costs least, of those that share all they can: sharing is never dearer.
+    """A schedule that meets a budget: that which costs least or, where the budget has a least, too,
+    the first that costs as much.
 
     Args:
         space: The space.
-        budget: One of `BUDGETS` and the most it may be.
+        budget: One of `BUDGETS` and the most it may be, or the least and the most.
         price: What a schedule costs of it.
 
     Raises:
-        UserError: If it costs more than the budget, which no schedule meets then.
+        UserError: If no schedule meets it.
     """
-    ((kind, most),) = budget.items()
+    kind, lower, most = bounds(budget)
+    # Of those that share all they can: sharing is never dearer.
     letters = 'FS' if 'FS' in space.choices else 'FF'
     places = combinations(range(1, space.units), len(space.widths) - 1)
     least = min((Schedule((letters,) * space.units, pools) for pools in places), key=price)
@@ -109,4 +144,12 @@ def least_costly(
             f'no schedule of the space meets the budget of {most:g} {kind}; the least, {least}, '
             f'costs {price(least):g}: raise the budget, or give the space narrower widths'
         )
-    return least
+    if price(least) >= lower:
+        return least
+    fitting = next((schedule for schedule in space if lower <= price(schedule) <= most), None)
+    if fitting is None:
+        raise UserError(
+            f'no schedule of the space costs from {lower:g} to {most:g} {kind}; give the budget '
+            'other limits, or the space other widths'
+        )
+    return fitting

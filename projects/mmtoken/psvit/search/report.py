@@ -7,7 +7,7 @@ from typing import Any
 
 from mmtoken.tasks.task import write_json
 
-from .search_file import DRAWN, SEARCHED
+from .search_file import DRAWN, SEARCHED, bounds
 
 COLORS = {'F': '#4c72b0', 'S': '#dd8452'}
 # What a budget's kind is called, and in what it is shown.
@@ -34,7 +34,9 @@ def write_search_report(found: dict[str, Any], folder: Path) -> None:
 
 def search_page(found: dict[str, Any]) -> str:
     """The page of a search, in Markdown."""
-    metric, ((kind, most),) = found['metric'], found['budget'].items()
+    metric, (kind, least, most) = found['metric'], bounds(found['budget'])
+    scale, name = KINDS[kind]
+    allowed = f'{least / scale:g} to {most / scale:g}' if least else f'at most {most / scale:g}'
     unit, space = metric['unit'], found['space']
     timed = kind == 'latency_ms'
     searched = 'all within it' if found['exhaustive'] else 'by evolution'
@@ -51,7 +53,7 @@ def search_page(found: dict[str, Any]) -> str:
         f'Of {space["schedules"]} schedules ({space["units"]} units of two layers, '
         f'{" or ".join(space["choices"])} each, stages of {", ".join(map(str, space["widths"]))} '
         f'channels) {len(found["measured"])} were measured, {searched}, by a supernet that trained '
-        f'{found["supernet"]["iterations"]} iterations, one path a step; at most {most:g} {kind}. '
+        f'{found["supernet"]["iterations"]} iterations, one path a step; {allowed} {name}. '
         f'Measured on {100 * found["held_out"]:g} % of the training set, which none trained on: '
         'neither the supernet nor what was retrained from nothing.',
         '',
@@ -74,11 +76,16 @@ def search_page(found: dict[str, Any]) -> str:
         + (f' {entry["price"]:.1f} ms |' if timed else '')
         for entry in ordered
     ]
-    drawn = [entry['value'] for entry in found['retrained'] if entry['name'].startswith(DRAWN)]
+    drawn = [entry for entry in found['retrained'] if entry['name'].startswith(DRAWN)]
+
+    def mean(what: str, entries: list[dict[str, Any]]) -> float:
+        return sum(entry[what] for entry in entries) / len(entries)
+
     if drawn:
         lines += [
             '',
-            f'What chance drew has {sum(drawn) / len(drawn):.1f} on average. What was found was '
+            f'What chance drew has {mean("value", drawn):.1f} on average, at '
+            f'{mean("macs", drawn) / 1e6:.1f} M multiply-adds. What was found was '
             'chosen by the figure that stands here, which flatters it: a study of it and of what '
             'chance draws, on the test set and over several seeds, has to say if it is better.',
         ]

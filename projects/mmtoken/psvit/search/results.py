@@ -14,7 +14,7 @@ from mmtoken.runtime.cli import load_config
 from mmtoken.tasks.tool_steps import environment
 
 from .budget import Costs, latency
-from .search_file import SEARCHED
+from .search_file import SEARCHED, bounds
 from .space import Schedule, Space
 
 
@@ -41,9 +41,18 @@ def make_search_results(
         exhaustive: Whether everything within the budget was measured.
     """
     key = search.metric.key
-    retrained = {entry['arm']: entry['metrics'][key] for entry in entries}
-    ((kind, most),) = search.budget.items()
-    both = [name for name in chosen if name in retrained and chosen[name] in found]
+    trained = {entry['arm']: entry['metrics'][key] for entry in entries}
+    kind, _, _ = bounds(search.budget)
+    once = first_names(chosen)
+    names = {schedule: name for name, schedule in once.items()}
+    # What chance drew again is what was searched, and was trained once.
+    retrained = {
+        name: trained[names[schedule]]
+        for name, schedule in chosen.items()
+        if names[schedule] in trained
+    }
+    retrained |= {name: value for name, value in trained.items() if name not in once}
+    both = [name for name in once if name in retrained and chosen[name] in found]
     searched = [name for name in retrained if name.startswith(SEARCHED)]
     winner = max(searched, key=lambda name: retrained[name])
     rank = None
@@ -55,7 +64,7 @@ def make_search_results(
         title=search.title,
         question=search.question,
         metric=dict(search.metric),
-        budget={kind: most},
+        budget=dict(search.budget),
         space=space.describe() | dict(schedules=len(space)),
         supernet=search.supernet.to_dict(),
         held_out=search.held_out,
@@ -85,6 +94,14 @@ def make_search_results(
         rank_correlation=rank,
         environment=environment(),
     )
+
+
+def first_names(chosen: Mapping[str, Schedule]) -> dict[str, Schedule]:
+    """Schedules that were chosen, each under the first of its names."""
+    names: dict[Schedule, str] = {}
+    for name, schedule in chosen.items():
+        names.setdefault(schedule, name)
+    return {name: schedule for schedule, name in names.items()}
 
 
 def _baseline_costs(search: Config, name: str, kind: str) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.config import Config
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmtoken.experiments.study_runs import make_grid
+from mmtoken.experiments.study_runs import Run, make_grid
 from mmtoken.experiments.study_tasks import Place, finish_runs
 from mmtoken.runtime.cli import load_config
 from mmtoken.tasks.launch import run_from_command_line
@@ -20,12 +20,12 @@ from mmtoken.tasks.task import Task, text_digest, write_json
 from mmtoken.tasks.tool_steps import environment, export_weights, last_checkpoint, train_step
 
 from .budget import Costs
-from .checks import check_fit, claim, least_costly
+from .checks import check_fit, check_measure, claim, least_costly
 from .configs import retraining_study, split_training_set, supernet_config
 from .evolution import best, evolve
 from .judge import judge_all
-from .results import make_search_results
-from .search_file import DRAWN, SEARCHED
+from .results import first_names, make_search_results
+from .search_file import DRAWN, SEARCHED, bounds
 from .space import Schedule, Space, build_space
 
 
@@ -48,18 +48,32 @@ def run_search(
         UserError: If the folder holds another search, or if no schedule meets the budget.
     """
     space, cfg = build_space(search.space), load_config(search.config)
-    claim(place.work_dir, search, space, cfg)
+    keep = claim(place.work_dir, search, space, cfg, processes)
     check_fit(search, space, cfg)
     trained, held_out = split_training_set(cfg, search.held_out, search.seed)
     costs = Costs(cfg, space)
     price = _priced(costs, search.budget, place.work_dir)
-    least = least_costly(space, search.budget, price)
-    ((_, most),) = search.budget.items()
+    first = least_costly(space, search.budget, price)
+    _, lower, most = bounds(search.budget)
 
     def fits(schedule: Schedule) -> bool:
-        return price(schedule) <= most
+        return lower <= price(schedule) <= most
 
     net = supernet_config(search, space, trained, held_out, place.work_dir)
+    check_measure(net, search.metric.key, first)
+
+    def study_of(schedules: Mapping[str, Schedule]) -> Config:
+        return retraining_study(search, space, schedules, trained, held_out, path)
+
+    retraining = Place(
+        place.work_dir / 'retraining', place.tools, place.work_dir / 'retraining.json',
+        place.workers,
+    )  # fmt: skip
+    # What is compared with baselines must train as long as they do.
+    finish_runs(
+        study := study_of({f'{SEARCHED} 1': first}), _runs(study, search), set(), retraining
+    )
+    keep()
     task = supernet_task(net, place, processes)
     run_from_command_line([task], 1)
 
@@ -69,18 +83,18 @@ def run_search(
     if exhaustive:
         found = judge([schedule for schedule in space if fits(schedule)])
     else:
-        found = evolve(space, fits, judge, search.evolution, search.seed, [least])
+        found = evolve(space, fits, judge, search.evolution, search.seed, [first])
     chosen = _to_retrain(search, space, fits, found)
     # Those that chance drew as well, so that both orders can be compared.
     found = found | judge([*chosen.values()])
-    study = retraining_study(search, space, chosen, trained, held_out, path)
-    runs = make_grid(study, [search.seed], {})
-    retraining = Place(
-        place.work_dir / 'retraining', place.tools, place.work_dir / 'retraining.json',
-        place.workers,
-    )  # fmt: skip
-    entries = finish_runs(study, runs, set(runs), retraining)
+    study = study_of(first_names(chosen))
+    entries = finish_runs(study, _runs(study, search), {*_runs(study, search)}, retraining)
     return make_search_results(search, space, costs, price, found, chosen, entries, exhaustive)
+
+
+def _runs(study: Config, search: Config) -> list[Run]:
+    """The one run of each arm."""
+    return make_grid(study, [search.seed], {})
 
 
 def supernet_task(cfg: Config, place: Place, processes: int = 1) -> Task:
@@ -102,6 +116,8 @@ def supernet_task(cfg: Config, place: Place, processes: int = 1) -> Task:
         return environment()
 
     step = train_step(place.tools, config, folder, cfg, ['--no-validate'], lambda: cfg.dump(config))
+    # Wherever it is.
+    content = {name: value for name, value in cfg.to_dict().items() if name != 'work_dir'}
     alone = step.argv
     if processes > 1:
         step = replace(step, argv=lambda: _launched(alone(), processes))
@@ -109,7 +125,7 @@ def supernet_task(cfg: Config, place: Place, processes: int = 1) -> Task:
         name='supernet',
         folder=folder,
         steps=[step],
-        identity={'config': text_digest(str(cfg.to_dict())), 'processes': processes},
+        identity={'config': text_digest(str(content)), 'processes': processes},
         outputs=[final],
         finish=finish,
     )
@@ -163,6 +179,7 @@ def _priced(costs: Costs, budget: Mapping[str, float], folder: Path) -> Callable
     def price(schedule: Schedule) -> float:
         if str(schedule) not in known:
             known[str(schedule)] = costs.latency(schedule)
+            folder.mkdir(parents=True, exist_ok=True)
             write_json(file, known)
         return known[str(schedule)]
 

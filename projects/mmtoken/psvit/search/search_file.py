@@ -6,7 +6,8 @@ A search file is a Python config. All it may say::
     question = 'Is what the search finds better than what chance does?'
     config = 'configs/….py'                # a classifier of a PSViT, whose schedule is searched
     space = dict(units=4, widths=[96, 144], num_heads=[3, 4], choices=['FF', 'FS'])
-    budget = dict(macs=50e6)               # at most; or params, or latency_ms of one image here
+    budget = dict(macs=50e6)               # at most, or (48e6, 51e6), from and to; or params, or
+                                           # latency_ms of one image on a CPU here
     held_out = 0.1                         # of the training set, on which schedules are compared
     supernet = dict(iterations=3000, options={})
     evolution = dict(population=50, generations=20, parents=10, crossover=25, mutation=25,
@@ -22,7 +23,9 @@ the five that are retrained, those of GLiT, by the same group.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -39,6 +42,7 @@ SEARCH = (
 )
 # Names of what is retrained, before their numbers.
 SEARCHED, DRAWN = 'searched', 'random'
+EXAMPLES = 'tools/searches/digits.py'
 BUDGETS = ('macs', 'params', 'latency_ms')
 EVOLUTION = dict(
     population=50, generations=20, parents=10, crossover=25, mutation=25, probability=0.1
@@ -58,6 +62,11 @@ def load_search(path: Path) -> Config:
         UserError: If something is missing or has no meaning.
     """
     search = load_config(str(path))
+    for name in ('space', 'budget', 'supernet', 'evolution', 'retraining', 'metric'):
+        if not isinstance(search.get(name, {}), Mapping):
+            raise UserError(
+                f'{name} {search[name]!r} of search {path} is no dict; write it as in {EXAMPLES}'
+            )
     own = {name: value for name, value in search.items() if not name.startswith('_')}
     check_names(f'search {path}', own, *SEARCH)
     search.setdefault('held_out', 0.1)
@@ -73,6 +82,11 @@ def load_search(path: Path) -> Config:
     search.retraining.setdefault('random', 5)
     for part in (search.supernet, search.retraining):
         part.setdefault('options', {})
+        if not isinstance(part.options, Mapping):
+            raise UserError(
+                f'options {part.options!r} of search {path} is no dict; write them as of '
+                "--cfg-options, such as {'optim_wrapper.optimizer.lr': 1e-3}"
+            )
         check_whole('iterations', part.iterations, least=2, example=1000)
     check_whole('retraining.top', search.retraining.top, example=5)
     check_whole('retraining.random', search.retraining.random, least=0, example=5)
@@ -82,20 +96,42 @@ def load_search(path: Path) -> Config:
         check_whole(f'evolution.{name}', search.evolution[name], least=0, example=EVOLUTION[name])
     check_probability('evolution.probability', search.evolution.probability)
     check_names(f'metric of search {path}', search.metric, ('key', 'name', 'unit'), ())
-    if len(search.budget) != 1 or next(iter(search.budget)) not in BUDGETS:
-        raise UserError(
-            f'budget {dict(search.budget)} of search {path} is not one of {", ".join(BUDGETS)} '
-            'and the most it may be; use one such as dict(macs=1.3e9)'
-        )
-    check_number(*next(iter(search.budget.items())), above=0, example=1e9)
+    check_whole('seed', search.seed, least=0, example=0)
+    _check_budget(search.budget, path)
+    check_number('held_out', search.held_out, example=0.1)
     if not 0 < search.held_out < 1:
         raise UserError(
             f'held_out {search.held_out} of search {path} is not between 0 and 1; use a share of '
             'the training set, such as 0.1'
         )
     build_space(search.space)
+    load_config(search.config)
     _check_baselines(search, path)
     return search
+
+
+def bounds(budget: Mapping[str, Any]) -> tuple[str, float, float]:
+    """What a budget is of, the least and the most that it may be."""
+    ((kind, limits),) = budget.items()
+    least, most = limits if isinstance(limits, Sequence) else (0, limits)
+    return kind, least, most
+
+
+def _check_budget(budget: Mapping[str, Any], path: Path) -> None:
+    kinds, limits = [*budget], [*budget.values()]
+    if len(kinds) != 1 or kinds[0] not in BUDGETS:
+        raise UserError(
+            f'budget {dict(budget)} of search {path} is not one of {", ".join(BUDGETS)} '
+            'and the most it may be; use one such as dict(macs=1.3e9)'
+        )
+    several = isinstance(limits[0], (list, tuple))
+    for limit in limits[0] if several else limits:
+        check_number(kinds[0], limit, above=0, example=1e9)
+    if several and (len(limits[0]) != 2 or limits[0][0] >= limits[0][1]):
+        raise UserError(
+            f'{kinds[0]} {tuple(limits[0])} of the budget of search {path} is not the least and '
+            'the most; give a number, or two in their order'
+        )
 
 
 def _check_baselines(search: Config, path: Path) -> None:

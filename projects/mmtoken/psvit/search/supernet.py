@@ -11,6 +11,9 @@ from torch import nn
 
 from mmtoken.errors import UserError
 from mmtoken.unwrap import unwrap
+from mmtoken.vit.building import build_projection, complete
+from mmtoken.vit.initialization import init_like_deit
+from mmtoken.vit.projections import LinearProjection
 from mmtoken.vit.schedule import plan_layers
 
 from ..psvit import PSViT
@@ -30,8 +33,10 @@ class PSViTSupernet(PSViT):
 
     Each unit has one bank of weights for every stage that it can be in, since its width depends on
     the pools before it; FF and FS share a bank, and FS makes no use of the second layer's queries
-    and keys. Each pair of stages has one pool. Seen otherwise, it is a PSViT whose stages have the
-    layers of all units that can be in them, and of which a path takes some.
+    and keys. Where a projection mixes them with the values (LIFE's), a sharing layer has one of its
+    own, of values alone, as that which is trained from nothing has. Each pair of stages has one
+    pool. Seen otherwise, it is a PSViT whose stages have the layers of all units that can be in
+    them, and of which a path takes some.
 
     Args:
         space: Arguments of a `Space`.
@@ -53,11 +58,35 @@ class PSViTSupernet(PSViT):
         depth = 2 * built.units_of_stage
         stages = [dict(depth=depth, embed_dims=width, num_heads=h) for width, h in sizes]
         super().__init__(stages=stages, **options)
+        self._add_values(options)
         self.space = built
         self.drop_path_rate = options.get('drop_path_rate', 0.0)
         # Of a path, which has fewer layers than there are.
         self.out_indices = (2 * built.units - 1,)
         self.take(next(iter(built)))
+
+    def _add_values(self, options: dict) -> None:
+        if isinstance(self.layers[0].attn.qkv, LinearProjection):
+            # Its values have rows of their own.
+            return
+        projection = complete(options.get('projection'), self.default_projection)
+        bias = options.get('qkv_bias')
+        bias = self.default_qkv_bias if bias is None else bias
+        for layer in self.layers[1::2]:
+            width = layer.attn.proj.in_features
+            layer.attn.value = build_projection(projection, width, bias, values_only=True)
+            init_like_deit(layer.attn.value, ())
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """As of `TokenBackbone`, for the layers that a path has and not those of the banks."""
+        depths = 2 * self.space.units + 2
+        name, _, rest = param_name.removeprefix(prefix).partition('.')
+        if not param_name.startswith(prefix) or name not in ('layers', 'pools'):
+            depth, banks = super().get_layer_depth(param_name, prefix)
+            return (depths - 1 if depth == banks - 1 else depth), depths
+        stage, layer = divmod(int(rest.partition('.')[0]), 2 * self.space.units_of_stage)
+        # As of `steps`: the first unit that stage s can have is the s-th.
+        return 2 * stage + layer + 1, depths
 
     def take(self, path: Schedule | str) -> None:
         """Go along another path from now on.
