@@ -1,23 +1,27 @@
 r"""LIFE-ViTs that go on training: with nothing more, and with each way to calibrate them.
 
 Needs: all runs of the study calibration_bases with the same seeds, and label maps of its three data
-sets; those of configs/_base_/datasets/digits_token-labels.py, and the same command with
-data/digit_scenes_ground and data/digit_scenes_digit in the place of data/digit_scenes.
-Costs: 150 runs of 300 iterations.
+sets; those of configs/_base_/datasets/digits_token-labels.py, and with NAME ground and digit
+`python tools/dataset_converters/make_token_labels.py configs/digits/life-d6w96_digits-cls.py
+--cfg-options train_dataloader.dataset.data_root=data/digit_scenes_NAME/classification/
+--from-masks data/digit_scenes_NAME/classification/masks/train --num-classes 10 --grid 16 16
+--out data/digit_scenes_NAME/classification/token_labels`.
+Costs: 150 runs of 600 iterations; `--x nothing ground` leaves a third of them out.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/calibration.py \
         --seeds 0 1 2 3 4 --workers 2
 """
 
-iterations = 300
+iterations = 600
 
 title = 'Calibrating LIFE-ViT on digits with and without shortcuts'
 question = (
     'Does it help a trained classifier to be told what its decisions shall rest on, beyond what as '
     f'many iterations more bring it anyway? All arms go on from the same classifier for '
     f'{iterations} iterations at a tenth of its learning rate; blank has no loss but that of the '
-    'labels. Where there are two stages, each has half of the iterations.'
+    'labels. Where there are two stages, each has half of the iterations, the second one that in '
+    'which the rate falls to zero.'
 )
 metrics = [dict(key='accuracy/top1', name='top-1 accuracy', unit='%')]
 
@@ -58,6 +62,7 @@ def _arm(name, *stages, **options):
         name=name,
         config='configs/digits/calibrated-life-d6w96_digits-cls.py',
         options={**hook, **options},
+        keep_checkpoint=True,
     )
 
 
