@@ -26,7 +26,7 @@ MODEL = dict(
 def problems(pipeline=PIPELINE, head=None, dataset=None, **model):
     changes = {'train_dataloader.dataset.pipeline': pipeline}
     content = small_config('mmpretrain', changes).to_dict()
-    content['model'] = dict(MODEL, head=dict(MODEL['head'], **head or {}), **model)
+    content['model'] = {**MODEL, 'head': dict(MODEL['head'], **head or {}), **model}
     if dataset:
         inner = content['train_dataloader']['dataset']
         content['train_dataloader']['dataset'] = dict(dataset, dataset=inner)
@@ -95,3 +95,16 @@ def test_what_moves_the_image_alone_is_told(step, place):
 
 def test_without_maps_anything_may_move():
     assert problems([PIPELINE[0], FLIP, dict(type='PackInputs')]) == []
+
+
+@pytest.mark.parametrize(('classes', 'told'), [(3, False), (10, True)])
+def test_maps_of_the_foreground_have_the_heads_classes_and_the_background(classes, told):
+    head = dict(num_classes=classes, num_token_classes=None)
+
+    texts = problems(
+        head=head, type='CalibratedClassifier', foreground=dict(type='SuppliedForeground')
+    )
+
+    assert bool(texts) == told
+    if told:
+        assert f'have the classes of the head and the background, {classes + 1}' in texts[0]

@@ -67,6 +67,23 @@ def test_every_loss_teaches_every_layer(backbone, variant):
 
 
 @pytest.mark.parametrize('name', LOSSES)
+@pytest.mark.parametrize('backbone', ['TokenViT', 'LIFEViT'])
+@pytest.mark.parametrize('variant', [*VARIANTS, 'windows'])
+def test_each_loss_alone_teaches_from_the_stem_to_the_head(backbone, variant, name):
+    options = {**VARIANTS, 'windows': dict(window_size=2, global_attn_indexes=(3,))}[variant]
+    if variant == 'shared' and name == 'inter':
+        pytest.skip('its last layer has no map of its own')
+    model = build(backbone, {name: LOSSES[name]}, **options)
+    model.set_active((name,))
+
+    model.loss(images(), samples())[f'loss_{name}'].backward()
+
+    for part in ('backbone.patch_embed.projection.weight', 'head.fc.weight'):
+        gradient = model.get_parameter(part).grad
+        assert gradient.isfinite().all() and gradient.abs().sum() > 0, part
+
+
+@pytest.mark.parametrize('name', LOSSES)
 @pytest.mark.parametrize('variant', ['class token', 'mean'])
 def test_gradients_are_those_of_finite_differences(name, variant):
     arch = dict(ARCH, embed_dims=6, num_heads=2, num_layers=2, feedforward_channels=8)
@@ -217,6 +234,10 @@ def test_frozen_layers_are_calibrated_through(name):
     assert losses[f'loss_{name}'] > 0
     assert found.keys() == {name for name, p in model.named_parameters() if p.requires_grad}
     assert any(name.startswith('backbone.layers.3') for name in found)
+    # Those of the loss itself, too.
+    model.zero_grad()
+    model.loss(images(), samples())[f'loss_{name}'].backward()
+    assert model.head.fc.weight.grad.abs().sum() > 0
 
 
 def test_a_frozen_backbone_has_a_head_to_learn():
@@ -276,6 +297,8 @@ def test_mixed_labels_are_refused_and_scores_of_one_class_are_not():
         (dict(calibration=dict(a=dict(type='LinearClsHead', num_classes=2, in_channels=2))),
          'calibration.a is a LinearClsHead, which is no CalibrationLoss'),
         (dict(calibration=dict(cls=dict(type='ChannelLoss'))), "a loss of the name 'cls'"),
+        (dict(calibration=dict(my_loss=dict(type='ChannelLoss'))), "a loss of the name 'my_loss'"),
+        (dict(calibration={'a.b': dict(type='ChannelLoss')}), "a loss of the name 'a.b'"),
         (dict(foreground=None), 'calibration.token needs to know the foreground'),
         (dict(out_indices=(1, 3)), r'out_indices \(1, 3\) of the backbone are several outputs'),
         (dict(calibration=dict(token=dict(type='TokenPropagation', layers=(3,)))),
@@ -297,7 +320,9 @@ def test_what_does_not_fit_is_refused(options, message):
 
 def test_other_models_are_refused():
     head = dict(type='LinearClsHead', num_classes=2, in_channels=512)
-    with pytest.raises(UserError, match='backbone ResNet keeps no tokens to calibrate'):
+    with pytest.raises(
+        UserError, match='backbone ResNet is no TokenViT; .* no pyramid, and no LoRAB'
+    ):
         MODELS.build(
             dict(
                 type='CalibratedClassifier',

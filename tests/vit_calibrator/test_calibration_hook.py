@@ -1,7 +1,9 @@
 """Stages begin when they should, rules are collected once, a resumed run goes on with its own."""
 
 import copy
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS, MODELS
 from mmpretrain.structures import DataSample
 
-import mmtoken.vit_calibrator.class_rules as class_rules
 from mmtoken.errors import UserError
+from mmtoken.vit_calibrator import calibration_hook, class_rules
+from mmtoken.vit_calibrator.class_report import _first
 from mmtoken.vit_calibrator.class_rules import Collection, collect_means, collect_once
 
 REPO = Path(__file__).parents[2]
@@ -129,6 +132,8 @@ def test_what_was_collected_is_found_again_until_something_changes(tmp_path, mon
         model.head.fc.bias.add_(1e-3)
     collect_once(model, ['dimension'], how, tmp_path)
     assert len(calls) == 3 and len(list(tmp_path.glob('*.pth'))) == 4
+    collect_once(model, ['dimension'], replace(how, setting='other windows'), tmp_path)
+    assert len(calls) == 4
 
 
 def test_weights_of_every_kind_are_told_apart(tmp_path):
@@ -274,6 +279,25 @@ def test_classes_without_enough_correct_images_are_left_uncalibrated_and_listed(
     assert len(without) == int(count) > 0
     rules = runner.model.calibration['dimension'].rules(1)
     assert rules.all(1).nonzero().flatten().tolist() == without
+    listed = json.loads((tmp_path / 'run/calibration/classes.json').read_text())
+    assert listed['uncalibrated'] == [str(label) for label in without]
+    kept = [None if label in without else int(rules[label].sum()) for label in range(10)]
+    assert listed['dimensions'] == {'dimension': {'1': kept}}
+
+
+def test_many_classes_are_in_the_file_and_the_line_says_so():
+    assert _first([*range(20)]).endswith(', 19')
+    assert _first([*range(21)]).endswith(', 19, …: all are in calibration/classes.json')
+
+
+def test_a_loss_that_acts_on_no_image_is_told_once(automatic, monkeypatch):
+    monkeypatch.setattr(calibration_hook, 'PATIENCE', 2)
+    automatic.model.foreground.confidence = 0.999
+    train(automatic)
+
+    told = [line for line in log_of(automatic) if 'has acted on no image' in line]
+    assert len(told) == 1 and 'WARNING' in told[0]
+    assert 'calibration.token has acted on no image in 2 steps, and its 0 is no success' in told[0]
 
 
 def test_a_run_of_a_blank_control_and_a_late_begin_is_ordinary(tmp_path, digit_scenes):
@@ -326,10 +350,17 @@ def test_a_run_is_not_resumed_with_other_stages_or_another_foreground(automatic,
     automatic.train_cfg.max_epochs = 3
     train(automatic)
     automatic.resume = True
-    for epoch, changed in ((3, dict(stages=[dict(losses=['token'])])), (1, None)):
+    swapped = [dict(losses=['dimension']), dict(begin=2, losses=['token'])]
+    later = [dict(losses=['token']), dict(begin=1, losses=['dimension'])]
+    for epoch, changed in (
+        (3, dict(stages=[dict(losses=['token'])])),
+        (2, dict(stages=swapped)),
+        (2, dict(stages=later)),
+        (1, None),
+    ):
         other = copy.deepcopy(automatic)
-        other.work_dir = str(tmp_path / f'other{epoch}')
-        other.experiment_name = f'{tmp_path.name}{epoch}'
+        other.work_dir = str(tmp_path / 'other')
+        other.experiment_name = f'{tmp_path.name}{epoch}{changed}'
         other.load_from = str(tmp_path / f'run/epoch_{epoch}.pth')
         if changed:
             other.custom_hooks[0].update(changed)

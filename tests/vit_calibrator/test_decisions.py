@@ -5,7 +5,7 @@ import pytest
 import torch
 from calibrated_models import CLASSES, LOSSES, GivenForeground, build, images, samples
 
-from mmtoken.vit_calibrator.decisions import measure_decisions, plot_decisions
+from mmtoken.vit_calibrator.decisions import _order_of, measure_decisions, plot_decisions
 from mmtoken.vit_calibrator.foreground import patch_relevance
 
 LABELS = ((3, 0, 4, 1), (1, 1, 2, 0))
@@ -78,3 +78,12 @@ def test_a_picture_has_something_of_each(model, tmp_path):
 
     one, two = (matplotlib.image.imread(tmp_path / f'{name}.png') for name in ('one', 'two'))
     assert two.shape[0] > one.shape[0] and one.std() > 0.05 and two.std() > 0.05
+
+
+def test_dimensions_stand_in_one_order_by_the_class_they_matter_most_to():
+    first = torch.tensor([[0.1, 0.9, 0.0, 0.4], [0.8, 0.2, 0.3, 0.5]])
+
+    order = _order_of([first, first.flip(0)])
+
+    # Class 0 has dimension 1; class 1 has 0, then 3, then 2.
+    assert order.tolist() == [1, 0, 3, 2]

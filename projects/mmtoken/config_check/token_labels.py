@@ -33,6 +33,15 @@ def token_label_problems(content: dict, scope: str) -> Iterator[Problem]:
 def _of_classes(place: str, count: Any, model: dict) -> Iterator[Problem]:
     head = dict_at(model, 'head')
     name = text_at(model, 'type').rpartition('.')[2]
+    foreground = text_at(dict_at(model, 'foreground'), 'type').rpartition('.')[2]
+    classes = head.get('num_classes')
+    supplied = name == 'CalibratedClassifier' and foreground == 'SuppliedForeground'
+    if supplied and isinstance(count, int) and isinstance(classes, int) and count != classes + 1:
+        yield Problem(
+            f'{place}.num_classes is {count}, and model.head.num_classes {classes}; label maps '
+            'that say where the foreground is have the classes of the head and the background, '
+            f'{classes + 1}'
+        )
     if name != 'TokenLabelClassifier' or model.get('token_labels') == 'image':
         return
     key = 'num_classes' if head.get('num_token_classes') is None else 'num_token_classes'

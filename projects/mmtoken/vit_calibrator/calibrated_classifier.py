@@ -66,14 +66,17 @@ class CalibratedClassifier(ImageClassifier):
                 f'calibration {calibration!r} names no loss; use a dict, such as '
                 "dict(token=dict(type='TokenPropagation'))"
             )
+        for name in calibration:
+            # mmengine adds up what the log calls a loss, and torch lets no name have a dot.
+            if not isinstance(name, str) or name == 'cls' or 'loss' in name or '.' in name:
+                raise UserError(
+                    f'calibration has a loss of the name {name!r}; call it otherwise, such as '
+                    "token: not 'cls', which is the head's, without 'loss' and without a dot"
+                )
         self.calibration = nn.ModuleDict(
             {name: _build(f'calibration.{name}', cfg, CalibrationLoss)
              for name, cfg in calibration.items()}
         )  # fmt: skip
-        if 'cls' in self.calibration:
-            raise UserError(
-                "calibration has a loss of the name 'cls', which is the head's; call it otherwise"
-            )
         for loss in self.calibration.values():
             loss.attach(self.backbone)
         self.foreground = None if foreground is None else _build('foreground', foreground)
@@ -136,7 +139,8 @@ class CalibratedClassifier(ImageClassifier):
         for name, loss in losses.items():
             judgment = self._judge(loss, case)
             found[f'loss_{name}'] = loss.loss_weight * judgment.shared_mean()
-            found.update({f'{name}_{key}': value for key, value in judgment.logs.items()})
+            logs = dict(judgment.logs, images=judgment.counted.float().sum())
+            found.update({f'{name}_{key}': value for key, value in logs.items()})
         return found
 
     @torch.no_grad()
@@ -216,8 +220,8 @@ class CalibratedClassifier(ImageClassifier):
         backbone, head = self.backbone, self.head
         if not isinstance(backbone, TokenViT):
             raise UserError(
-                f'backbone {type(backbone).__name__} keeps no tokens to calibrate; '
-                'CalibratedClassifier takes the TokenViT family, such as TokenViT or LIFEViT'
+                f'backbone {type(backbone).__name__} is no TokenViT; CalibratedClassifier takes '
+                'plain ViTs alone, such as TokenViT and LIFEViT: no pyramid, and no LoRABackbone'
             )
         if not isinstance(head, ClsHead) or isinstance(head, DeiTClsHead):
             raise UserError(

@@ -16,13 +16,14 @@ from mmtoken.errors import UserError
 from mmtoken.unwrap import unwrap
 
 from .calibrated_classifier import CalibratedClassifier
+from .class_report import report_rules
 from .class_rules import ClassMeans, Collection, collect_once
 
 # What a checkpoint of a run that goes on has beside the weights.
 KEY = 'calibration'
 STAGE_KEYS = ('begin', 'losses')
-# Classes named in a line of the log.
-NAMED = 20
+# Steps after which a loss that acted on no image is told.
+PATIENCE = 100
 
 
 @HOOKS.register_module()
@@ -32,7 +33,9 @@ class CalibrationHook(Hook):
     Where a stage has a loss that wants rules of the classes, they are collected when it begins,
     from the training images as they are tested, without augmentation: those that are classified
     correctly with the greatest confidence. They are kept in `calibration/` of the work folder by a
-    digest of the weights, and in checkpoints, so that a resumed run goes on with its own.
+    digest of the weights, and in checkpoints, so that a resumed run goes on with its own. How many
+    dimensions each class rests on, and which classes are left uncalibrated, is in
+    `calibration/classes.json` there. A loss that acts on no image for 100 steps is told.
 
     Args:
         stages: In their order, dicts with `losses`, names of `calibration` of the model that act
@@ -73,6 +76,7 @@ class CalibrationHook(Hook):
         self.current = -1
         self.means: ClassMeans | None = None
         self._restored: dict | None = None
+        self._told: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
         """Check the model against the stages, and go on where a resumed run was."""
@@ -88,7 +92,9 @@ class CalibrationHook(Hook):
         if restored['frozen'] is not None and model.foreground is not None:
             model.foreground.remember(model)
         frozen = getattr(model.foreground, 'frozen', None)
-        if self.current >= len(self.stages) or (frozen is None) != (restored['frozen'] is None):
+        # Checkpoints of before did not say their stages.
+        others = restored.get('stages', self._described()) != self._described()
+        if others or (frozen is None) != (restored['frozen'] is None):
             raise UserError(
                 f'the checkpoint that is resumed is in calibration stage {self.current + 1}, of '
                 'other stages or with another foreground than the config has; resume it with the '
@@ -118,6 +124,7 @@ class CalibrationHook(Hook):
         frozen = getattr(self._model(runner).foreground, 'frozen', None)
         checkpoint[KEY] = dict(
             stage=self.current,
+            stages=self._described(),
             means=None if self.means is None else _on_cpu(self.means.tensors()),
             frozen=None if frozen is None else _on_cpu(frozen.state_dict()),
         )
@@ -132,6 +139,34 @@ class CalibrationHook(Hook):
                 'without CalibrationHook; begin from its weights with load_from instead'
             )
         self._restored = checkpoint[KEY]
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
+        """Tell of a loss that has acted on no image for a while."""
+        if self.current < 0 or not self.every_n_train_iters(runner, PATIENCE):
+            return
+        for name in self.stages[self.current]['losses']:
+            key = f'train/{name}_images'
+            history = runner.message_hub.log_scalars.get(key)
+            if name in self._told or history is None or history.mean(PATIENCE) > 0:
+                continue
+            self._told.add(name)
+            why = (
+                'the foreground is known of none: look at the label maps, or, with '
+                'AutomaticForeground, at how sure the model is of augmented images'
+                if self._model(runner).calibration[name].needs_foreground
+                else 'no gradient reaches where it looks'
+            )
+            runner.logger.warning(
+                f'calibration.{name} has acted on no image in {PATIENCE} steps, and its 0 is no '
+                f'success; {why}'
+            )
+
+    def _described(self) -> list:
+        """The stages, as a checkpoint has them."""
+        unit = 'epoch' if self.by_epoch else 'iteration'
+        return [[unit, stage['begin'], *stage['losses']] for stage in self.stages]
 
     def _enter(self, runner: Runner, now: int) -> None:
         begun = [index for index, stage in enumerate(self.stages) if stage['begin'] <= now]
@@ -162,7 +197,7 @@ class CalibrationHook(Hook):
         model.set_active(names)
         # What is not computed any more would be logged with its last value.
         for key in list(runner.message_hub.log_scalars):
-            if key.startswith('train/loss') or 'foreground_share' in key:
+            if key.startswith('train/loss') or key.endswith('_images') or 'foreground_share' in key:
                 del runner.message_hub.log_scalars[key]
 
     def _use(self, runner: Runner, means: ClassMeans) -> None:
@@ -170,27 +205,8 @@ class CalibrationHook(Hook):
         self.means = means
         model, counted = self._model(runner), means.counts >= self.fewest
         for name, layers in means.means.items():
-            loss = model.calibration[name]
-            loss.set_rules(layers, counted)
-            for layer in layers:
-                kept = loss.rules(layer)[counted].sum(dim=1)
-                if (kept == 0).any():
-                    runner.logger.warning(
-                        f'{name}, layer {layer}: {int((kept == 0).sum())} classes rest on no '
-                        'dimension at all by its threshold, which says nothing; lower it'
-                    )
-                if len(kept):
-                    runner.logger.info(
-                        f'{name}, layer {layer}: classes rest on {int(kept.min())} to '
-                        f'{int(kept.max())} of {layers[layer].shape[1]} dimensions, '
-                        f'{kept.float().mean():.1f} on average ({_first(kept.tolist())})'
-                    )
-        if not counted.all():
-            without = (~counted).nonzero().flatten().tolist()
-            runner.logger.warning(
-                f'{len(without)} of {len(counted)} classes have fewer than {self.fewest} training '
-                f'images that are classified correctly and are left uncalibrated: {_first(without)}'
-            )
+            model.calibration[name].set_rules(layers, counted)
+        report_rules(runner, model, means, self.fewest)
 
     def _check_length(self, runner: Runner) -> None:
         """Refuse epochs that a loop does not count, and say which stages a training ends before."""
@@ -217,7 +233,17 @@ class CalibrationHook(Hook):
             loader.get('batch_size', 32),
             loader.get('num_workers', 0),
             runner.logger.info,
+            self._setting(runner),
         )
+
+    def _setting(self, runner: Runner) -> str:
+        """What decides what is collected, besides weights: options, and which images."""
+        model = copy.deepcopy(runner.cfg.get('model') or {})
+        for own in ('calibration', 'foreground', 'images', 'init_cfg'):
+            model.pop(own, None)
+        loader = runner.cfg.get('train_dataloader') or {}
+        images = self.dataset or loader.get('dataset')
+        return str((model, runner.cfg.get('data_preprocessor'), images))
 
     def _images(self, runner: Runner):
         if self.dataset is not None:
@@ -265,12 +291,6 @@ def _checked(stages: Sequence[Mapping]) -> list[dict]:
             )
         found.append(dict(begin=begin, losses=tuple(stage['losses'])))
     return found
-
-
-def _first(values: list) -> str:
-    """A list, up to so many of it."""
-    more = ', …' if len(values) > NAMED else ''
-    return ', '.join(map(str, values[:NAMED])) + more
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

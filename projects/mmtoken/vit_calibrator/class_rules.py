@@ -66,6 +66,7 @@ class Collection:
         batch_size: Images at once.
         num_workers: Processes that load them.
         say: Gets lines about how far it is.
+        setting: What the weights do not say: model, preprocessing and images, as text.
     """
 
     dataset: Dataset
@@ -73,10 +74,14 @@ class Collection:
     batch_size: int
     num_workers: int
     say: Callable[[str], None]
+    setting: str = ''
 
 
 def collect_means(model: CalibratedClassifier, names: Sequence[str], how: Collection) -> ClassMeans:
-    """Collect from a model as it is: the same on every process, whatever their number.
+    """Collect from a model as it is: the same on every process.
+
+    How many there are changes batches, and with them, by rounding, which of two images that the
+    model is as sure of comes first.
 
     Args:
         model: The classifier.
@@ -209,5 +214,6 @@ def _digest(model: CalibratedClassifier, names: Sequence[str], how: Collection) 
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     asked = [(name, type(loss).__name__, loss.layers) for name, loss in model.calibration.items()
              if name in names]  # fmt: skip
-    digest.update(repr((asked, how.samples, len(how.dataset), repr(how.dataset))).encode())
+    images = len(how.dataset), repr(how.dataset), how.setting
+    digest.update(repr((asked, how.samples, images)).encode())
     return digest.hexdigest()[:16]

@@ -120,13 +120,14 @@ def plot_decisions(
     upper, lower = figure.subfigures(2, 1, height_ratios=[3.4, 1.6 * rows])
     panels = upper.subplots(1, 1 + len(names), width_ratios=[1.2] + [1] * len(names), squeeze=False)
     _plot_shares(panels[0][0], found)
+    order = _order_of([found[name].dimensions for name in names])
     largest = max(float(d.dimensions.nan_to_num().max()) for d in found.values())
     for panel, name in zip(panels[0][1:], names, strict=True):
         image = panel.imshow(
-            _in_order(found[name].dimensions), aspect='auto', vmin=0, vmax=largest, cmap='magma'
+            found[name].dimensions[:, order], aspect='auto', vmin=0, vmax=largest, cmap='magma'
         )
         panel.set_title(f'{name}: relevance, last layer', fontsize=9)
-        panel.set_xlabel('dimension, most relevant first')
+        panel.set_xlabel('dimension, by the class that it matters most to')
         few = len(classes) <= 20
         panel.set_yticks(range(len(classes)) if few else [], classes if few else [])
     upper.colorbar(image, ax=panels[0][-1])
@@ -152,7 +153,7 @@ def plot_decisions(
 def _plot_shares(panel, found: dict[str, Decisions]) -> None:
     """The foreground's share of the relevance, layer by layer."""
     for name, decisions in found.items():
-        label = f'{name}, {100 * decisions.accuracy:.1f} % right'
+        label = f'{name}, {100 * decisions.accuracy:.1f} % of these right'
         panel.plot(range(len(decisions.shares)), decisions.shares, marker='o', label=label)
     panel.set_xticks(range(max(len(decisions.shares) for decisions in found.values())))
     panel.set_xlabel('layer')
@@ -162,9 +163,13 @@ def _plot_shares(panel, found: dict[str, Decisions]) -> None:
     panel.legend(fontsize=8)
 
 
-def _in_order(dimensions: Tensor) -> Tensor:
-    """Each class's relevances, the largest first: how few dimensions hold how much."""
-    return dimensions.sort(dim=1, descending=True).values
+def _order_of(matrices: Sequence[Tensor]) -> Tensor:
+    """One order of dimensions for all matrices (K, D): by the class that each matters most to in
+    the first, the most relevant first, so that what classes share stands out of the diagonal.
+    """
+    relevance, classes = matrices[0].nan_to_num().max(dim=0)
+    by_relevance = relevance.argsort(descending=True, stable=True)
+    return by_relevance[classes[by_relevance].argsort(stable=True)]
 
 
 def _pictures(images: Tensor):

@@ -22,8 +22,6 @@ from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenViT
 
-KINDS = ('tokens', 'hidden', 'attention')
-
 
 class Place(NamedTuple):
     """Where to look.

@@ -13,7 +13,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from mmtoken.checks import check_number
+from mmtoken.checks import check_number, check_probability
 from mmtoken.errors import UserError
 from mmtoken.vit import TokenViT
 
@@ -120,9 +120,10 @@ class DimensionPropagation(RuleLoss):
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(layers, control, loss_weight)
-        check_number('threshold', threshold, example=0.15)
-        check_number('runner_up', runner_up)
-        if not 0 <= fewest <= most <= 1:
+        check_probability('threshold', threshold)
+        for name, number in (('fewest', fewest), ('most', most), ('runner_up', runner_up)):
+            check_number(name, number)
+        if not fewest <= most <= 1:
             raise UserError(
                 f'fewest {fewest} and most {most} are no range of shares; use for example '
                 'fewest=0.05 and most=0.5'

@@ -1,5 +1,4 @@
-r"""Mask R-CNN over a plain ViT and, at as many multiply-adds, one with shared maps, pooled tokens and both;
-each arm is tuned.
+r"""Mask R-CNN over a plain ViT and, at as many multiply-adds, one that shares maps, pools or both.
 
 Needs: of the study psvit, with the same seeds and with 100, that of the sweep, the runs
 `--arms DeiT shared 'pooled 2D' 'both 2D'`.

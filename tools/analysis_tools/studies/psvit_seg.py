@@ -1,5 +1,4 @@
-r"""UPerNet over a plain ViT and, at as many multiply-adds, one with shared maps, pooled tokens and both;
-each arm is tuned.
+r"""UPerNet over a plain ViT and, at as many multiply-adds, one that shares maps, pools or both.
 
 Needs: as psvit_det.py.
 Costs: 24 runs of the sweep and 20 final ones, of 600 iterations.
