@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmtoken.config_check.mode import hand_on
+from mmtoken.config_check.outputs import check_report
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.experiments.study_tasks import Place
 from mmtoken.psvit.search import build_space
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     hand_on(args.check)
+    check_report(args.out)
     search = load_search(args.search)
     place = Place(args.work_dir, TOOLS, args.work_dir / 'none.json', args.workers)
     if min(args.workers, args.processes) < 1:

@@ -172,3 +172,18 @@ def test_necks_and_heads_of_another_width_are_refused(model, named):
 )
 def test_necks_and_heads_that_fit_are_let_pass(model):
     check_pyramids(staged(**model))
+
+
+@pytest.mark.parametrize('head', ['rpn_head', 'bbox_head', 'roi_head'])
+def test_detectors_take_no_map_of_two_strides(head):
+    stages = [dict(depth=1, embed_dims=24, num_heads=3)] * 2
+    rows = PSViT(stages=stages, img_size=32, patch_size=8, pooling='1d', out_indices=(0, 1),
+                 out_type='featmap')  # fmt: skip
+    detector = nn.Module()
+    detector.backbone, detector.neck = rows, FPN([24, 24], 8, 4)
+    # A segmentor brings its maps to one size.
+    check_pyramids(detector)
+    setattr(detector, head, nn.Identity())
+
+    with pytest.raises(UserError, match=r'map 1 of PSViT has strides of \d+ in height and \d+ in'):
+        check_pyramids(detector)

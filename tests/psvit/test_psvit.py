@@ -181,6 +181,14 @@ def test_a_plain_schedule_is_a_token_vits():
         (dict(stages=SMALL, pool_before=(1,)), r'pool_before \(1,\) is set beside stages'),
         (dict(stages=SMALL[:1], pool=dict(type='TokenPool')), r'pool is set, and pool_before'),
         (dict(stages=SMALL, pooling='1d', pool_before=(1,)), r'pool_before \(1,\) is set beside'),
+        (
+            dict(stages=SMALL, pooling='1d', pool=dict(type='TokenPool')),
+            "'1d' is set beside a pool",
+        ),
+        (
+            dict(stages=SMALL, pooling='2d', pool=[dict(type='SequencePool')] * 2),
+            "pooling '2d' is set beside a pool of type SequencePool",
+        ),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(options, named):

@@ -411,6 +411,17 @@ def test_what_is_measured_stays_when_a_search_is_stopped(search, load_tool, monk
     assert asked == [every, every[2:]]
 
 
+def test_a_page_that_is_no_report_is_not_written_over(search, load_tool, capsys):
+    Path('README.md').write_text('mine')
+
+    with pytest.raises(SystemExit) as stop:
+        load_tool('search.py').main(['search.py', '--out', '.', '--work-dir', 'work'])
+
+    assert stop.value.code == 2
+    assert 'README.md is of no earlier report' in capsys.readouterr().err
+    assert Path('README.md').read_text() == 'mine' and not Path('work').exists()
+
+
 def measure_for_ever(connection):
     """What a process of a search does that measures one schedule after another."""
     judge.end_with_parent()

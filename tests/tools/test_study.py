@@ -46,6 +46,18 @@ def test_study_writes_table_and_plot(run_study):
     assert Path('out/plot.png').exists()
 
 
+def test_a_page_that_is_no_report_is_not_written_over(run_study, capsys):
+    Path('out').mkdir()
+    Path('out/README.md').write_text('mine')
+
+    with pytest.raises(SystemExit) as exit:
+        run_study('--seeds', '0')
+
+    assert exit.value.code == 2
+    assert 'README.md is of no earlier report' in capsys.readouterr().err
+    assert Path('out/README.md').read_text() == 'mine' and not Path('trained.txt').exists()
+
+
 def test_finished_runs_are_not_repeated(run_study):
     run_study('--seeds', '0')
     run_study('--seeds', '0', '1')

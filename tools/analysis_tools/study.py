@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmtoken.config_check.mode import hand_on
+from mmtoken.config_check.outputs import check_report
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.experiments.study_file import find_arm, find_point, load_study
 from mmtoken.experiments.study_report import write_report
@@ -68,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     hand_on(args.check)
+    check_report(args.out)
     study = load_study(args.study)
     place = Place(args.work_dir, TOOLS, args.out / 'results.json', args.workers)
     # Runs of other seeds stay in the report; old reports do not say which config theirs are of.

@@ -6,6 +6,23 @@ from pathlib import Path
 from mmtoken.errors import UserError
 
 
+def check_report(folder: Path) -> None:
+    """Refuse a folder whose README is of something else than a report, before it is written over.
+
+    Args:
+        folder: Where a report goes; may be missing.
+
+    Raises:
+        UserError: If there is a `README.md` without the `results.json` of an earlier report.
+    """
+    page = folder / 'README.md'
+    if page.exists() and not (folder / 'results.json').exists():
+        raise UserError(
+            f'{page} is of no earlier report, which has a results.json beside it; give --out '
+            'another folder'
+        )
+
+
 def check_folder(name: str, folder: str) -> None:
     """Refuse a folder that cannot be made or written to, before a run has anything to write.
 

@@ -13,6 +13,8 @@ from .simple_feature_pyramid import SimpleFeaturePyramid
 
 # Heads that read a backbone's outputs where there is no neck.
 HEADS = ('decode_head', 'auxiliary_head', 'head')
+# What detectors have.
+DETECTING = ('rpn_head', 'bbox_head', 'roi_head')
 
 
 @HOOKS.register_module()
@@ -33,8 +35,8 @@ def check_pyramids(model: nn.Module) -> None:
 
     Of a `SimpleFeaturePyramid` stride and width are compared; of other necks the widths, where they
     have one for each map; of a segmentor's or classifier's heads, where there is no neck, the width
-    of the map or maps that they read. Strides of anchors and of RoI extractors are not looked at,
-    nor are detectors' heads.
+    of the map or maps that they read. A detector's maps have one stride for height and width.
+    Strides of anchors and of RoI extractors are not looked at, nor are detectors' heads.
 
     Args:
         model: A classifier, detector or segmentor, or what wraps one or several. A backbone without
@@ -48,6 +50,8 @@ def check_pyramids(model: nn.Module) -> None:
         if not hasattr(backbone, 'out_strides'):
             continue
         neck = getattr(module, 'neck', None)
+        if any(hasattr(module, name) for name in DETECTING):
+            check_square(backbone)
         if neck is not None:
             several = isinstance(neck, (nn.ModuleList, nn.Sequential))
             check_neck(backbone, neck[0] if several else neck)
@@ -57,6 +61,24 @@ def check_pyramids(model: nn.Module) -> None:
             several = isinstance(heads, (nn.ModuleList, nn.Sequential))
             for head in heads if several else [heads]:
                 check_head(backbone, head, name)
+
+
+def check_square(backbone: nn.Module) -> None:
+    """Refuse maps that a detector would take for maps of one stride.
+
+    Args:
+        backbone: Has `out_strides`.
+
+    Raises:
+        UserError: If one has another stride in height than in width.
+    """
+    for index, stride in enumerate(backbone.out_strides):
+        if not isinstance(stride, int):
+            raise UserError(
+                f'map {index} of {type(backbone).__name__} has strides of {stride[0]} in height '
+                f'and {stride[1]} in width, and detectors know one for both; leave it out of '
+                'out_indices, or pool in both directions'
+            )
 
 
 def check_neck(backbone: nn.Module, neck: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mmpretrain.registry import MODELS
 
@@ -11,6 +11,7 @@ from mmtoken.vit import TokenViT
 from mmtoken.vit.arguments import resolve_arch
 
 POOLINGS = ('1d', '2d')
+POOLS = ('SequencePool', 'TokenPool')
 
 
 def _stages(*stages: tuple[str, int]) -> dict:
@@ -74,7 +75,8 @@ class PSViT(TokenViT):
                 raise UserError(f'arch {arch!r} is set beside stages; leave one of them out')
             arch = dict(stages=stages)
         arch = self.default_arch if arch is None else arch
-        pooling = resolve_pooling(arch, pooling)
+        asked, pooling = pooling, resolve_pooling(arch, pooling)
+        _check_pool(options.get('pool'), asked)
         if num_aux_tokens is None:
             num_aux_tokens = 1 if pooling == '1d' or out_type == 'cls_token' else 0
         if out_type is None:
@@ -90,6 +92,17 @@ class PSViT(TokenViT):
                 for place in range(count)
             ]
         super().__init__(arch=arch, num_aux_tokens=num_aux_tokens, out_type=out_type, **options)
+
+
+def _check_pool(pool: dict | Sequence[dict] | None, pooling: str | None) -> None:
+    """Refuse pools of another kind than `pooling` asks for."""
+    for cfg in pool if isinstance(pool, (list, tuple)) else [pool]:
+        kind = str(cfg.get('type')).rpartition('.')[2] if isinstance(cfg, Mapping) else None
+        if pooling and kind in POOLS and kind != POOLS[POOLINGS.index(pooling)]:
+            raise UserError(
+                f'pooling {pooling!r} is set beside a pool of type {kind}, which is of the other '
+                'kind; leave one of them out'
+            )
 
 
 def resolve_pooling(arch: str | dict | None, pooling: str | None) -> str:
