@@ -5,7 +5,8 @@ from typing import Any
 
 from mmtoken.experiments.benchmark_models import build_classifier
 from mmtoken.experiments.benchmark_rows import Preset, Ratio, Row
-from mmtoken.vit_calibrator.foreground import Foreground
+from mmtoken.vit_calibrator import CalibratedClassifier
+from mmtoken.vit_calibrator.foreground import AutomaticForeground, Foreground
 
 import torch
 from mmpretrain.structures import DataSample
@@ -24,13 +25,34 @@ class UpperHalf(nn.Module):
         return Foreground(share, torch.ones_like(labels, dtype=torch.bool))
 
 
-def build(img_size: int, losses: tuple[str, ...], images: float = 1.0) -> nn.Module:
+class FoundByCopy(nn.Module):
+    """`AutomaticForeground`, of images that an untrained model is not sure of, too.
+
+    Args:
+        classifier: Which it keeps a copy of.
+    """
+
+    def __init__(self, classifier: CalibratedClassifier) -> None:
+        super().__init__()
+        self.automatic = AutomaticForeground()
+        self.automatic.remember(classifier)
+
+    def forward(self, *batch: Any) -> Foreground:
+        """As of `SuppliedForeground`."""
+        share = self.automatic(*batch).share
+        return Foreground(share, share.new_ones(len(share), dtype=torch.bool))
+
+
+def build(
+    img_size: int, losses: tuple[str, ...], images: float = 1.0, automatic: bool = False
+) -> nn.Module:
     """DeiT-T whose losses act.
 
     Args:
         img_size: Height and width in pixels.
         losses: Their names.
         images: Share of the batch that is calibrated.
+        automatic: Whether the foreground is found by a copy of the model.
 
     Returns:
         The classifier.
@@ -45,7 +67,7 @@ def build(img_size: int, losses: tuple[str, ...], images: float = 1.0) -> nn.Mod
     classifier = build_classifier(
         dict(type='TokenViT', arch='deit-tiny', patch_size=16), img_size, model
     )
-    classifier.foreground = UpperHalf()
+    classifier.foreground = FoundByCopy(classifier) if automatic else UpperHalf()
     classifier.set_active(losses)
     draw = torch.Generator().manual_seed(0)
     for layer in classifier.calibration['dimension'].layers:
@@ -75,13 +97,16 @@ PRESET = Preset(
         Row('plain', partial(build, losses=()), loss),
         Row('tokens, later half of the layers', partial(build, losses=('token',)), loss),
         Row('tokens, half of the batch', partial(build, losses=('token',), images=0.5), loss),
+        Row('tokens, foreground found', partial(build, losses=('token',), automatic=True), loss),
         Row('dimensions, last layer', partial(build, losses=('dimension',)), loss),
     ],
     ratios=[
         Ratio('tokens, later half of the layers', 'plain', {224: 2.6}),
         Ratio('tokens, half of the batch', 'plain'),
+        Ratio('tokens, foreground found', 'plain', {224: 2.6}),
         Ratio('dimensions, last layer', 'plain', {224: 2.2}),
         Ratio('tokens, later half of the layers', 'plain', of='memory'),
+        Ratio('tokens, foreground found', 'plain', of='memory'),
         Ratio('dimensions, last layer', 'plain', of='memory'),
     ],
     cases=[(224, 8)],
