@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from label_stores import write_label_store
 from malicious_files import FILES, Call, saved, shell, with_pickle
 from mmengine.runner import load_checkpoint
 
-from mmtoken.datasets.label_store import _open
+from mmtoken.datasets import LabelStore
 from mmtoken.errors import UserError
 from mmtoken.runtime.cli import add_trust_argument, trust_named
 from mmtoken.runtime.predictions import read_predictions
@@ -118,11 +119,14 @@ def test_a_download_that_is_trusted_is_read_as_mmengine_reads_it(tmp_path, trust
     assert (tmp_path / 'created').exists()
 
 
-def test_label_maps_are_no_pickles(tmp_path):
-    np.save(tmp_path / 'values.npy', np.array([shell(tmp_path / 'created')], dtype=object))
+@pytest.mark.parametrize('name', ['names', 'values', 'ids', 'done'])
+def test_label_maps_are_no_pickles(tmp_path, name):
+    write_label_store(tmp_path / 'labels', ['a.png'], 3)
+    file = tmp_path / 'labels' / f'{name}.npy'
+    np.save(file, np.array([shell(tmp_path / 'created')], dtype=object))
 
-    with pytest.raises(UserError, match='values.npy is missing or truncated'):
-        _open(tmp_path / 'values.npy', np.float16, (1,), 'the command')
+    with pytest.raises(UserError, match=f'{name}.npy is missing or truncated'):
+        LabelStore(tmp_path / 'labels')
 
     assert not (tmp_path / 'created').exists()
 
