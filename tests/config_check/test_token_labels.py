@@ -67,6 +67,23 @@ def test_a_model_that_reads_no_maps_may_have_any_classes():
     assert problems(head=dict(num_token_classes=3), token_labels='image') == []
 
 
+def test_maps_that_nothing_reads_may_have_any_classes():
+    head = dict(num_token_classes=3, dense_weight=0)
+
+    assert problems(head=head, class_target='label') == []
+    assert problems(head=head) != []
+
+
+def test_policies_that_change_colors_alone_may_stand_anywhere():
+    colors = [dict(type='Solarize', magnitude_range=(0, 9)), dict(type='Invert')]
+    step = dict(type='RandAugment', num_policies=1, magnitude_level=9)
+
+    assert problems([*PIPELINE[:3], dict(step, policies=colors), PIPELINE[3]]) == []
+    shear = [*colors, dict(type='Shear', magnitude_range=(0, 0.3))]
+    (text,) = problems([*PIPELINE[:3], dict(step, policies=shear), PIPELINE[3]])
+    assert '(Shear) moves the image' in text
+
+
 def test_tracking_before_the_maps_are_loaded_is_told():
     load, maps, track, pack = PIPELINE
 
@@ -97,7 +114,7 @@ def test_without_maps_anything_may_move():
     assert problems([PIPELINE[0], FLIP, dict(type='PackInputs')]) == []
 
 
-@pytest.mark.parametrize(('classes', 'told'), [(3, False), (10, True)])
+@pytest.mark.parametrize(('classes', 'told'), [(2, False), (3, False), (4, True), (10, True)])
 def test_maps_of_the_foreground_have_the_heads_classes_and_the_background(classes, told):
     head = dict(num_classes=classes, num_token_classes=None)
 

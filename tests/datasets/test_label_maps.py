@@ -197,7 +197,7 @@ def sample(kind='share', **metainfo):
 
 
 def test_maps_know_how_far_patches_reach():
-    whole, small = sample(img_shape=(64, 96)), sample(img_shape=(60, 80))
+    whole, small = sample(token_label_shape=(64, 96)), sample(token_label_shape=(60, 80))
 
     assert maps_of([whole, whole], (64, 96)).reach is None
     assert maps_of([sample()], (64, 96)).reach is None

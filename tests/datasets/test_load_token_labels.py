@@ -6,6 +6,7 @@ from mmengine.dataset import Compose
 from mmpretrain.registry import TRANSFORMS
 from watched_runs import Listed, good_images, loader, watched_run, write_images
 
+from mmtoken.datasets.label_store import image_name
 from mmtoken.errors import UserError
 from mmtoken.runtime.bad_data.hook import BadDataHook
 
@@ -52,9 +53,37 @@ def test_images_without_maps_are_counted_before_the_first_step(tmp_path, wrapped
 
     text = str(error.value)
     assert text.startswith(
-        f"{tmp_path}/labels has no label map of 2 of 6 training images, such as 'good_002.png'"
+        f"{tmp_path}/labels has no label map of 2 of 6 images, such as 'good_002.png'"
     )
     assert text.endswith('as in: python noise.py --overwrite')
+
+
+@pytest.mark.parametrize(
+    ('path', 'folder', 'name'),
+    [
+        ('a/b/1.png', 'a', 'b/1.png'),
+        ('a/b/1.png', './a/', 'b/1.png'),
+        ('./a//b/../1.png', 'a', '1.png'),
+        ('a/1.png', '.', 'a/1.png'),
+        ('a/1.png', '', 'a/1.png'),
+        ('/d/a/1.png', '/d/a', 'a/1.png'[2:]),
+        ('/d/ab/1.png', '/d/a', None),
+        ('/d/a/1.png', '.', None),
+        ('../a/1.png', '.', None),
+        ('a/../b/1.png', 'a', None),
+    ],
+)
+def test_an_image_is_called_by_its_way_from_the_folder(path, folder, name):
+    assert image_name(path, folder) == name
+
+
+def test_what_is_packed_says_how_large_it_is(tmp_path):
+    write_label_store(tmp_path / 'labels', NAMES, 5)
+    data = dataset(tmp_path)
+
+    sample = data[0]['data_samples']
+
+    assert sample.token_label_shape == (8, 8) and 'token_label_shape' in sample.metainfo
 
 
 def test_images_of_another_folder_are_named(tmp_path):

@@ -174,16 +174,24 @@ def test_necks_and_heads_that_fit_are_let_pass(model):
     check_pyramids(staged(**model))
 
 
-@pytest.mark.parametrize('head', ['rpn_head', 'bbox_head', 'roi_head'])
-def test_detectors_take_no_map_of_two_strides(head):
+@pytest.mark.parametrize(
+    ('head', 'made'),
+    [
+        ('rpn_head', nn.Identity()),
+        ('roi_head', nn.Identity()),
+        ('bbox_head', SimpleNamespace(prior_generator=None)),
+    ],
+)
+def test_detectors_take_no_map_of_two_strides(head, made):
     stages = [dict(depth=1, embed_dims=24, num_heads=3)] * 2
     rows = PSViT(stages=stages, img_size=32, patch_size=8, pooling='1d', out_indices=(0, 1),
                  out_type='featmap')  # fmt: skip
     detector = nn.Module()
     detector.backbone, detector.neck = rows, FPN([24, 24], 8, 4)
-    # A segmentor brings its maps to one size.
+    # A segmentor brings its maps to one size, and DETR asks for no stride.
+    detector.bbox_head = SimpleNamespace()
     check_pyramids(detector)
-    setattr(detector, head, nn.Identity())
+    setattr(detector, head, made)
 
     with pytest.raises(UserError, match=r'map 1 of PSViT has strides of \d+ in height and \d+ in'):
         check_pyramids(detector)

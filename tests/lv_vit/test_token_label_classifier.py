@@ -290,7 +290,7 @@ def test_what_pads_an_image_has_no_class(size):
         # One class everywhere, as sure as can be.
         sample.token_label = torch.full((1, *CELLS), 9.0)
         sample.token_label_ids = sample.gt_label.view(1, 1, 1).expand(1, *CELLS)
-        sample.set_field(size, 'img_shape', field_type='metainfo')
+        sample.set_field(size, 'token_label_shape', field_type='metainfo')
 
     scores, patches = model.targets(given, (6, 6))
 

@@ -130,7 +130,7 @@ def test_a_budget_from_and_to_has_schedules_within_it():
 
     # Two or four layers before the pool, and up to three that share.
     found = least_costly(space, dict(macs=(42, 100)), price)
-    assert found == space.read('FFFS|FS') or 42 <= price(found) <= 100
+    assert found == space.read('FFFS|FS') and price(found) == 42
     assert price(least_costly(space, dict(macs=(1, 100)), price)) == 23
     with pytest.raises(UserError, match='no schedule of the space costs from 30 to 39 macs'):
         least_costly(space, dict(macs=(30, 39)), price)
@@ -409,6 +409,22 @@ def test_what_is_measured_stays_when_a_search_is_stopped(search, load_tool, monk
 
     every = [str(schedule) for schedule in space]
     assert asked == [every, every[2:]]
+
+
+def test_measures_of_another_metric_are_not_taken(search, tmp_path, monkeypatch):
+    asked, place = [], Place(tmp_path, REPO / 'tools', tmp_path / 'none', 1)
+
+    def measure(config, weights, key, schedules, workers):
+        asked.append(key)
+        yield from ((schedule, len(key)) for schedule in schedules)
+
+    monkeypatch.setattr(runs, 'judge_all', measure)
+    some = [*build_space(search.space)]
+    for key in ('top1', 'recall', 'top1'):
+        found = runs.judged(tmp_path, key, some, place)
+        assert found == dict.fromkeys(some, len(key))
+
+    assert asked == ['top1', 'recall']
 
 
 def test_a_page_that_is_no_report_is_not_written_over(search, load_tool, capsys):

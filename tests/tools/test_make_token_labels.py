@@ -319,6 +319,9 @@ def test_the_size_of_wrapped_and_tracked_images_is_found(load_tool, config):
     config.train_dataloader.dataset.pipeline = [dict(type='LoadImageFromFile'), track]
 
     assert tool.trained_size(config) == 48
+    choice = dict(type='RandomChoice', transforms=[[dict(type='Resize', scale=40)], [track]])
+    config.train_dataloader.dataset.pipeline.append(choice)
+    assert tool.trained_size(config) == 48
     wrapped = dict(type='RepeatDataset', times=2, dataset=config.train_dataloader.dataset)
     config.train_dataloader.dataset = wrapped
     assert tool.trained_size(config) == 48

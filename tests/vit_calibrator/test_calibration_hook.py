@@ -355,7 +355,7 @@ def test_a_run_is_not_resumed_with_other_stages_or_another_foreground(automatic,
     for epoch, changed in (
         (3, dict(stages=[dict(losses=['token'])])),
         (2, dict(stages=swapped)),
-        (2, dict(stages=later)),
+        (3, dict(stages=later)),
         (1, None),
     ):
         other = copy.deepcopy(automatic)

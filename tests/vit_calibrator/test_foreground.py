@@ -60,7 +60,7 @@ def test_the_foreground_goes_where_the_image_went():
 
 def test_padding_is_no_foreground():
     sample = labeled(torch.tensor([[BACK, OWN]]), OWN)
-    sample.set_field((8, 12), 'img_shape', field_type='metainfo')
+    sample.set_field((8, 12), 'token_label_shape', field_type='metainfo')
 
     # The last two of four patches lie beside the 12 pixels, of which the last 6 show the object.
     found = supplied(sample, grid=(1, 4), patch_size=6)

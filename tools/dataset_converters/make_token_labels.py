@@ -157,6 +157,10 @@ def trained_size(cfg) -> int:
     steps = list(dataset.get('pipeline') or [])
     while steps:
         step = steps.pop()
+        if isinstance(step, (list, tuple)):
+            # A choice of pipelines.
+            steps += step
+            continue
         steps += step.get('transforms') or []
         size = step.get('scale') or step.get('crop_size')
         if size:

@@ -19,7 +19,7 @@ def check_report(folder: Path) -> None:
     if page.exists() and not (folder / 'results.json').exists():
         raise UserError(
             f'{page} is of no earlier report, which has a results.json beside it; give --out '
-            'another folder'
+            'another folder, or remove that page'
         )
 
 

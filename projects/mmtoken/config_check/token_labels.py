@@ -24,7 +24,7 @@ def token_label_problems(content: dict, scope: str) -> Iterator[Problem]:
     """
     parts, model = list(find_parts(content, scope, 'train_dataloader')), dict_at(content, 'model')
     for part in parts:
-        if type_name(part) == 'LoadTokenLabels':
+        if type_name(part) == 'LoadTokenLabels' and part.path[-1].isdigit():
             yield from _of_classes(str(part), part.node.get('num_classes'), model)
             beside = [other for other in parts if _below(other, part.path[:-1])]
             yield from _of_order(beside, int(part.path[-1]), len(part.path) - 1)
@@ -36,13 +36,16 @@ def _of_classes(place: str, count: Any, model: dict) -> Iterator[Problem]:
     foreground = text_at(dict_at(model, 'foreground'), 'type').rpartition('.')[2]
     classes = head.get('num_classes')
     supplied = name == 'CalibratedClassifier' and foreground == 'SuppliedForeground'
-    if supplied and isinstance(count, int) and isinstance(classes, int) and count != classes + 1:
+    if supplied and isinstance(count, int) and isinstance(classes, int) and count <= classes:
         yield Problem(
             f'{place}.num_classes is {count}, and model.head.num_classes {classes}; label maps '
             'that say where the foreground is have the classes of the head and the background, '
             f'{classes + 1}'
         )
-    if name != 'TokenLabelClassifier' or model.get('token_labels') == 'image':
+    unread = model.get('token_labels') == 'image' or (
+        model.get('class_target') == 'label' and head.get('dense_weight') == 0
+    )
+    if name != 'TokenLabelClassifier' or unread:
         return
     key = 'num_classes' if head.get('num_token_classes') is None else 'num_token_classes'
     patches = head.get(key)
@@ -63,11 +66,18 @@ def _of_order(pipeline: list[Place], loader: int, depth: int) -> Iterator[Proble
                 f'{part} (TrackAffine) stands before LoadTokenLabels, so that label maps do not go '
                 'where the image goes; put it after'
             )
-        elif moves_places(type_name(part)) and not any(_below(part, t.path) for t in tracks):
+        elif _moves(part) and not any(_below(part, t.path) for t in tracks):
             yield Problem(
                 f'{part} ({type_name(part)}) moves the image and not its label map; put it into '
                 'the transforms of TrackAffine, after LoadTokenLabels'
             )
+
+
+def _moves(part: Place) -> bool:
+    """Whether a transform moves pixels; of policies that are written out, each says it itself."""
+    policies = part.node.get('policies')
+    written_out = isinstance(policies, (list, tuple))
+    return moves_places(type_name(part)) and not written_out
 
 
 def _below(part: Place, path: tuple[str, ...]) -> bool:

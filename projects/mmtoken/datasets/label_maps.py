@@ -135,7 +135,7 @@ def _reach(
     """As `LabelMaps` has it; None where all images end with their patches."""
     if span is None:
         return None
-    sizes = [sample.get('img_shape', span)[:2] for sample in data_samples]
+    sizes = [sample.get('token_label_shape', span) for sample in data_samples]
     if all(tuple(size) == tuple(span) for size in sizes):
         return None
     return torch.tensor([[span[1] / width, span[0] / height] for height, width in sizes]).to(device)

@@ -9,6 +9,7 @@ one file an image, which holds the same numbers).
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -25,6 +26,23 @@ MANIFEST = 'manifest.json'
 ARRAYS = ('names', 'values', 'ids', 'done')
 TOOL = 'python tools/dataset_converters/make_token_labels.py'
 VERSION = 1
+
+
+def image_name(path: str | Path, folder: str | Path) -> str | None:
+    """What a store calls an image: its path from the folder of images, with '/'.
+
+    Args:
+        path: The image's; of a million images, and so it is read as text.
+        folder: Of the images.
+
+    Returns:
+        The name; None where the image is not in the folder.
+    """
+    path, folder = os.path.normpath(path), os.path.normpath(folder)
+    start = '' if folder == '.' else os.path.join(folder, '')
+    name = path.removeprefix(start)
+    outside = not path.startswith(start) or name.startswith('..') or os.path.isabs(name)
+    return None if outside else name.replace(os.sep, '/')
 
 
 @dataclass(frozen=True)
@@ -277,10 +295,10 @@ def _remove(folder: Path) -> None:
     if not file.exists():
         return
     if not any(array.exists() for array in arrays):
-        raise UserError(
-            f'{file} has no {arrays[0].name} beside it, so it is not of label maps; choose another '
-            '--out'
-        )
+        try:
+            read_manifest(folder)
+        except UserError:
+            raise UserError(f'{file} is not of label maps; choose another --out') from None
     # The manifest goes first: what is there without it is begun anew.
     for each in (file, *arrays):
         each.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,13 @@ from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
 from mmpretrain.registry import TRANSFORMS
 
-from mmtoken.datasets.label_store import LabelStore
+from mmtoken.datasets.label_store import LabelStore, image_name
 from mmtoken.datasets.track_affine import KEY
 from mmtoken.errors import UserError
 
 FIELDS = ('token_label', 'token_label_ids', 'token_label_source')
+# Of the packed image: what transforms say of its shape may be of before.
+SHAPE = 'token_label_shape'
 
 
 @TRANSFORMS.register_module()
@@ -56,8 +57,8 @@ class LoadTokenLabels(BaseTransform):
         if missing:
             raise UserError(
                 f'{self.store.folder} has no label map of {len(missing):,} of {len(names):,} '
-                f'training images, such as {missing[0]!r}; make maps of the images that are '
-                f'trained on, as in: {self.store.manifest.command} --overwrite'
+                f'images, such as {missing[0]!r}; make maps of the images that are trained on, as '
+                f'in: {self.store.manifest.command} --overwrite'
             )
 
     def transform(self, results: dict) -> dict:
@@ -93,14 +94,13 @@ class LoadTokenLabels(BaseTransform):
                 'LoadTokenLabels finds maps by the files of images, and this data set has its '
                 'images in none (no img_path); use one that does, such as CustomDataset'
             )
-        # Of a million images, and so by their texts.
-        path, images = os.path.normpath(path), os.path.join(os.path.normpath(self.images), '')
-        if not path.startswith(images):
+        name = image_name(path, self.images)
+        if name is None:
             raise UserError(
                 f'{path} is not in {self.images}, the folder of images of LoadTokenLabels; set '
                 'images to the data_prefix of the dataset'
             )
-        return path[len(images) :].replace(os.sep, '/')
+        return name
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(store={self.store.folder})'
@@ -136,6 +136,8 @@ class PackTokenLabels(BaseTransform):
             ):
                 sample.set_field(value, name)
             sample.set_field(results['token_label_kind'], 'token_label_kind', field_type='metainfo')
+            shape = tuple(packed['inputs'].shape[-2:])
+            sample.set_field(shape, SHAPE, field_type='metainfo')
         return packed
 
     def __repr__(self) -> str:

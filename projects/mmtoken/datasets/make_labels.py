@@ -18,7 +18,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mmtoken.datasets.annotator import position_scores, top_scores
-from mmtoken.datasets.label_store import LabelStoreWriter, Manifest
+from mmtoken.datasets.label_store import LabelStoreWriter, Manifest, image_name
 from mmtoken.datasets.mask_shares import CocoMasks, MaskFolder, cell_shares
 from mmtoken.errors import UserError
 from mmtoken.runtime.load_model import load_model
@@ -79,10 +79,8 @@ class TrainImages(Dataset):
                 f'{settings.type} has its images in no files of their own, by which label maps are '
                 'found; use a data set of image files, such as CustomDataset'
             )
-        self.folder, paths = Path(self.dataset.img_prefix), map(Path, paths)
-        named = sorted(
-            (path.relative_to(self.folder).as_posix(), i) for i, path in enumerate(paths)
-        )
+        self.folder = Path(self.dataset.img_prefix)
+        named = sorted((image_name(path, self.folder) or path, i) for i, path in enumerate(paths))
         self.names = [name for name, _ in named]
         self.order = [index for _, index in named]
 

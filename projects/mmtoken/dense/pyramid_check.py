@@ -13,8 +13,8 @@ from .simple_feature_pyramid import SimpleFeaturePyramid
 
 # Heads that read a backbone's outputs where there is no neck.
 HEADS = ('decode_head', 'auxiliary_head', 'head')
-# What detectors have.
-DETECTING = ('rpn_head', 'bbox_head', 'roi_head')
+# What two-stage detectors have.
+DETECTING = ('rpn_head', 'roi_head')
 
 
 @HOOKS.register_module()
@@ -50,7 +50,9 @@ def check_pyramids(model: nn.Module) -> None:
         if not hasattr(backbone, 'out_strides'):
             continue
         neck = getattr(module, 'neck', None)
-        if any(hasattr(module, name) for name in DETECTING):
+        # DETR's heads know no stride.
+        one_stage = hasattr(getattr(module, 'bbox_head', None), 'prior_generator')
+        if one_stage or any(hasattr(module, name) for name in DETECTING):
             check_square(backbone)
         if neck is not None:
             several = isinstance(neck, (nn.ModuleList, nn.Sequential))

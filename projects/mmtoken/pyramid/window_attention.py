@@ -112,7 +112,9 @@ class WindowAttention(nn.Module):
         """
         q, k, v, bias = self._parts(projected)
         drop = self.attn_drop if self.training else 0.0
-        if trace is None and q.device.type == 'cpu' and _learns(bias):
+        # In low precision the fused call is the more exact one.
+        formed = q.device.type == 'cpu' and _learns(bias) and not torch.is_autocast_enabled('cpu')
+        if trace is None and formed:
             out, mixed = F.dropout(_weights(q, k, bias, mask), drop) @ v, None
         else:
             if mask is not None:

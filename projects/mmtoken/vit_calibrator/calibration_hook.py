@@ -92,9 +92,14 @@ class CalibrationHook(Hook):
         if restored['frozen'] is not None and model.foreground is not None:
             model.foreground.remember(model)
         frozen = getattr(model.foreground, 'frozen', None)
-        # Checkpoints of before did not say their stages.
-        others = restored.get('stages', self._described()) != self._described()
-        if others or (frozen is None) != (restored['frozen'] is None):
+        # Those that had begun; checkpoints of before did not say them.
+        begun, own = slice(self.current + 1), self._described()
+        others = restored.get('stages', own)[begun] != own[begun]
+        if (
+            others
+            or self.current >= len(self.stages)
+            or (frozen is None) != (restored['frozen'] is None)
+        ):
             raise UserError(
                 f'the checkpoint that is resumed is in calibration stage {self.current + 1}, of '
                 'other stages or with another foreground than the config has; resume it with the '
@@ -149,7 +154,9 @@ class CalibrationHook(Hook):
         for name in self.stages[self.current]['losses']:
             key = f'train/{name}_images'
             history = runner.message_hub.log_scalars.get(key)
-            if name in self._told or history is None or history.mean(PATIENCE) > 0:
+            if name in self._told or history is None or len(history.data[0]) < PATIENCE:
+                continue
+            if history.mean(PATIENCE) > 0:
                 continue
             self._told.add(name)
             why = (
@@ -176,7 +183,7 @@ class CalibrationHook(Hook):
         if self.current < 0 and model.foreground is not None:
             # What it is before it is calibrated, which may be after an ordinary training.
             model.foreground.remember(model)
-        self.current = begun[-1]
+        self.current, self._told = begun[-1], set()
         names = self.stages[self.current]['losses']
         later = {name for stage in self.stages[self.current :] for name in stage['losses']}
         if model.foreground is not None and not any(

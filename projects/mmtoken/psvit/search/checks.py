@@ -99,7 +99,7 @@ def claim(
     own = json.loads(json.dumps(own))
     stamp = folder / 'search.json'
     if stamp.exists():
-        theirs = json.loads(stamp.read_text())
+        theirs = {'processes': 1, **json.loads(stamp.read_text())}
         differing = [name for name in own if own[name] != theirs.get(name)]
         if differing == ['config']:
             raise UserError(

@@ -35,7 +35,9 @@ class Judge:
 
     def __init__(self, cfg: Config, checkpoint: str | None, key: str) -> None:
         self.key, self.scope = key, cfg.default_scope
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        # What is only tried shall hold no GPU while supernet and workers want it.
+        on_gpu = checkpoint is not None and torch.cuda.is_available()
+        device = 'cuda' if on_gpu else 'cpu'
         with DefaultScope.overwrite_default_scope(self.scope), hushed():
             self.model = build_model(cfg) if checkpoint is None else load_model(cfg, checkpoint)
             self.model.to(device).eval()

@@ -70,9 +70,8 @@ def run_search(
         place.workers,
     )  # fmt: skip
     # What is compared with baselines must train as long as they do.
-    finish_runs(
-        study := study_of({f'{SEARCHED} 1': first}), _runs(study, search), set(), retraining
-    )
+    study = study_of({f'{SEARCHED} 1': first})
+    finish_runs(study, _runs(study, search), set(), retraining)
     keep()
     task = supernet_task(net, place, processes)
     run_from_command_line([task], 1)
@@ -88,7 +87,8 @@ def run_search(
     # Those that chance drew as well, so that both orders can be compared.
     found = found | judge([*chosen.values()])
     study = study_of(first_names(chosen))
-    entries = finish_runs(study, _runs(study, search), {*_runs(study, search)}, retraining)
+    runs = _runs(study, search)
+    entries = finish_runs(study, runs, {*runs}, retraining)
     return make_search_results(search, space, costs, price, found, chosen, entries, exhaustive)
 
 
@@ -150,10 +150,11 @@ def judged(
         place: How many processes.
 
     Returns:
-        The measures; they are written to `measured.json` as they come.
+        The measures; they are written to `measured.json` as they come, by metric.
     """
     file = folder / 'measured.json'
-    known = json.loads(file.read_text()) if file.exists() else {}
+    every = json.loads(file.read_text()) if file.exists() else {}
+    known = every.setdefault(key, {})
     missing = [schedule for schedule in schedules if str(schedule) not in known]
     columns = ['{task.description}', BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
     columns[0] = TextColumn(columns[0])
@@ -163,7 +164,7 @@ def judged(
             config, weights = folder / 'config.py', folder / 'final.pth'
             for schedule, value in judge_all(config, weights, key, missing, place.workers):
                 known[str(schedule)] = value
-                write_json(file, known)
+                write_json(file, every)
                 progress.advance(bar)
     return {schedule: known[str(schedule)] for schedule in schedules}
 
