@@ -27,6 +27,13 @@ def test_study_without_control_is_refused():
         load(STUDY.replace("control = 'Flat'", "control = 'Wide'"))
 
 
+@pytest.mark.parametrize('other', ['Wide', 'Deep'])
+def test_an_arm_is_compared_with_another_one(other):
+    assert load(STUDY.replace("'Deep', ", "'Deep', against='Flat', ")).arms[1].against == 'Flat'
+    with pytest.raises(UserError, match=f"'Deep' of study .* with against='{other}'; name another"):
+        load(STUDY.replace("'Deep', ", f"'Deep', against='{other}', "))
+
+
 def test_unknown_name_in_a_study_is_refused():
     with pytest.raises(UserError, match='sets seeds, which nothing reads'):
         load(STUDY + 'seeds = 3\n')

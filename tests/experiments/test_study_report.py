@@ -114,6 +114,23 @@ def detailed():
     return report
 
 
+def test_arms_may_be_compared_with_others_than_the_control():
+    names, tops = ['A', 'A+', 'B', 'B+', 'C'], [10.0, 12.0, 20.0, 25.0, 30.0]
+    runs = [entry(name, 100, seed, top + seed) for name, top in zip(names, tops, strict=True)
+            for seed in (0, 1)]  # fmt: skip
+    report = make_report(runs) | dict(arms=names, control='A', seeds=[0, 1], against={'B+': 'B'})
+    report['x'] = {'name': 'scenes', 'log': False, 'values': [100]}
+
+    rows = [line for line in markdown(report).splitlines() if line.startswith('|')]
+
+    assert rows[0].endswith('| arm | top-1 | difference | from |')
+    assert rows[2].endswith('| A | 10.5 ± 0.7 |  |  |')
+    assert rows[4].endswith('| B | 20.5 ± 0.7 | +10.0 [+10.0, +10.0] | A |')
+    assert rows[5].endswith('| B+ | 25.5 ± 0.7 | +5.0 [+5.0, +5.0] | B |')
+    few = dict(report, arms=['A', 'B', 'B+'])
+    assert '| B+ | B+ − B |' in markdown(few)
+
+
 def test_detail_has_no_table_of_its_own(detailed):
     text = markdown(detailed)
     assert '## top-1 (%)' in text and '## loss' not in text

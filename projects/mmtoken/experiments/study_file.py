@@ -26,7 +26,7 @@ A study file is a Python config. All it may say::
         # Another study may start from {studies}/NAME/pre-trained_…_seed{seed}/final.pth.
         dict(name='pre-trained', config='configs/….py', options={...}, keep_checkpoint=True),
     ]
-    control = 'from scratch'
+    control = 'from scratch'    # what the others are compared with, where they name no against=
     options = {...}             # of every run: dotted keys, as --cfg-options takes them
     sweep = dict(
         candidates=[dict(name='lr 1e-3', options={...}), dict(name='lr 5e-4', options={...})],
@@ -63,7 +63,7 @@ PARTS = {
 }
 ENTRIES = {
     'metrics': (('key', 'name', 'unit'), ('scale', 'report')),
-    'arms': (('name', 'config'), ('options', 'keep_checkpoint')),
+    'arms': (('name', 'config'), ('options', 'keep_checkpoint', 'against')),
     'x.curves': (('name', 'key'), ('where', 'log')),
     'x.values': (('value',), ('label', 'scenes', 'iterations', 'options')),
     'sweep.candidates': (('name', 'options'), ()),
@@ -192,6 +192,12 @@ def _check_arms(study: Config, path: Path) -> None:
             f'study {path} has the arms {names} and the control {study.control!r}; '
             'arms need different names, and the control must be one of them'
         )
+    for arm in study.arms:
+        if arm.get('against') is not None and arm.against not in {*names} - {arm.name}:
+            raise UserError(
+                f'the arm {arm.name!r} of study {path} is compared with against={arm.against!r}; '
+                f'name another one of {names}'
+            )
 
 
 def _fill_metrics(study: Config, path: Path) -> None:

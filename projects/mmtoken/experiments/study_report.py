@@ -59,11 +59,15 @@ def _table(report: dict[str, Any], metric: dict[str, str]) -> list[str]:
     others = [arm for arm in report['arms'] if arm != control]
     wide = len(others) <= WIDE_ARMS
     columns = [axis['name'], 'iterations']
+    several = not wide and bool(report.get('against'))
     if wide:
-        columns += [control, *(title for arm in others for title in (arm, f'{arm} − {control}'))]
+        columns += [control]
+        columns += [title for a in others for title in (a, f'{a} − {base_of(report, a)}')]
+    elif several:
+        columns += ['arm', metric['name'], 'difference', 'from']
     else:
         columns += ['arm', metric['name'], f'− {control}']
-    lines = [f'## {_title(metric)}', '', *_head(columns, () if wide else (0, 2))]
+    lines = [f'## {_title(metric)}', '', *_head(columns, () if wide else (0, 2, 5))]
     for x, label in zip(axis['values'], labels(report), strict=True):
         iterations = sorted({run['iterations'] for run in report['runs'] if run['x'] == x})
         cells = {arm: _cells(report, arm, x, metric['key']) for arm in [control, *others]}
@@ -73,15 +77,21 @@ def _table(report: dict[str, Any], metric: dict[str, str]) -> list[str]:
         else:
             cells[control] = cells[control][0], ''
             for arm, row in cells.items():
-                lines.append(_row([*(start if arm == control else ['', '']), arm, *row]))
+                last = ['' if arm == control else base_of(report, arm)] if several else []
+                lines.append(_row([*(start if arm == control else ['', '']), arm, *row, *last]))
     return [*lines, '']
 
 
 def _cells(report: dict[str, Any], arm: str, x: float | str, key: str) -> tuple[str, str]:
-    """An arm's mean, and its difference from the control."""
+    """An arm's mean, and its difference from that which it is compared with."""
     values = select(report['runs'], arm, x, key)
-    base = select(report['runs'], report['control'], x, key)
+    base = select(report['runs'], base_of(report, arm), x, key)
     return _mean(values), _difference(paired_difference(values, base))
+
+
+def base_of(report: dict[str, Any], arm: str) -> str:
+    """What an arm is compared with: the control, where the study names none."""
+    return report.get('against', {}).get(arm, report['control'])
 
 
 def _legend(report: dict[str, Any]) -> str:
@@ -103,7 +113,9 @@ def _all_metrics(report: dict[str, Any]) -> list[str]:
     others = [arm for arm in report['arms'] if arm != control]
     lines = ['## All metrics', '']
     lines += [
-        f'Mean, and difference from *{control}* with its 95 % interval as above; bold where the '
+        f'Mean, and difference from *{control}*'
+        + (', or what an arm is compared with above,' if report.get('against') else '')
+        + ' with its 95 % interval as above; bold where the '
         'interval leaves zero out, as about one in twenty does where nothing differs.',
         '',
     ]
@@ -111,9 +123,9 @@ def _all_metrics(report: dict[str, Any]) -> list[str]:
         lines += [f'### {report["x"]["name"]}: {label}', '']
         lines += _head(['metric', control, *others], text=[0])
         for metric in report['metrics']:
-            base = select(runs, control, x, metric['key'])
-            cells = [_title(metric), _mean(base, spread=False)]
+            cells = [_title(metric), _mean(select(runs, control, x, metric['key']), spread=False)]
             for arm in others:
+                base = select(runs, base_of(report, arm), x, metric['key'])
                 values = select(runs, arm, x, metric['key'])
                 found = paired_difference(values, base)
                 difference = f', {_difference(found, bold=True)}' if found else ''

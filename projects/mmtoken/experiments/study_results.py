@@ -62,6 +62,7 @@ def make_report(
         },
         'arms': [arm.name for arm in study.arms],
         'control': study.control,
+        'against': {arm.name: arm.against for arm in study.arms if arm.get('against')},
         'seeds': seeds,
         'workers': workers,
         'options': study.options.to_dict(),

@@ -53,7 +53,7 @@ _arms = {
 _life = {'model.backbone.projection': dict(type='LIFEProjection')}
 arms = [
     dict(name=f'{name}{", LIFE" if more else ""}', config=config, options=options | more,
-         keep_checkpoint=True)
+         keep_checkpoint=True, against='DeiT, LIFE' if more and name != 'DeiT' else None)
     for more in ({}, _life)
     for name, (config, options) in _arms.items()
 ]  # fmt: skip

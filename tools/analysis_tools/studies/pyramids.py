@@ -48,7 +48,13 @@ _narrow = {
 arms = [
     dict(name='DeiT', config='configs/glyphs/deit-d6w96_glyphs-cls.py'),  # 49.6
     *(
-        dict(name=name, config=_pyramid, options=options, keep_checkpoint=name in _kept)
+        dict(
+            name=name,
+            config=_pyramid,
+            options=options,
+            keep_checkpoint=name in _kept,
+            against='Swin' if name.startswith('Swin LIFE') else None,
+        )
         for name, options in _arms.items()
     ),
     dict(name='CAT', config='configs/glyphs/cat-d6w51_glyphs-cls.py'),  # 48.4

@@ -46,6 +46,7 @@ def _arm(backbone, config, kind):
         config=f'configs/glyphs/{config}-d6w96_glyphs-cls.py',
         options=_kinds[kind],
         keep_checkpoint=True,
+        against=None if kind == 'image labels' else f'{backbone}, image labels',
     )
 
 
