@@ -1,4 +1,6 @@
-"""LV-ViT-S beside timm's ViT-S, which has 0.71 times its multiply-adds (4.61 and 6.49 G)."""
+"""LV-ViT-S beside timm's ViT-S, which has 0.71 times its multiply-adds: 4.61 and 6.49 G without
+heads, as `get_flops.py` counts.
+"""
 
 from mmtoken.errors import UserError
 from mmtoken.experiments.benchmark_rows import Preset, Ratio, Row
