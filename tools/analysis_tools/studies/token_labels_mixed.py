@@ -20,16 +20,16 @@ question = (
 )
 
 
-def _arm(name, mix, target='cutmix'):
+def _arm(name, mix, target='cutmix', against='MixToken'):
     """An arm that mixes images so."""
     options = {'model.mix': dict(type=mix, prob=1.0), 'model.target': target}
-    return dict(name=name, config=_config, options=options)
+    return dict(name=name, config=_config, options=options, against=against)
 
 
 arms = [
     # The config does not mix; so this arm's runs are those of LIFE from masks in token_labels.
     dict(name='no mixing', config=_config),
-    _arm('MixToken', 'MixToken'),
+    _arm('MixToken', 'MixToken', against='no mixing'),
     _arm('CutMix', 'PatchCutMix'),
     _arm('MixToken, aligned', 'MixToken', target='tl_align'),
 ]
