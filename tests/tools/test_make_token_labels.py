@@ -12,7 +12,7 @@ from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
 
-from mmtoken.datasets import LabelStore
+from mmtoken.datasets import LabelStore, LabelStoreWriter
 from mmtoken.datasets.annotator import position_scores
 
 REPO = Path(__file__).parents[2]
@@ -115,9 +115,7 @@ def test_an_annotators_maps_are_its_scores(make, config, checkpoint, tmp_path, d
 def test_an_interrupted_call_goes_on(make, config, checkpoint, tmp_path, monkeypatch):
     words = (config.filename, checkpoint, '--out', tmp_path / 'labels', '--workers', 0,
              '--batch-size', 16)  # fmt: skip
-    from mmtoken.datasets import label_store
-
-    write, calls = label_store.LabelStoreWriter.write, []
+    write, calls = LabelStoreWriter.write, []
 
     def stop(self, indices, values, ids):
         calls.append(len(indices))
@@ -125,7 +123,7 @@ def test_an_interrupted_call_goes_on(make, config, checkpoint, tmp_path, monkeyp
             raise KeyboardInterrupt
         write(self, indices, values, ids)
 
-    monkeypatch.setattr(label_store.LabelStoreWriter, 'write', stop)
+    monkeypatch.setattr(LabelStoreWriter, 'write', stop)
     with pytest.raises(KeyboardInterrupt):
         make(*words)
     make(*words)

@@ -4,7 +4,8 @@ from mmtoken.datasets.data_options import DigitDataOptions, GlyphDataOptions
 from mmtoken.datasets.digits import Digits
 from mmtoken.datasets.glyph_classes import glyph_names
 from mmtoken.datasets.glyphs import Glyphs
-from mmtoken.datasets.label_store import LabelStore, LabelStoreWriter
+from mmtoken.datasets.label_store import LabelStore
+from mmtoken.datasets.label_store_writer import LabelStoreWriter
 from mmtoken.datasets.load_token_labels import LoadTokenLabels, PackTokenLabels
 from mmtoken.datasets.palette import scene_palette
 from mmtoken.datasets.scene_data import write_scene_data

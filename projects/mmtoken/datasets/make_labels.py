@@ -18,7 +18,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mmtoken.datasets.annotator import position_scores, top_scores
-from mmtoken.datasets.label_store import LabelStoreWriter, Manifest, image_name
+from mmtoken.datasets.label_store import Manifest, image_name
+from mmtoken.datasets.label_store_writer import LabelStoreWriter
 from mmtoken.datasets.mask_shares import CocoMasks, MaskFolder, cell_shares
 from mmtoken.errors import UserError
 from mmtoken.runtime.load_model import load_model

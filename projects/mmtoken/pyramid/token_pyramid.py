@@ -8,7 +8,6 @@ from itertools import accumulate
 import numpy as np
 import torch
 from mmcv.cnn.bricks.transformer import PatchEmbed
-from mmengine.logging import print_log
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from mmtoken.vit.token_backbone import TokenBackbone
 
 from .arguments import check_token_norm, resolve_pyramid
 from .blocks import norm_tokens
+from .output_norms import complete_norms, update_pyramid_names
 from .patch_merging import PatchMerging
 from .resizing import adapt_pyramid_on_load
 
@@ -183,35 +183,12 @@ class TokenPyramid(TokenBackbone):
         adapt_pyramid_on_load(self, state, prefix)
 
     def update_names(self, state: dict[str, Tensor], prefix: str = '') -> None:
-        """Take weights as mmpretrain's earlier pyramids saved them, in place: with one norm, that
-        of the last stage, and with masks, which are made for each size of image.
-
-        Args:
-            state: Weights, of this backbone or of a model around it.
-            prefix: What precedes the backbone's own names in it.
-        """
-        for name in [name for name in state if name.startswith(prefix)]:
-            own = name.removeprefix(prefix)
-            if own.startswith('stages.') and own.endswith('.attn_mask'):
-                del state[name]
-            elif own.startswith('norm.'):
-                state[f'{prefix}norm{len(self.depths) - 1}.{own[5:]}'] = state.pop(name)
+        """As `update_pyramid_names` does, for who loads a model around it, too."""
+        update_pyramid_names(len(self.depths), state, prefix)
 
     def complete_on_load(self, state: dict[str, Tensor]) -> None:
-        """Let norms of outputs start anew that a classifier has none of, which returns the last
-        stage alone, and leave out its own where that stage is no output here.
-        """
-        own, last = self.state_dict(), len(self.depths) - 1
-        for stage in range(last + 1):
-            names = [f'norm{stage}.weight', f'norm{stage}.bias']
-            given = [name for name in names if name in state]
-            if stage in self.out_stages and stage < last and not given:
-                state.update({name: own[name] for name in names if name in own})
-                print_log(f'norm{stage} starts anew: the weights have none', logger='current')
-            elif stage not in self.out_stages and given:
-                for name in given:
-                    del state[name]
-                print_log(f'norm{stage} is left out: its stage is no output', logger='current')
+        """As of `TokenBackbone`: norms of outputs that a classifier has not."""
+        complete_norms(self, state)
 
     def make_block(self, index: int, drop_path_rate: float, norm_cfg: dict) -> nn.Module:
         """The block of an index, which a subclass makes of its mixer."""

@@ -18,10 +18,10 @@ from mmtoken.unwrap import unwrap
 from .calibrated_classifier import CalibratedClassifier
 from .class_report import report_rules
 from .class_rules import ClassMeans, Collection, collect_once
+from .stages import checked_stages
 
 # What a checkpoint of a run that goes on has beside the weights.
 KEY = 'calibration'
-STAGE_KEYS = ('begin', 'losses')
 # Steps after which a loss that acted on no image is told.
 PATIENCE = 100
 
@@ -68,7 +68,7 @@ class CalibrationHook(Hook):
                 f'fewest {fewest} is more than samples {samples}, so that no class had enough '
                 'images; make it smaller'
             )
-        self.stages = _checked(stages)
+        self.stages = checked_stages(stages)
         self.by_epoch = by_epoch
         self.samples = samples
         self.fewest = fewest
@@ -275,29 +275,6 @@ class CalibrationHook(Hook):
                 "CalibratedClassifier: set model.type='CalibratedClassifier', or leave the hook out"
             )
         return model
-
-
-def _checked(stages: Sequence[Mapping]) -> list[dict]:
-    """Stages with all their keys, in order."""
-    if isinstance(stages, Mapping) or not stages:
-        raise UserError(f"stages {stages!r} are none; use a list, such as [dict(losses=['token'])]")
-    found: list[dict] = []
-    for stage in stages:
-        unknown = sorted(set(stage) - set(STAGE_KEYS))
-        if unknown or not isinstance(stage.get('losses'), (list, tuple)):
-            raise UserError(
-                f'stage {dict(stage)!r} is not dict(begin=…, losses=[…]); '
-                f'{"leave out " + ", ".join(unknown) if unknown else "name its losses in a list"}'
-            )
-        begin = stage.get('begin', 0)
-        check_whole('begin', begin, least=0, example=10)
-        if found and begin <= found[-1]['begin']:
-            raise UserError(
-                f'stage {dict(stage)!r} begins with {begin}, not after the stage before it, '
-                f'{found[-1]["begin"]}; give each a later begin'
-            )
-        found.append(dict(begin=begin, losses=tuple(stage['losses'])))
-    return found
 
 
 def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
