@@ -12,16 +12,18 @@ import matplotlib.image
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 
 from mmtoken.config_check.check import check_config
 from mmtoken.errors import UserError
 from mmtoken.experiments.costs import count_costs, image_shape
 from mmtoken.experiments.scoreboard_stages import build_part
+from mmtoken.experiments.study_runs import make_grid, run_config
 from mmtoken.experiments.study_tasks import Place
 from mmtoken.psvit.search import budget, build_space, judge, results, runs
 from mmtoken.psvit.search.budget import Costs, scheduled_backbone
 from mmtoken.psvit.search.checks import check_fit, check_measure, claim, least_costly
-from mmtoken.psvit.search.configs import split_training_set, supernet_config, write_leaf
+from mmtoken.psvit.search.configs import check_training_set, supernet_config, write_leaf
 from mmtoken.psvit.search.evolution import evolve
 from mmtoken.psvit.search.judge import Judge
 from mmtoken.psvit.search.report import _front, write_search_report
@@ -35,7 +37,7 @@ space = dict(units=2, widths=[12, 24], num_heads=[2, 3])
 budget = dict(macs=4e6)
 config = 'small.py'
 baselines = [dict(name='DeiT', config='deit.py')]
-held_out = 0.25
+folds = 4
 supernet = dict(iterations=3)
 retraining = dict(top=1, random=1, iterations=2)
 """
@@ -150,7 +152,7 @@ def test_what_chance_draws_again_is_trained_and_counted_once(monkeypatch):
     entries.append(dict(arm='DeiT', metrics={'top1': 65.0}))
     costs = SimpleNamespace(count=lambda schedule: dict(macs=2, params=3))
     search = Config(dict(metric=dict(key='top1'), budget=dict(macs=(1, 5)), baselines=[], seed=0,
-                         title='t', question='q', supernet={}, held_out=0.1))  # fmt: skip
+                         title='t', question='q', supernet={}, folds=10))  # fmt: skip
 
     found = results.make_search_results(
         search, space, costs, lambda schedule: 4, {a: 9.0, b: 8.0, c: 7.0, d: 6.0}, chosen,
@@ -173,7 +175,7 @@ def test_the_front_has_what_nothing_cheaper_matches():
 
 def test_a_metric_that_is_not_measured_is_refused_before_anything_is_trained(search):
     space = build_space(search.space)
-    cfg = supernet_config(search, space, [0], list(range(20)), Path('work'))
+    cfg = supernet_config(search, space, Path('work'))
 
     check_measure(cfg, 'accuracy/top1', next(iter(space)))
     with pytest.raises(UserError, match="'accuracy/top3' is none of .* 'accuracy/top1', .*; use"):
@@ -184,7 +186,7 @@ def test_a_search_that_was_moved_goes_on(search):
     space = build_space(search.space)
     tasks = []
     for folder in (Path('work'), Path('work').resolve(), Path('moved')):
-        cfg = supernet_config(search, space, [0, 1], [2, 3], folder)
+        cfg = supernet_config(search, space, folder)
         tasks.append(runs.supernet_task(cfg, Place(folder, REPO / 'tools', folder / 'none', 1)))
 
     assert tasks[0].identity == tasks[1].identity == tasks[2].identity
@@ -210,43 +212,71 @@ def test_what_the_name_of_an_arch_says_is_kept():
     assert scheduled_backbone(dict(backbone, pool=pool), [])['pool'] == pool
 
 
+def images_of(cfg, loader):
+    """The files of the data set of a config's loader."""
+    with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+        dataset = registry.build(cfg[loader].dataset)
+    return {dataset.get_data_info(index)['img_path'] for index in range(len(dataset))}
+
+
 def test_held_out_images_are_neither_trained_on_nor_drawn_anew(search):
+    space = build_space(search.space)
+    with DATASETS.switch_scope_and_registry('mmpretrain') as registry:
+        plain = registry.build(Config.fromfile('small.py').train_dataloader.dataset)
+    every = {plain.get_data_info(index)['img_path'] for index in range(len(plain))}
+
+    cfg = supernet_config(search, space, Path('work'))
+    trained, held_out = (images_of(cfg, f'{part}_dataloader') for part in ('train', 'test'))
+
+    assert len(every) == 40 and len(held_out) == 10
+    assert trained | held_out == every and not trained & held_out
+    study = runs.retraining_study(search, space, {'searched 1': next(iter(space))}, Path('s.py'))
+    for run in make_grid(study, [5], {}):
+        cfg = run_config(study, run, Path('work')).config
+        assert images_of(cfg, 'train_dataloader') == trained
+        assert images_of(cfg, 'test_dataloader') == held_out
+    search.seed = 1
+    assert images_of(supernet_config(search, space, Path('work')), 'test_dataloader') != held_out
+
+
+def test_a_training_set_that_cannot_be_divided_is_refused(search):
     cfg = Config.fromfile('small.py')
+    check_training_set(cfg, 40)
 
-    trained, held_out = split_training_set(cfg, 0.25, seed=0)
+    with pytest.raises(UserError, match='folds 41 of 40 images leave none to compare schedules on'):
+        check_training_set(cfg, 41)
+    whole = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=whole)
+    with pytest.raises(UserError, match='is wrapped in RepeatDataset; a search divides a plain'):
+        check_training_set(cfg, 4)
 
-    assert sorted(trained + held_out) == list(range(40)) and len(held_out) == 10
-    assert split_training_set(cfg, 0.25, seed=0) == (trained, held_out)
-    assert split_training_set(cfg, 0.25, seed=1)[1] != held_out
 
+def test_a_baseline_that_trains_on_other_data_is_refused(search):
+    space = build_space(search.space)
+    Path('deit.py').write_text(
+        f'{DEIT}train_dataloader["dataset"] = dict(indices=20)\n'.format(repo=REPO)
+    )
 
-def test_a_part_of_a_training_set_is_not_divided(search):
-    cfg = Config.fromfile('small.py')
-    cfg.train_dataloader.dataset.indices = 20
-
-    with pytest.raises(UserError, match='is cut by indices; a search divides a whole data set'):
-        split_training_set(cfg, 0.25, seed=0)
-    with pytest.raises(UserError, match='held_out 0.001 of 40 images leaves 0'):
-        split_training_set(Config.fromfile('small.py'), 0.001, seed=0)
+    with pytest.raises(UserError, match="the baseline 'DeiT' of search s.py trains on other data"):
+        runs.retraining_study(search, space, {'searched 1': next(iter(space))}, Path('s.py'))
 
 
 def test_the_supernets_config_is_legal_and_tests_on_what_is_held_out(search):
-    space = build_space(search.space)
-
-    cfg = supernet_config(search, space, [0, 1, 2], [3, 4], Path('work'))
+    cfg = supernet_config(search, build_space(search.space), Path('work'))
 
     cfg.dump('supernet.py')
     check_config(Config.fromfile('supernet.py'), ('model', 'train_dataloader'))
-    assert cfg.train_dataloader.dataset.indices == [0, 1, 2]
-    assert cfg.test_dataloader.dataset.indices == [3, 4]
-    assert cfg.test_dataloader.dataset.data_prefix == cfg.train_dataloader.dataset.data_prefix
-    assert cfg.test_dataloader.dataset.pipeline != cfg.train_dataloader.dataset.pipeline
+    trained, held_out = cfg.train_dataloader.dataset, cfg.test_dataloader.dataset
+    assert (trained.test_mode, held_out.test_mode) == (False, True)
+    assert held_out.dataset.data_prefix == trained.dataset.data_prefix
+    assert held_out.dataset.pipeline == Config.fromfile('small.py').test_dataloader.dataset.pipeline
+    assert trained.dataset.pipeline != held_out.dataset.pipeline
     assert cfg.train_cfg.max_iters == 3
 
 
 def test_a_judge_measures_paths_of_their_own(search):
     space = build_space(search.space)
-    cfg = supernet_config(search, space, [0], list(range(20)), Path('work'))
+    cfg = supernet_config(search, space, Path('work'))
     cfg.model.backbone.out_type = 'avg_featmap'
     model = build_part(cfg, cfg.model)
     torch.manual_seed(0)
@@ -302,7 +332,7 @@ def test_a_folder_of_another_search_is_refused(search):
 @pytest.mark.parametrize(
     ('text', 'named'),
     [
-        ('held_out = 1.5', 'held_out 1.5'),
+        ('folds = 1', 'folds 1'),
         ('budget = dict(macs=1e6, params=1e6, _delete_=True)', 'is not one of macs, params'),
         ('budget = dict(flops=1e6, _delete_=True)', 'is not one of macs, params, latency_ms'),
         ('retraining = dict(top=0)', 'retraining.top 0'),
@@ -320,7 +350,7 @@ def test_a_folder_of_another_search_is_refused(search):
         ('evolution = 5', 'evolution 5 of search .* is no dict'),
         ('supernet = dict(options=5)', 'options 5 of search .* is no dict'),
         ("seed = 'x'", "seed 'x'"),
-        ("held_out = 'a'", "held_out 'a'"),
+        ("folds = 'a'", "folds 'a'"),
         ("config = 'nope.py'", 'nope.py'),
         ('budget = dict(macs=(5e6, 4e6))', 'is not the least and the most; give a number, or two'),
         ('budget = dict(macs=(5e6,))', 'is not the least and the most'),
@@ -359,7 +389,7 @@ FOUND = dict(
     title='A search', question='Does it find?', command='python tools/search.py a.py',
     metric=dict(key='accuracy/top1', name='top-1', unit='%'), budget=dict(macs=4e6),
     space=dict(units=2, widths=[12, 24], num_heads=[2, 3], choices=['FF', 'FS'], schedules=4),
-    supernet=dict(iterations=3), held_out=0.25, seed=0, exhaustive=True,
+    supernet=dict(iterations=3), folds=4, seed=0, exhaustive=True,
     measured=[
         dict(schedule='FF|FF', value=50.0, **FULL),
         dict(schedule='FS|FS', value=40.0, **SHARING),

@@ -66,7 +66,8 @@ def check_measure(cfg: Config, key: str, path: Schedule) -> None:
         UserError: If the supernet cannot be built, or the metric is not measured.
     """
     cfg = deepcopy(cfg)
-    cfg.test_dataloader.dataset.indices = cfg.test_dataloader.dataset.indices[:2]
+    dataset = cfg.test_dataloader.dataset.dataset
+    cfg.test_dataloader.dataset = dict(dataset, indices=2)
     Judge(cfg, None, key).measure(str(path))
 
 
@@ -90,7 +91,7 @@ def claim(
     """
     own = dict(
         space=space.describe(),
-        held_out=search.held_out,
+        folds=search.folds,
         seed=search.seed,
         supernet=search.supernet.to_dict(),
         processes=processes,

@@ -10,7 +10,6 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
@@ -24,65 +23,60 @@ from .budget import scheduled_backbone
 from .space import Schedule, Space
 
 
-def split_training_set(cfg: Config, share: float, seed: int) -> tuple[list[int], list[int]]:
-    """What is trained on and what is held out, of a config's training set.
+def check_training_set(cfg: Config, folds: int) -> None:
+    """Be sure that a config's training set can be divided.
 
     Args:
         cfg: The config.
-        share: Held out.
-        seed: Of the draw.
-
-    Returns:
-        Indices of both, ascending.
+        folds: Into how many parts.
 
     Raises:
-        UserError: If the training set is a part already, or too small.
+        UserError: If the training set is wrapped, or too small.
     """
     dataset = cfg.train_dataloader.dataset
-    if dataset.get('indices') is not None or 'dataset' in dataset:
+    if 'dataset' in dataset or 'datasets' in dataset:
         raise UserError(
-            f'train_dataloader.dataset of {cfg.filename} is '
-            f'{"wrapped in " + dataset.type if "dataset" in dataset else "cut by indices"}; '
-            'a search divides a whole data set into what is trained on and what is held out'
+            f'train_dataloader.dataset of {cfg.filename} is wrapped in {dataset.type}; a search '
+            'divides a plain data set into what is trained on and what is held out'
         )
     with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry, hushed():
         count = len(registry.build(deepcopy(dataset)))
-    order = np.random.default_rng(seed).permutation(count)
-    held = round(share * count)
-    if not 0 < held < count:
+    if count < folds:
         raise UserError(
-            f'held_out {share} of {count} images leaves {held} to compare schedules on and '
-            f'{count - held} to train on; choose another share'
+            f'folds {folds} of {count} images leave none to compare schedules on; use fewer'
         )
-    return sorted(order[held:].tolist()), sorted(order[:held].tolist())
 
 
-def held_out_options(cfg: Config, held_out: list[int]) -> dict[str, Any]:
-    """What lets a config test on held-out images of its training set.
+def hold_out(cfg: Config, search: Config) -> dict[str, Any]:
+    """What lets a config train on all folds of its training set but one, and test on that.
 
     Args:
         cfg: The config.
-        held_out: Their indices.
+        search: The search, with the number of folds and the seed of their draw.
 
     Returns:
         Dotted keys and values.
     """
-    dataset = dict(cfg.train_dataloader.dataset.to_dict(), indices=held_out)
-    # As images are prepared for a test.
-    dataset['pipeline'] = cfg.test_dataloader.dataset.to_dict()['pipeline']
-    return {'test_dataloader.dataset': dict(dataset, _delete_=True)}
+    dataset = cfg.train_dataloader.dataset.to_dict()
+    return {
+        f'{loader}.dataset': dict(
+            _delete_=True,
+            type='mmpretrain.KFoldDataset',
+            dataset=dict(dataset, pipeline=cfg[loader].dataset.to_dict()['pipeline']),
+            num_splits=search.folds,
+            seed=search.seed,
+            test_mode=loader == 'test_dataloader',
+        )
+        for loader in ('train_dataloader', 'test_dataloader')
+    }
 
 
-def supernet_config(
-    search: Config, space: Space, trained: list[int], held_out: list[int], folder: Path
-) -> Config:
+def supernet_config(search: Config, space: Space, folder: Path) -> Config:
     """The config of the supernet.
 
     Args:
         search: The search.
         space: Its space.
-        trained: Indices of the images that it trains on.
-        held_out: Indices of those that it is tested on.
         folder: For its log.
 
     Returns:
@@ -94,9 +88,8 @@ def supernet_config(
     backbone = dict(first, type='PSViTSupernet', space=space.describe())
     merge_options(cfg, schedule(search.supernet.iterations))
     merge_options(cfg, dict(search.supernet.options))
-    merge_options(cfg, held_out_options(cfg, held_out))
+    merge_options(cfg, hold_out(cfg, search))
     cfg.model.backbone = ConfigDict(backbone)
-    cfg.train_dataloader.dataset.indices = trained
     cfg.custom_hooks = [
         *cfg.get('custom_hooks', []), dict(type='mmpretrain.SamplePathHook', seed=search.seed)
     ]  # fmt: skip
@@ -109,12 +102,7 @@ def supernet_config(
 
 
 def retraining_study(
-    search: Config,
-    space: Space,
-    schedules: dict[str, Schedule],
-    trained: list[int],
-    held_out: list[int],
-    path: Path,
+    search: Config, space: Space, schedules: dict[str, Schedule], path: Path
 ) -> Config:
     """A study of some schedules, trained from nothing and tested on held-out images.
 
@@ -122,28 +110,38 @@ def retraining_study(
         search: The search.
         space: Its space.
         schedules: By the names of their arms.
-        trained: Indices of the images that they train on.
-        held_out: Indices of those that they are tested on.
         path: The search's file, for errors.
 
     Returns:
         The study, the baselines' arms included.
+
+    Raises:
+        UserError: If a baseline trains on other data.
     """
-    cfg = load_config(search.config)
+    cfg = _retrained(search.config, search)
+    held_out = hold_out(cfg, search)
     arms = [
         dict(
             name=name,
             config=search.config,
             options={
+                **held_out,
                 'model.backbone': dict(
                     scheduled_backbone(cfg.model.backbone.to_dict(), space.stages(schedule)),
                     _delete_=True,
-                )
+                ),
             },
         )
         for name, schedule in schedules.items()
     ]
-    arms += [baseline.to_dict() for baseline in search.baselines]
+    for baseline in search.baselines:
+        own = _retrained(baseline.config, search)
+        if _data_of(own) != _data_of(cfg):
+            raise UserError(
+                f'the baseline {baseline.name!r} of search {path} trains on other data than '
+                f'{search.config}: {_data_of(own)} and {_data_of(cfg)}; give it the same'
+            )
+        arms.append(dict(baseline.to_dict(), options=hold_out(own, search)))
     content = dict(
         title=f'{search.title}: retraining',
         question=search.question,
@@ -152,13 +150,22 @@ def retraining_study(
         arms=arms,
         control=arms[0]['name'],
         iterations=search.retraining.iterations,
-        options={
-            **held_out_options(cfg, held_out),
-            'train_dataloader.dataset.indices': trained,
-            **search.retraining.options,
-        },
+        options=search.retraining.options.to_dict(),
     )
     return fill_study(Config(content), path)
+
+
+def _retrained(config: str, search: Config) -> Config:
+    """A config with the options of what is retrained."""
+    cfg = load_config(config)
+    merge_options(cfg, dict(search.retraining.options))
+    return cfg
+
+
+def _data_of(cfg: Config) -> dict[str, Any]:
+    """The training set of a config, however its images are prepared."""
+    dataset = cfg.train_dataloader.dataset.to_dict()
+    return {name: value for name, value in dataset.items() if name != 'pipeline'}
 
 
 def write_leaf(search: Config, space: Space, schedule: Schedule, path: Path, command: str) -> None:

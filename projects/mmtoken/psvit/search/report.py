@@ -54,7 +54,7 @@ def search_page(found: dict[str, Any]) -> str:
         f'{" or ".join(space["choices"])} each, stages of {", ".join(map(str, space["widths"]))} '
         f'channels) {len(found["measured"])} were measured, {searched}, by a supernet that trained '
         f'{found["supernet"]["iterations"]} iterations, one path a step; {allowed} {name}. '
-        f'Measured on {100 * found["held_out"]:g} % of the training set, which none trained on: '
+        f'Measured on a fold of {found["folds"]} of the training set, which none trained on: '
         'neither the supernet nor what was retrained from nothing.',
         '',
         f'Found: `{found["found"]}` (F has an attention map of its own, S shares that of the layer '

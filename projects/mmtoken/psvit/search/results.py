@@ -67,7 +67,7 @@ def make_search_results(
         budget=dict(search.budget),
         space=space.describe() | dict(schedules=len(space)),
         supernet=search.supernet.to_dict(),
-        held_out=search.held_out,
+        folds=search.folds,
         seed=search.seed,
         exhaustive=exhaustive,
         measured=[

@@ -21,7 +21,7 @@ from mmtoken.tasks.tool_steps import environment, export_weights, last_checkpoin
 
 from .budget import Costs
 from .checks import check_fit, check_measure, claim, least_costly
-from .configs import retraining_study, split_training_set, supernet_config
+from .configs import check_training_set, retraining_study, supernet_config
 from .evolution import best, evolve
 from .judge import judge_all
 from .results import first_names, make_search_results
@@ -50,7 +50,7 @@ def run_search(
     space, cfg = build_space(search.space), load_config(search.config)
     keep = claim(place.work_dir, search, space, cfg, processes)
     check_fit(search, space, cfg)
-    trained, held_out = split_training_set(cfg, search.held_out, search.seed)
+    check_training_set(cfg, search.folds)
     costs = Costs(cfg, space)
     price = _priced(costs, search.budget, place.work_dir)
     first = least_costly(space, search.budget, price)
@@ -59,11 +59,11 @@ def run_search(
     def fits(schedule: Schedule) -> bool:
         return lower <= price(schedule) <= most
 
-    net = supernet_config(search, space, trained, held_out, place.work_dir)
+    net = supernet_config(search, space, place.work_dir)
     check_measure(net, search.metric.key, first)
 
     def study_of(schedules: Mapping[str, Schedule]) -> Config:
-        return retraining_study(search, space, schedules, trained, held_out, path)
+        return retraining_study(search, space, schedules, path)
 
     retraining = Place(
         place.work_dir / 'retraining', place.tools, place.work_dir / 'retraining.json',

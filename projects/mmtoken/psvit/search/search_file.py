@@ -8,7 +8,7 @@ A search file is a Python config. All it may say::
     space = dict(units=4, widths=[96, 144], num_heads=[3, 4], choices=['FF', 'FS'])
     budget = dict(macs=50e6)               # at most, or (48e6, 51e6), from and to; or params, or
                                            # latency_ms of one image on a CPU here
-    held_out = 0.1                         # of the training set, on which schedules are compared
+    folds = 10                             # of the training set; on one schedules are compared
     supernet = dict(iterations=3000, options={})
     evolution = dict(population=50, generations=20, parents=10, crossover=25, mutation=25,
                      probability=0.1)
@@ -38,7 +38,7 @@ from .space import build_space
 
 SEARCH = (
     ('title', 'question', 'config', 'space', 'budget', 'supernet', 'retraining', 'metric'),
-    ('held_out', 'evolution', 'baselines', 'seed'),
+    ('folds', 'evolution', 'baselines', 'seed'),
 )
 # Names of what is retrained, before their numbers.
 SEARCHED, DRAWN = 'searched', 'random'
@@ -69,7 +69,7 @@ def load_search(path: Path) -> Config:
             )
     own = {name: value for name, value in search.items() if not name.startswith('_')}
     check_names(f'search {path}', own, *SEARCH)
-    search.setdefault('held_out', 0.1)
+    search.setdefault('folds', 10)
     search.setdefault('baselines', [])
     search.setdefault('seed', 0)
     search.evolution = {**EVOLUTION, **search.get('evolution', {})}
@@ -98,12 +98,7 @@ def load_search(path: Path) -> Config:
     check_names(f'metric of search {path}', search.metric, ('key', 'name', 'unit'), ())
     check_whole('seed', search.seed, least=0, example=0)
     _check_budget(search.budget, path)
-    check_number('held_out', search.held_out, example=0.1)
-    if not 0 < search.held_out < 1:
-        raise UserError(
-            f'held_out {search.held_out} of search {path} is not between 0 and 1; use a share of '
-            'the training set, such as 0.1'
-        )
+    check_whole('folds', search.folds, least=2, example=10)
     build_space(search.space)
     load_config(search.config)
     _check_baselines(search, path)
