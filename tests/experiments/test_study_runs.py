@@ -138,3 +138,15 @@ def test_unequal_plans_are_refused(changes):
 
 def test_plans_may_differ_between_points():
     check_plans({Run('Flat', 2, 0): plan(), Run('Flat', 4, 0): plan(train_cfg=dict(max_iters=12))})
+
+
+def test_an_arm_may_have_options_of_each_seed(workplace):
+    key = "'optim_wrapper.optimizer.lr'"
+    options = f'options={{{key}: 1}}, seed_options=[{{{key}: 2}}, {{{key}: 3}}]'
+    text = STUDY.replace("config='model.py')", f"config='model.py', {options})", 1)
+
+    rates = [merged(Run('Flat', 4, seed), text).optim_wrapper.optimizer.lr for seed in (0, 1)]
+
+    assert rates == [2, 3]
+    with pytest.raises(UserError, match="'Flat' has seed_options of seeds 0 to 1 and none of 2"):
+        merged(Run('Flat', 4, 2), text)

@@ -12,6 +12,7 @@ from torch import nn
 from mmtoken.errors import UserError
 from mmtoken.experiments.benchmark_models import load_preset
 from mmtoken.experiments.benchmark_rows import Case, Preset, Step
+from mmtoken.vit.attention_map import KEPT_KEYS
 
 FOLDER = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'benchmarks'
 
@@ -134,8 +135,23 @@ def test_lv_vit_preset_says_what_it_needs(monkeypatch):
 def test_sharing_preset_names_the_targets():
     found = preset('sharing')
     # A layer of 0.90 and 0.95 times a full one's time makes a pair of it and a full one so much.
-    assert [found.ratios[0].target_at(size) for size, _ in found.cases] == [0.95, 0.975]
-    assert [row.build(224).layers[1].attn.shares for row in found.rows] == [False, True]
+    targets = {size: found.ratios[0].target_at(size) for size, _ in found.cases}
+    assert {size: target for size, target in targets.items() if target} == {224: 0.95, 512: 0.975}
+    shares = [row.build(224).layers[1].attn.shares for row in found.rows]
+    assert shares == [False, True, True, True]
+
+
+@pytest.mark.parametrize(('number', 'keeps'), [(1, True), (2, True), (3, False)])
+def test_sharing_preset_keeps_maps_as_its_rows_say(number, keeps):
+    images, maps, means = torch.randn(2, 3, 64, 64), [], []
+    for row in (preset('sharing').rows[1], preset('sharing').rows[number]):
+        torch.manual_seed(0)
+        model = row.build(64).eval()
+        model.layers[1].register_forward_pre_hook(lambda _, args: maps.append(args[0].shared))
+        means.append(row.loss(model, images).item())
+    assert (maps[1].weights is not None) == keeps
+    assert means[0] == pytest.approx(means[1], rel=1e-5)
+    assert KEPT_KEYS == {'cpu': 512}
 
 
 @pytest.mark.parametrize('name', ['sharing', 'psvit'])

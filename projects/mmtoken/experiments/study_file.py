@@ -25,6 +25,8 @@ A study file is a Python config. All it may say::
         dict(name='from scratch', config='configs/….py', options={...}),
         # Another study may start from {studies}/NAME/pre-trained_…_seed{seed}/final.pth.
         dict(name='pre-trained', config='configs/….py', options={...}, keep_checkpoint=True),
+        # What differs from seed to seed, such as nets that chance drew: of seeds 0, 1, …
+        dict(name='by chance', config='configs/….py', seed_options=[{...}, {...}]),
     ]
     control = 'from scratch'    # what the others are compared with, where they name no against=
     options = {...}             # of every run: dotted keys, as --cfg-options takes them
@@ -63,7 +65,7 @@ PARTS = {
 }
 ENTRIES = {
     'metrics': (('key', 'name', 'unit'), ('scale', 'report')),
-    'arms': (('name', 'config'), ('options', 'keep_checkpoint', 'against')),
+    'arms': (('name', 'config'), ('options', 'seed_options', 'keep_checkpoint', 'against')),
     'x.curves': (('name', 'key'), ('where', 'log')),
     'x.values': (('value',), ('label', 'scenes', 'iterations', 'options')),
     'sweep.candidates': (('name', 'options'), ()),

@@ -68,6 +68,7 @@ def make_report(
         'options': study.options.to_dict(),
         'points': [point.to_dict() for point in points],
         'arm_options': {arm.name: arm.get('options', {}) for arm in study.arms},
+        'seed_options': {arm.name: arm.seed_options for arm in study.arms if 'seed_options' in arm},
         'sweep': _sweep(study, tuning, choices or {}) if study.sweep else None,
         'runs': entries,
     }

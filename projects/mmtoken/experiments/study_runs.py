@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmtoken.errors import UserError
 from mmtoken.experiments.config_digest import config_digest
@@ -108,7 +108,8 @@ def run_config(study: Config, run: Run, work_dir: Path) -> Plan:
     """Merge everything that makes one run into its config.
 
     What is more particular is merged later: the schedule of the number of iterations, then the
-    options of the study, the point, the arm, the candidate, and those that evaluate a sweep.
+    options of the study, the point, the arm, its own of this seed, the candidate, and those that
+    evaluate a sweep.
 
     Args:
         study: The study.
@@ -125,6 +126,7 @@ def run_config(study: Config, run: Run, work_dir: Path) -> Plan:
     iterations = (study.sweep.iterations if run.tuning else None) or point.iterations
     layers = [schedule(iterations) if iterations else {}]
     layers += [part.get('options', {}) for part in (study, point, arm)]
+    layers.append(_seed_options(arm, run.seed))
     if run.candidate:
         candidates = {candidate.name: candidate for candidate in study.sweep.candidates}
         layers.append(candidates[run.candidate].options)
@@ -252,6 +254,18 @@ def check_budget(runs: Sequence[dict[str, Any]]) -> None:
                 f'{run["arm"]} trained {run["iterations"]} iterations at {run["x"]}, '
                 f'and {other["arm"]} trained {other["iterations"]}; give every arm the same budget'
             )
+
+
+def _seed_options(arm: ConfigDict, seed: int) -> dict[str, Any]:
+    options = arm.get('seed_options')
+    if options is None:
+        return {}
+    if seed >= len(options):
+        raise UserError(
+            f'the arm {arm.name!r} has seed_options of seeds 0 to {len(options) - 1} and none of '
+            f'{seed}; add them, or run other --seeds'
+        )
+    return options[seed]
 
 
 @cache

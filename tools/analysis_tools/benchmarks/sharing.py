@@ -1,15 +1,18 @@
 """A layer that shares the map of the one before it, over a full one, in pairs: what a source does
-to hand its map on counts as well. Layers of DeiT-T, at 197 tokens (224 px) and 1,025 (512 px)."""
+to hand its map on counts as well. Layers of DeiT-T, from 197 tokens (224 px) to 1,025 (512 px),
+with the map kept, formed again, and as the number of keys decides (`KEPT_KEYS`).
+"""
 
 from functools import partial
+from unittest.mock import patch
 
 from mmtoken.experiments.benchmark_rows import Preset, Ratio, Row
 from mmtoken.tokens import Tokens
-from mmtoken.vit import TokenViT
+from mmtoken.vit import TokenViT, attention_map
 
 from torch import Tensor, nn
 
-LAYERS = 6
+FULL, SHARING = 'FFFFFF', 'FSFSFS'
 
 
 class Layers(nn.Module):
@@ -17,11 +20,13 @@ class Layers(nn.Module):
 
     Args:
         pattern: F or S for each layer.
+        kept: Up to how many keys a shared map is kept; None for the library's own number.
     """
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, kept: int | None = None) -> None:
         super().__init__()
-        arch = dict(embed_dims=192, num_layers=LAYERS, num_heads=3, feedforward_channels=768)
+        self.kept = kept
+        arch = dict(embed_dims=192, num_layers=len(pattern), num_heads=3, feedforward_channels=768)
         self.layers = nn.Sequential(*TokenViT(arch, pattern=pattern).layers)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -30,12 +35,14 @@ class Layers(nn.Module):
         # Numbers of the image itself, which has 768·H·W of them, in the shape (B, 1 + H·W, C).
         count = 1 + rows * columns
         x = images.flatten(1)[:, : count * 192].unflatten(1, (count, 192))
-        return self.layers(Tokens(x, (rows, columns), 1)).x
+        own = {} if self.kept is None else {images.device.type: self.kept}
+        with patch.dict(attention_map.KEPT_KEYS, own):
+            return self.layers(Tokens(x, (rows, columns), 1)).x
 
 
-def build(pattern: str, img_size: int) -> nn.Module:
+def build(pattern: str, kept: int | None, img_size: int) -> nn.Module:
     """The layers of a pattern."""
-    return Layers(pattern)
+    return Layers(pattern, kept)
 
 
 def total(model: nn.Module, images: Tensor) -> Tensor:
@@ -48,12 +55,16 @@ def total(model: nn.Module, images: Tensor) -> Tensor:
 PRESET = Preset(
     title='Pairs of layers, the second of which shares the map of the first (PSViT, our design)',
     rows=[
-        Row('full, full', partial(build, 'F' * LAYERS), total),
-        Row('full, sharing', partial(build, 'FS' * (LAYERS // 2)), total),
+        Row('full, full', partial(build, FULL, None), total),
+        Row('full, sharing', partial(build, SHARING, None), total),
+        Row('full, sharing: map kept', partial(build, SHARING, 10**9), total),
+        Row('full, sharing: map formed again', partial(build, SHARING, 0), total),
     ],
     ratios=[
         Ratio('full, sharing', 'full, full', target={224: 0.95, 512: 0.975}),
         Ratio('full, sharing', 'full, full', of='memory'),
+        Ratio('full, sharing: map kept', 'full, sharing: map formed again'),
+        Ratio('full, sharing: map kept', 'full, sharing: map formed again', of='memory'),
     ],
-    cases=[(224, 8), (512, 2)],
+    cases=[(224, 8), (320, 4), (352, 4), (384, 4), (448, 2), (512, 2)],
 )
