@@ -69,7 +69,6 @@ def shrink_detector(model: ConfigDict) -> None:
     model.data_preprocessor.pad_size_divisor = min(32, model.data_preprocessor.pad_size_divisor)
     model.rpn_head.update(in_channels=32, feat_channels=32)
     model.roi_head.bbox_roi_extractor.out_channels = 32
-    model.roi_head.mask_roi_extractor.out_channels = 32
     # A cascade has several.
     boxes, rcnn = model.roi_head.bbox_head, model.train_cfg.rcnn
     for head in boxes if isinstance(boxes, list) else [boxes]:
@@ -78,7 +77,9 @@ def shrink_detector(model: ConfigDict) -> None:
             head.conv_out_channels = 32
     for cfg in rcnn if isinstance(rcnn, list) else [rcnn]:
         cfg.sampler.num = 32
-    model.roi_head.mask_head.update(in_channels=32, conv_out_channels=32)
+    if model.roi_head.mask_head:
+        model.roi_head.mask_roi_extractor.out_channels = 32
+        model.roi_head.mask_head.update(in_channels=32, conv_out_channels=32)
     model.train_cfg.rpn_proposal.max_per_img = model.test_cfg.rpn.max_per_img = 20
     # Untrained scores are low, and without any detection there is no metric.
     model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=5)
