@@ -178,7 +178,8 @@ def answer(case: Case, train: ModuleType, folder: Path, config: Path) -> str | N
         except Built:
             return None
         except SystemExit:
-            return errors.getvalue().strip().splitlines()[-1]
+            said = errors.getvalue().strip()
+            return said if 'Traceback' in said else said.splitlines()[-1]
     raise AssertionError('training came to an end')
 
 

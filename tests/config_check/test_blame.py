@@ -21,6 +21,8 @@ class Fussy(nn.Module):
         super().__init__()
         if word == 'bad':
             raise ValueError('of two\nlines')
+        if word == 'long':
+            raise ValueError('0.5, ' * 10_000)
         if word == 'full':
             raise RuntimeError('CUDA out of memory')
         if inner:
@@ -141,3 +143,13 @@ def test_the_tool_says_it_and_the_log_keeps_the_traceback(
     assert ': data_preprocessor cannot be built (TypeError: ' in capsys.readouterr().err
     (log,) = Path(tmp_path).glob('*/*.log')
     assert 'Traceback (most recent call last)' in log.read_text()
+
+
+def test_what_a_library_prints_at_length_is_cut():
+    content = dict(model=dict(type='Fussy', word='long'))
+
+    with pytest.raises(UserError) as error, blame_parts(Config(content)):
+        MODELS.build(content['model'])
+
+    assert 'model cannot be built (ValueError: 0.5, 0.5' in str(error.value)
+    assert str(error.value).count('0.5') == 60

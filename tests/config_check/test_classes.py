@@ -3,7 +3,7 @@
 import pytest
 from small_configs import CLASSES, small_config
 
-from mmtoken.config_check.classes import class_count_problems
+from mmtoken.config_check.classes import class_count_problems, topk_problems
 
 DATASET = 'train_dataloader.dataset'
 HEADS = [
@@ -140,3 +140,14 @@ def test_labels_that_are_mixed_have_the_heads_length(train_cfg):
 
     assert [problem.certain for problem in found] == [train_cfg is not None]
     assert 'data_preprocessor.num_classes is 10, and model.head.num_classes is 3' in found[0].text
+
+
+@pytest.mark.parametrize(('topk', 'wrong'), [((1, 3), None), ((1, 5), 5), (4, 4)])
+def test_an_accuracy_of_more_classes_than_there_are_is_refused(topk, wrong):
+    evaluator = [dict(type='mmpretrain.Accuracy', topk=topk)]
+    content = small_config('mmpretrain', dict(val_evaluator=evaluator)).to_dict()
+
+    found = [problem.text for problem in topk_problems(content, 'mmpretrain')]
+
+    said = f'val_evaluator.0.topk has {wrong}, and model.head.num_classes is 3; use topk=(1,), or '
+    assert found == ([said + 'numbers up to 3'] if wrong else [])

@@ -1,7 +1,6 @@
 """Values that a run cannot use."""
 
 import pytest
-from mmengine.config import Config
 from small_configs import small_config
 
 from mmtoken.config_check.trial import check_loaders, own_part_problems, schedule_problems
@@ -27,6 +26,10 @@ def first(find, scope='mmpretrain', **changes):
         ('train_dataloader.dataset.indices', 0),
         ('train_dataloader.dataset.indices', []),
         ('train_dataloader.dataset.indices', 'all'),
+        ('train_dataloader.sampler', 'DefaultSampler'),
+        ('param_scheduler', dict(type='StepLR', step_size=0)),
+        ('param_scheduler', [dict(type='CosineAnnealingLR', T_max=0)]),
+        ('param_scheduler', [dict(type='MultiStepLR', milestones=[8, 'a'])]),
         ('train_cfg.max_epochs', -3),
         ('train_cfg.max_epochs', '12'),
         ('train_cfg.max_iters', 0),
@@ -70,6 +73,21 @@ def test_randomness_without_a_seed_is_refused():
     said = first(value_problems, randomness=dict(deterministic=True))
 
     assert said == 'randomness has no seed; add seed=0, or seed=None for one that is drawn'
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'known'),
+    [
+        ('val_evaluator.iou_metrics', ['mIoU', 'mIoUU'], 'mIoU, mDice, mFscore'),
+        ('model.test_cfg.mode', 'wholee', 'whole, slide, slide_flip'),
+    ],
+)
+def test_what_a_library_has_no_name_for_is_refused(key, value, known):
+    wrong = value[-1] if isinstance(value, list) else value
+
+    said = first(value_problems, 'mmseg', **{key: value})
+
+    assert said == f'{key} {wrong!r} is none of {known}; use one of these'
 
 
 @pytest.mark.parametrize('level', [0.37, 'LOUD', 'info'])
@@ -205,8 +223,17 @@ def test_what_our_parts_cannot_work_with_is_refused_before_they_are_needed():
     ]
 
 
+def test_a_data_loader_without_a_sampler_is_refused():
+    cfg = small_config('mmpretrain', {'train_dataloader.sampler': ...})
+
+    with pytest.raises(UserError, match=r'train_dataloader has no sampler, .* shuffle=True\)'):
+        check_loaders(cfg, ['train_dataloader'])
+    check_loaders(cfg, ['val_dataloader'])
+
+
 def test_workers_that_persist_and_are_not_there_are_refused():
-    loader = dict(batch_size=4, num_workers=0, persistent_workers=True, dataset=dict(type='X'))
+    workers = dict(num_workers=0, persistent_workers=True)
+    cfg = small_config('mmpretrain', {f'train_dataloader.{key}': workers[key] for key in workers})
 
     with pytest.raises(UserError, match='set train_dataloader.persistent_workers=False'):
-        check_loaders(Config(dict(train_dataloader=loader)), ['train_dataloader', 'val_dataloader'])
+        check_loaders(cfg, ['train_dataloader', 'val_dataloader'])

@@ -1,11 +1,12 @@
 """Find what is wrong with a config before anything is built from it."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from mmengine.config import Config
 
 from mmtoken.config_check.annotations import annotation_problems
-from mmtoken.config_check.classes import class_count_problems
+from mmtoken.config_check.classes import class_count_problems, topk_problems
 from mmtoken.config_check.lora import lora_problems
 from mmtoken.config_check.mode import report
 from mmtoken.config_check.model_cfg import model_cfg_problems
@@ -13,6 +14,7 @@ from mmtoken.config_check.names import wrong_keys
 from mmtoken.config_check.necks import neck_problems
 from mmtoken.config_check.problem import Problem
 from mmtoken.config_check.sources import source_files
+from mmtoken.config_check.together import together_problems
 from mmtoken.config_check.token_labels import token_label_problems
 from mmtoken.config_check.trial import own_part_problems, schedule_problems
 from mmtoken.config_check.untyped_keys import (
@@ -42,7 +44,7 @@ FINDERS = (
     lora_problems,
 )
 # What holds the model against the data.
-DATA_FINDERS = (annotation_problems, class_count_problems, token_label_problems)
+DATA_FINDERS = (annotation_problems, class_count_problems, topk_problems, token_label_problems)
 
 
 def check_config(cfg: Config, needs: Sequence[str] = (), mode: str | None = None) -> None:
@@ -57,8 +59,10 @@ def check_config(cfg: Config, needs: Sequence[str] = (), mode: str | None = None
     Raises:
         UserError: For the first fault, with what may have been meant.
     """
-    together = 'model' in needs and any(name.endswith('_dataloader') for name in needs)
-    report(find_problems(cfg, together or not needs), mode, f'config {cfg.filename}: ')
+    runs = 'model' in needs and any(name.endswith('_dataloader') for name in needs)
+    found = find_problems(cfg, with_data=runs or not needs)
+    apart = together_problems(cfg.to_dict()) if runs else ()
+    report(itertools.chain(found, apart), mode, f'config {cfg.filename}: ')
     for name in needs:
         if cfg.get(name) is None:
             raise UserError(

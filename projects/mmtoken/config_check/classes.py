@@ -67,6 +67,29 @@ def class_count_problems(content: dict, scope: str) -> Iterator[Problem]:
     yield from _of_mixed_labels(content, heads.get('model.head.num_classes'))
 
 
+def topk_problems(content: dict, scope: str) -> Iterator[Problem]:
+    """Find top-k accuracies of more classes than there are, which fail at the first validation.
+
+    Args:
+        content: The config.
+        scope: Its default scope.
+
+    Yields:
+        The faults.
+    """
+    count = dict_at(content, 'model', 'head').get('num_classes')
+    for part in find_parts(content, scope, 'val_evaluator', 'test_evaluator'):
+        if type_name(part) != 'Accuracy' or not isinstance(count, int):
+            continue
+        topk = part.node.get('topk', 1)
+        for k in topk if isinstance(topk, (list, tuple)) else [topk]:
+            if isinstance(k, int) and k > count:
+                yield Problem(
+                    f'{part}.topk has {k}, and model.head.num_classes is {count}; use topk=(1,), '
+                    f'or numbers up to {count}'
+                )
+
+
 def _mismatch(place: str, count: int, labels: Labels, certain: bool) -> Problem:
     return Problem(
         f'{place} is {count}, and {labels.place} ({labels.name}) has {labels.count} classes; set '

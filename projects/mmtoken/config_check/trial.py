@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from mmtoken.config_check.mode import report
 from mmtoken.config_check.parts import dict_at, find_parts, type_name
-from mmtoken.config_check.problem import Problem
+from mmtoken.config_check.problem import Problem, reason_of
 from mmtoken.config_check.signature import accepted_keywords
 from mmtoken.config_check.types import find_targets
 from mmtoken.config_check.walk import Place, walk
@@ -33,7 +33,8 @@ _BUILDER_KEYS = {'type', '_scope_', 'convert_to_iter_based', 'epoch_length'}
 
 
 def check_loaders(cfg: Config, loaders: Sequence[str], mode: str | None = None) -> None:
-    """Refuse data loaders that refuse their numbers and switches, once all flags are in them.
+    """Refuse data loaders whose order nothing says, and those that refuse their numbers and
+    switches, once all flags are in them.
 
     Args:
         cfg: The config.
@@ -45,6 +46,13 @@ def check_loaders(cfg: Config, loaders: Sequence[str], mode: str | None = None) 
     """
     for name in loaders:
         loader = dict_at(cfg.to_dict(), name)
+        if loader and 'sampler' not in loader:
+            problem = Problem(
+                f'{name} has no sampler, so that every process would get all samples, in their '
+                f"order; add {name}.sampler=dict(type='DefaultSampler', "
+                f'shuffle={name.startswith("train")})'
+            )
+            report([problem], mode, f'config {cfg.filename}: ')
         if not loader.get('num_workers') and loader.get('persistent_workers'):
             problem = Problem(
                 f'{name}.persistent_workers is True, and num_workers=0 leaves none to persist; set '
@@ -167,10 +175,10 @@ def _refusal(part: Place, **given: object) -> Iterator[Problem]:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             build(**{**given, **arguments})
-    except (ValueError, TypeError, AssertionError) as error:
+    except Exception as error:  # What a class refuses, it refuses in its own way.
         yield _refused(part, error)
 
 
 def _refused(part: Place, error: Exception) -> Problem:
-    reason = ' '.join(str(error).split()).rstrip('.')
-    return Problem(f'{part}: {type_name(part)} refuses its arguments: {reason}; correct them')
+    refuses = f'{type_name(part)} refuses its arguments: {reason_of(error)}'
+    return Problem(f'{part}: {refuses}; correct them')

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any
@@ -63,6 +63,18 @@ def _check_loader(place: str, value: Any) -> None:
         raise UserError(f'{place} has no dataset; add one, or set {place}=None')
 
 
+def _check_part(place: str, value: Any) -> None:
+    """Refuse what is neither a dict nor built already."""
+    if isinstance(value, _PLAIN):
+        raise UserError(f'{place} {value!r} is not a dict with a type; write dict(type=...)')
+
+
+def _check_choice(place: str, value: Any, choices: Sequence[str]) -> None:
+    """Refuse what a library has no name for."""
+    if value not in choices:
+        raise UserError(f'{place} {value!r} is none of {", ".join(choices)}; use one of these')
+
+
 def _check_parts(place: str, value: Any) -> None:
     """Refuse what is neither a dict nor a list of dicts; what is built already is let be."""
     if isinstance(value, dict):
@@ -112,6 +124,7 @@ _RULES = [
     Rule(r'default_hooks|(train|val|test)_cfg|optim_wrapper(\.optimizer)?', _check_dict),
     Rule(r'(val|test)_evaluator|custom_hooks|param_scheduler', _check_parts),
     Rule(rf'{_LOADER}\..*\bpipeline', _check_parts),
+    Rule(rf'{_LOADER}\.(batch_)?sampler', _check_part),
     Rule(r'randomness', _check_seed),
     Rule(_LOADER, _check_loader),
     Rule(r'load_from', _check_path),
@@ -126,6 +139,17 @@ _RULES = [
     _whole(r'train_cfg\.max_iters', 1, example=80000),
     _number(r'train_cfg\.val_interval', above=0, example=1),
     _whole(r'train_cfg\.val_begin', 0, example=1),
+    _whole(r'param_scheduler(\.\d+)?\.(T_max|step_size)', 1, example=100),
+    _whole(r'param_scheduler(\.\d+)?\.milestones', 0, example=8, each=True),
+    Rule(
+        r'(val|test)_evaluator(\.\d+)?\.iou_metrics',
+        functools.partial(_check_choice, choices=('mIoU', 'mDice', 'mFscore')),
+        each=True,
+    ),
+    Rule(
+        r'model\.test_cfg\.mode',
+        functools.partial(_check_choice, choices=('whole', 'slide', 'slide_flip')),
+    ),
     _whole(r'randomness\.seed', 0, example=0),
     _whole(r'auto_scale_lr\.base_batch_size', 1, example=16),
     _number(r'optim_wrapper\.(.*\.)?optimizer\.lr', example=1e-4),

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmtoken.config_check.blame import blamed_part
+from mmtoken.config_check.problem import reason_of
 from mmtoken.errors import UserError
 from mmtoken.runtime.failures import keep_traceback
 
@@ -45,11 +46,11 @@ def blame_parts(cfg: Config) -> Iterator[None]:
         raise
     except Exception as error:  # A part is any code.
         part = blamed_part(error, content)
-        text = ' '.join(str(error).split()).rstrip('.')
-        if part is None or _MACHINE.search(text):
+        if part is None or _MACHINE.search(str(error)):
             raise
+        said = f'{type(error).__name__}: {reason_of(error)}'
         raise UserError(
-            f'config {cfg.filename}: {part} cannot be built ({type(error).__name__}: {text}); '
+            f'config {cfg.filename}: {part} cannot be built ({said}); '
             f'correct it{keep_traceback(error)}'
         ) from error
 
