@@ -34,7 +34,7 @@ def edited_somewhere(content: dict, where: float, edit: str, other: float) -> tu
     if place.startswith(far) or far.startswith(place):
         edit = 'none' if edit == 'swap' else edit
     # What is edited, or what holds it: a part that misses a key is named itself.
-    keys = {word for path in (place, far)[: 1 + (edit == 'swap')] for word in _words(path)[-2:]}
+    keys = {word for path in (place, far)[: 1 + (edit == 'swap')] for word in _words(path)[-3:]}
     return edited(content, place, edit, far), keys
 
 
