@@ -9,7 +9,6 @@ import pytest
 import timm
 import torch
 from foreign_models import apart, build_converted, largest_difference, randomize, tokens_of_layers
-from mmpretrain.models import VisionTransformer
 from mmpretrain.registry import MODELS
 from references import read_reference
 from timm.models.eva import checkpoint_filter_fn as filter_eva
@@ -153,23 +152,38 @@ def test_the_decoder_of_mae_is_left_out_and_said():
     assert all('decoder' in fate.why for fate in fates.values())
 
 
-def measured_mmpretrain(prefix='backbone.'):
+_SWIN = dict(embed_dims=24, depths=(2, 2), num_heads=(2, 4))
+MMPRETRAIN = {
+    'VisionTransformer': dict(
+        arch=dict(embed_dims=48, num_layers=2, num_heads=HEADS, feedforward_channels=96),
+        img_size=32, patch_size=8, out_type='raw', layer_scale_init_value=1e-5,
+    ),
+    'SwinTransformer': dict(arch=_SWIN, img_size=32, window_size=4, out_indices=(1,)),
+    'SwinTransformerV2': dict(
+        arch=_SWIN | dict(extra_norm_every_n_blocks=0), img_size=32, window_size=4, out_indices=(1,)
+    ),
+}  # fmt: skip
+
+
+def measured_mmpretrain(name, prefix='backbone.'):
     """The largest differences from mmpretrain's model, at the training size and at another."""
-    arch = dict(embed_dims=48, num_layers=2, num_heads=HEADS, feedforward_channels=96)
-    model = VisionTransformer(arch, 32, 8, out_type='raw', layer_scale_init_value=1e-5)
+    model = getattr(mmpretrain.models, name)(**MMPRETRAIN[name])
     # Its `eval` returns nothing.
     randomize(model)
-    state = {prefix + name: value for name, value in model.state_dict().items()}
-    conversion = convert(state, None, HINTS)
-    raw = replace(conversion, backbone={**conversion.backbone, 'out_type': 'raw'})
-    backbone = build_converted(raw)
+    state = {prefix + key: value for key, value in model.state_dict().items()}
+    conversion = convert(state, None, HINTS if name == 'VisionTransformer' else NO_HINTS)
+    kept = {
+        key: MMPRETRAIN[name][key] for key in ('out_type', 'img_size') if key in MMPRETRAIN[name]
+    }
+    backbone = build_converted(replace(conversion, backbone={**conversion.backbone, **kept}))
     images = [torch.randn(2, 3, *size) for size in ((32, 32), (48, 40))]
     return tuple(largest_difference(backbone(each), model(each)) for each in images)
 
 
 @pytest.mark.parametrize('prefix', ['', 'backbone.'])
-def test_mmpretrain_agrees(prefix):
-    assert max(measured_mmpretrain(prefix)) < 1e-5
+@pytest.mark.parametrize('name', MMPRETRAIN)
+def test_mmpretrain_agrees(name, prefix):
+    assert max(measured_mmpretrain(name, prefix)) < 1e-5
 
 
 def test_windows_of_an_earlier_training_are_read_off_swin_v2s_table():
@@ -225,8 +239,9 @@ def rows():
         found.append(Row(paper, f'timm `{peer}`', partial(measured, name), version))
     version = f'mmpretrain {mmpretrain.__version__}'
     compared = 'normed tokens of the last layer'
-    source = 'mmpretrain `VisionTransformer`'
-    found.append(Row('mmpretrain', source, measured_mmpretrain, version, compared))
+    for name in MMPRETRAIN:
+        measure_one = partial(measured_mmpretrain, name)
+        found.append(Row('mmpretrain', f'mmpretrain `{name}`', measure_one, version, compared))
     return found
 
 

@@ -8,6 +8,7 @@ from .lv_vit import FAMILY as LV_VIT
 from .mae import ENCODER as MAE_ENCODER
 from .mae import FAMILY as MAE
 from .mmpretrain import FAMILY as MMPRETRAIN
+from .mmpretrain_swin import FAMILY as MMPRETRAIN_SWIN
 from .openai_clip import FAMILY as OPENAI_CLIP
 from .swin import FAMILY as SWIN
 from .timm_eva import FAMILY as TIMM_EVA
@@ -28,6 +29,7 @@ FAMILIES: tuple[Family, ...] = (
     TIMM_VIT,
     MAE_ENCODER,
     MMPRETRAIN,
+    MMPRETRAIN_SWIN,
     SWIN,
     TRANSFORMERS_VIT,
     TRANSFORMERS_DINOV2,
