@@ -50,6 +50,7 @@ def first(find, scope='mmpretrain', **changes):
         ('optim_wrapper.accumulative_counts', 0),
         ('optim_wrapper.clip_grad.max_norm', -1),
         ('optim_wrapper.paramwise_cfg.custom_keys', {'head': dict(lr_mult='x')}),
+        ('model.backbone.init_cfg', [dict(type='Constant'), 3]),
         ('model.backbone.patch_size', 0),
         ('model.backbone.img_size', -5),
         ('model.backbone.img_size', (224, 0)),

@@ -123,7 +123,7 @@ _RULES = [
     Rule(rf'model|data_preprocessor|randomness|env_cfg(\.\w+_cfg)?|{_LOADER}', _check_dict),
     Rule(r'default_hooks|(train|val|test)_cfg|optim_wrapper(\.optimizer)?', _check_dict),
     Rule(r'(val|test)_evaluator|custom_hooks|param_scheduler', _check_parts),
-    Rule(rf'{_LOADER}\..*\bpipeline', _check_parts),
+    Rule(rf'{_LOADER}\..*\bpipeline|model\..*\binit_cfg', _check_parts),
     Rule(rf'{_LOADER}\.(batch_)?sampler', _check_part),
     Rule(r'randomness', _check_seed),
     Rule(_LOADER, _check_loader),
