@@ -1,8 +1,8 @@
 """Token-level vision transformers on OpenMMLab; importing the package registers all of it.
 
 It also replaces how mmengine loads and saves checkpoints, for the whole process: nothing in one is
-executed, whichever project loads it (`runtime/safe_loading.py`), and one that is there is whole
-(`runtime/saving/atomic_saving.py`).
+executed, whichever project loads it (`runtime/safe_loading.py`), nor in a pickle of data
+(`runtime/safe_pickles.py`), and one that is there is whole (`runtime/saving/atomic_saving.py`).
 """
 
 from .errors import exit_tools_on_user_error
@@ -49,10 +49,12 @@ from .runtime.own_configs import config_path, register_models  # noqa: E402
 from .runtime.resuming import resume_hook  # noqa: E402
 from .runtime.resuming.resume_choice import install_resume_choice  # noqa: E402
 from .runtime.safe_loading import install_safe_loaders  # noqa: E402
+from .runtime.safe_pickles import install_safe_pickles  # noqa: E402
 from .runtime.saving import checkpoint_hook  # noqa: E402
 from .runtime.saving.atomic_saving import install_atomic_saving  # noqa: E402
 
 install_safe_loaders()
+install_safe_pickles()
 install_config_text()
 install_atomic_saving()
 install_resume_choice()

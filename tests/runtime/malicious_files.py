@@ -88,15 +88,48 @@ def hostile_tensor(marker: Path, file: Path) -> None:
     saved(Call(rebuild, storage, 1 << 40, (1 << 20, 1 << 20), (1, 1), False, {}), file)
 
 
-def hostile_array(marker: Path, file: Path) -> None:
-    """An array of objects whose addresses are given as bytes."""
-    empty = Call(np.array([]).__reduce__()[0], np.ndarray, (0,), b'b')
+class Array:
+    """Pickles as an array that is filled with bytes.
 
-    class Array:
-        def __reduce__(self) -> tuple:
-            return *empty.call, (1, (4,), np.dtype('O'), False, b'\x01' * 32)
+    Args:
+        kind: Of its elements.
+        content: The bytes.
+    """
 
-    saved(Array(), file)
+    def __init__(self, kind: object, content: bytes) -> None:
+        self.state = 1, (4,), kind, False, content
+
+    def __reduce__(self) -> tuple:
+        return np.array([]).__reduce__()[0], (np.ndarray, (0,), b'b'), self.state
+
+
+class Kind:
+    """Pickles as NumPy's kind of elements, told to be another one.
+
+    Args:
+        name: Which.
+        fields: Those that it is to have.
+        flags: Those, too; bits that say whether it holds pointers.
+    """
+
+    def __init__(self, name: str, fields: dict | None, flags: int) -> None:
+        names = tuple(fields) if fields else None
+        self.name, self.state = name, (3, '<', None, names, fields, -1, -1, flags)
+
+    def __reduce__(self) -> tuple:
+        return np.dtype, (self.name, False, True), self.state
+
+
+ADDRESSES = b'\x41' * 32
+# Arrays of objects at addresses that the file chooses: reading one ends the process, or worse.
+POINTERS = {
+    'objects at any address': Array(np.dtype('O'), ADDRESSES),
+    'objects that are told to be none': Array(Kind('O8', None, 0), ADDRESSES),
+    'numbers that are told to be objects': Array(
+        Kind('f8', {'a': (Call(np.dtype, 'O8'), 0)}, 0), ADDRESSES
+    ),
+    'an array laid over bytes': Call(np.ndarray, (4,), 'O8', ADDRESSES),
+}
 
 
 # By name: what writes a file, given the file that its code would create; and what the file asks
@@ -127,5 +160,8 @@ FILES: dict[str, tuple[Callable[[Path, Path], None], str | None]] = {
     ),
     'an archive of arrays': (npz, None),
     'a tensor outside of its storage': (hostile_tensor, None),
-    'objects at any address': (hostile_array, None),
+    **{
+        name: (lambda mark, file, value=value: saved(value, file), None)
+        for name, value in POINTERS.items()
+    },
 }

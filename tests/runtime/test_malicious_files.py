@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from label_stores import write_label_store
-from malicious_files import FILES, Call, saved, shell, with_pickle
+from malicious_files import FILES, POINTERS, Call, saved, shell, with_pickle
 from mmengine.runner import load_checkpoint
 
 from mmtoken.datasets import LabelStore
@@ -141,7 +141,7 @@ PREDICTION = dict(
 )
 
 
-@pytest.mark.parametrize('protocol', [2, 3, 4])
+@pytest.mark.parametrize('protocol', [2, 3, 4, 5])
 def test_predictions_are_read_as_they_were_written(tmp_path, protocol):
     (tmp_path / 'out.pkl').write_bytes(pickle.dumps([PREDICTION], protocol))
 
@@ -166,12 +166,21 @@ def test_predictions_execute_nothing(tmp_path, name):
     (tmp_path / 'out.pkl').write_bytes(content)
 
     with pytest.raises(
-        UserError, match=r'out.pkl cannot be read \(UnpicklingError: .*system'
+        UserError, match=r'out.pkl cannot be read \(UnpicklingError: .*(system|O8)'
     ) as info:
         read_predictions(tmp_path / 'out.pkl')
 
     assert not (tmp_path / 'created').exists()
     assert '\n' not in str(info.value)
+
+
+@pytest.mark.parametrize('name', POINTERS)
+@pytest.mark.parametrize('protocol', [2, 5])
+def test_predictions_hold_no_objects_at_addresses_of_their_own(tmp_path, name, protocol):
+    (tmp_path / 'out.pkl').write_bytes(pickle.dumps([POINTERS[name]], protocol))
+
+    with pytest.raises(UserError, match=r'out.pkl cannot be read \(UnpicklingError: '):
+        read_predictions(tmp_path / 'out.pkl')
 
 
 def test_truncated_predictions_are_named(tmp_path):
@@ -254,10 +263,10 @@ def test_no_other_program_of_ours_unpickles():
 
     # What executes files that are trusted; what is an unpickler with a list.
     assert found == {
-        'projects/mmtoken/runtime/predictions.py': ['pickle.Unpickler'],
         'projects/mmtoken/runtime/safe_loading.py': [
             'torch.load(Path(filename).expanduser(), map_location=map_location, weights_only=safe)'
         ],
+        'projects/mmtoken/runtime/safe_pickles.py': ['pickle.Unpickler'],
     }
 
 

@@ -2,10 +2,10 @@
 nothing else read them.
 
 torch ≥ 2.6 loads tensors and plain containers only. mmengine's checkpoints also hold its log
-buffers, which mmengine 0.10.7 then cannot read back; allowing exactly those keeps resuming
-possible without executing anything from a file. OneDL's mmengine answers what the safe unpickler
-refuses with the unsafe one, and both distributions use the unsafe one for downloads, so mmengine's
-loaders are replaced where it looks them up.
+buffers, which mmengine 0.10.7 then cannot read back; allowing exactly those, and types of data
+(`checkpoint_types`), keeps resuming possible without executing anything from a file. OneDL's
+mmengine answers what the safe unpickler refuses with the unsafe one, and both distributions use
+the unsafe one for downloads, so mmengine's loaders are replaced where it looks them up.
 
 `import mmtoken` does so for the whole process: whatever in it loads a checkpoint through mmengine,
 other projects' models too, gets weights and plain data or a `UserError`. The only way round is to
@@ -17,15 +17,14 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 import torch
-from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmtoken.errors import UserError
+from mmtoken.runtime.checkpoint_types import ALLOWED, allow_checkpoints, the_cause
 from mmtoken.runtime.refused_globals import refused_globals
 from mmtoken.runtime.saving.safetensors_files import read_meta, read_safetensors
 
@@ -61,6 +60,9 @@ def install_safe_loaders() -> None:
     for prefix, loader in list(CheckpointLoader._schemes.items()):
         if loader.__module__.startswith('mmengine.'):
             CheckpointLoader.register_scheme(prefix, _forced(loader), force=True)
+    # OneDL's list has Python's own `getattr`, which reaches every function.
+    if hasattr(mmengine_checkpoint, 'get_torch_safe_globals'):
+        mmengine_checkpoint.get_torch_safe_globals = lambda: ALLOWED
 
 
 def load_from_file(filename: str, map_location: Any = None) -> Any:
@@ -108,7 +110,7 @@ def _forced(loader: Loader) -> Loader:
 @contextmanager
 def _reading(checkpoint: str) -> Iterator[None]:
     """Allow what mmengine writes, and turn what torch raises into a sentence."""
-    allow_mmengine_checkpoints()
+    allow_checkpoints()
     try:
         yield
     except (OSError, ImportError, UserError):  # No such file, no network, no client for it.
@@ -131,43 +133,3 @@ def _reading(checkpoint: str) -> Iterator[None]:
             'state dict; if you trust who made it, --trust-checkpoint lets the one execute code '
             'that the command line, --resume or load_from names'
         ) from error
-
-
-def the_cause(error: BaseException) -> str:
-    """The type of an error and the first sentence of what torch found."""
-    # The safe unpickler says first how to do without it.
-    message = str(error).partition('WeightsUnpickler error: ')[2] or str(error)
-    sentence = message.strip().partition('\n')[0].partition('. ')[0]
-    return f'{type(error).__name__}: {sentence}' if sentence else type(error).__name__
-
-
-def _buffer_method(owner: type, name: str) -> Callable:
-    """Stands in for `getattr`, by which log buffers name their own methods in a checkpoint.
-
-    Raises:
-        UnpicklingError: If anything but a log buffer's public method is asked for.
-    """
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise UnpicklingError(f'a checkpoint may not ask for the attribute {name!r} of {owner!r}')
-    return getattr(HistoryBuffer, name)
-
-
-def allow_mmengine_checkpoints() -> None:
-    """Register the classes of mmengine's own checkpoints with torch's safe unpickler.
-
-    To be called before each load: OneDL's mmengine allows the same classes for the time of a load
-    of its own and afterwards forbids them again.
-    """
-    multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
-    kinds = (np.float64, np.float32, np.int64, np.int32, np.uint32, np.uint8)
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            (_buffer_method, 'builtins.getattr'),
-            multiarray._reconstruct,
-            multiarray.scalar,
-            np.ndarray,
-            np.dtype,
-            *{type(np.dtype(kind)) for kind in kinds},
-        ]
-    )
