@@ -52,11 +52,13 @@ from .runtime.safe_loading import install_safe_loaders  # noqa: E402
 from .runtime.safe_pickles import install_safe_pickles  # noqa: E402
 from .runtime.saving import checkpoint_hook  # noqa: E402
 from .runtime.saving.atomic_saving import install_atomic_saving  # noqa: E402
+from .runtime.saving.scheduler_states import install_plain_scheduler_states  # noqa: E402
 
 install_safe_loaders()
 install_safe_pickles()
 install_config_text()
 install_atomic_saving()
+install_plain_scheduler_states()
 install_resume_choice()
 register_models()
 

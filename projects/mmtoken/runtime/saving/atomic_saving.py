@@ -8,6 +8,7 @@ renamed. `import mmtoken` has the whole process save so, and our own hook takes 
 
 import errno
 import fcntl
+import logging
 import os
 import secrets
 import shutil
@@ -21,9 +22,11 @@ from typing import Any, BinaryIO
 
 import torch
 from mmengine.fileio import FileClient, LocalBackend, get_file_backend
+from mmengine.logging import print_log
 from mmengine.runner.checkpoint import save_checkpoint as mmengine_save_checkpoint
 
 from mmtoken.errors import UserError
+from mmtoken.runtime.checkpoint_types import why_unreadable
 
 # What a file is called while it is written; the name says whose it is to the save that finds it.
 PART = '.mmtoken-part'
@@ -31,6 +34,8 @@ PART = '.mmtoken-part'
 _FLUSHED = 2**25
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _collected: dict[Path, Any] | None = None
+# Folders whose checkpoints are known to be read back, or told not to be.
+_looked_at: set[Path] = set()
 
 
 def install_atomic_saving() -> None:
@@ -108,6 +113,7 @@ def write_checkpoint(checkpoint: Any, path: Path) -> None:
             sink.finish()
         sink.check()
         _verify(file, sink.size)
+    _tell_if_refused(path)
 
 
 @contextmanager
@@ -235,6 +241,23 @@ def _verify(file: BinaryIO, written: int) -> None:
         complete = False
     if size != written or not complete:
         raise OSError(errno.EIO, f'{size} of {written} bytes are there')
+
+
+def _tell_if_refused(path: Path) -> None:
+    """Say of the first checkpoint of a folder that our own loader will not read it."""
+    if path.parent in _looked_at:
+        return
+    _looked_at.add(path.parent)
+    reason = why_unreadable(path)
+    if reason is not None:
+        print_log(
+            f'{path} is saved, but a resumed run will not read it ({reason}): of a checkpoint only '
+            'weights and plain data are read; keep such things out of the message hub, of metainfo '
+            'and of what hooks save (numbers, texts, lists, dicts and arrays of numbers are read), '
+            'or resume with --trust-checkpoint',
+            'current',
+            logging.WARNING,
+        )
 
 
 def _is_local(filename: str, file_client_args: dict | None, backend_args: dict | None) -> bool:
