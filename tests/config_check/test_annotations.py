@@ -1,6 +1,7 @@
 """Classes of a config that are not those of its data."""
 
 import json
+import re
 
 import pytest
 from small_configs import small_config
@@ -49,6 +50,29 @@ def test_annotations_with_more_than_the_classes_are_let_pass(write_coco):
     path = write_coco('pig', 'hen', 'cat', 'dog')
 
     assert problems('mmdet', **{f'{DATASET}.ann_file': path}) == []
+
+
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        ('{"images": [], "annot', r'Unterminated string .*'),
+        ('', 'Expecting value: .*'),
+        (b'\xff\xfe\x00'.decode('latin1'), 'Expecting value: .*'),
+        ('[1]', 'it has no list of categories'),
+        ('{"categories": 3}', 'it has no list of categories'),
+        ('{"categories": [{"id": 3}]}', r"a category is {'id': 3}, without a name"),
+        ('{"categories": ["cat"]}', "a category is 'cat', without a name"),
+    ],
+    ids=['half', 'empty', 'bytes', 'list', 'number', 'nameless', 'text'],
+)
+def test_what_is_no_file_of_annotations_is_named(tmp_path, content, reason):
+    (tmp_path / 'coco.json').write_text(content)
+
+    [found] = problems('mmdet', **{f'{DATASET}.ann_file': str(tmp_path / 'coco.json')})
+
+    assert found.certain and '\n' not in found.text
+    start = f"{DATASET}.ann_file '{tmp_path}/coco.json' is no file of annotations in COCO's format "
+    assert re.match(rf'{re.escape(start)}\({reason}\); ', found.text)
 
 
 def test_folders_of_another_number_than_the_classes_are_refused(tmp_path):

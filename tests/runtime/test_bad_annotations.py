@@ -29,6 +29,10 @@ WRONG = {
     'narrow': (dict(bbox=[4, 5, 0.5, 12]), 'has a box of 0.5 x 12, below 1 pixel'),
     'NaN': (dict(bbox=[4, float('nan'), 10, 12]), 'has the box [4, nan, 10, 12]'),
     'category': (dict(category_id=9), 'has the category 9, which is none'),
+    'three numbers': (dict(bbox=[4, 5, 10]), 'has the box [4, 5, 10], which are not 4 numbers'),
+    'none in a box': (dict(bbox=[4, None, 10, 12]), 'has the box [4, None, 10, 12], which are not'),
+    'no box': (dict(bbox=None), 'has the box None, which are not 4 numbers'),
+    'area of none': (dict(area=None), 'has the area None, which is no number'),
     'polygon': (dict(segmentation=[[1, 1, 5, 5]]), 'has a polygon of 4 numbers'),
     'odd polygon': (dict(segmentation=[[1, 1, 5, 5, 9, 9, 2]]), 'has a polygon of 7 numbers'),
     'mask': (dict(segmentation=dict(size=[48, 40], counts=[1920])), 'has a mask of [48, 40]'),
@@ -122,6 +126,70 @@ def test_more_wrong_annotations_than_the_limit_are_an_error(tmp_path):
     )
 
     with pytest.raises(UserError, match=r'2 of 12 annotations of .*scenes.json are bad, more than'):
+        runner.train()
+
+
+def test_what_mmdet_would_break_off_at_is_named_and_left_out(tmp_path):
+    found = annotations(['three numbers', 'none in a box', 'no box', 'area of none'])
+    for key in ('bbox', 'area'):
+        found.append({k: v for k, v in GOOD.items() if k != key} | dict(id=len(found)))
+    runner, warnings = watched_run(
+        tmp_path / 'run',
+        loader(coco(tmp_path, found)),
+        [BadDataHook(limit=0.5)],
+        Boxes(),
+        default_scope='mmdet',
+    )
+
+    runner.train()
+
+    assert '6 of 16 annotations' in ''.join(warnings)
+    [data] = runner.train_dataloader.dataset.data_list
+    assert len(data['instances']) == 10
+
+
+def test_annotations_of_no_image_are_named_and_counted(tmp_path):
+    found = [*annotations([]), dict(GOOD, id=99, image_id=1000)]
+    runner, warnings = watched_run(
+        tmp_path / 'run',
+        loader(coco(tmp_path, found)),
+        [BadDataHook(limit=0.5)],
+        Boxes(),
+        default_scope='mmdet',
+    )
+
+    runner.train()
+
+    text = 'annotation 99 of image id 1000 is of none of the images of the file'
+    assert warnings[0] == f'train_dataloader: {tmp_path}/scenes.json: {text}'
+    assert '1 of 11 annotations' in warnings[1] and '1 unknown image' in warnings[1]
+
+
+@pytest.mark.parametrize('key', ['width', 'height', 'file_name'])
+def test_an_image_without_what_mmdet_needs_is_named(tmp_path, key):
+    dataset = coco(tmp_path, annotations([]))
+    content = json.loads((tmp_path / 'scenes.json').read_text())
+    del content['images'][0][key]
+    (tmp_path / 'scenes.json').write_text(json.dumps(content))
+    runner, _ = watched_run(
+        tmp_path / 'run', loader(dataset), [BadDataHook()], Boxes(), default_scope='mmdet'
+    )
+
+    with pytest.raises(UserError, match=rf'scenes.json: the image .* \(id 7\) has the {key} None'):
+        runner.train()
+
+
+@pytest.mark.parametrize(
+    'content', ['{"images": [', '{"annotations": [{"id": 1}], "images": []}', '[]']
+)
+def test_a_file_that_is_no_coco_is_named(tmp_path, content):
+    dataset = coco(tmp_path, annotations([]))
+    (tmp_path / 'scenes.json').write_text(content)
+    runner, _ = watched_run(
+        tmp_path / 'run', loader(dataset), [BadDataHook()], Boxes(), default_scope='mmdet'
+    )
+
+    with pytest.raises(UserError, match=r"scenes.json cannot be read as annotations in COCO's"):
         runner.train()
 
 

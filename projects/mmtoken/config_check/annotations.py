@@ -96,8 +96,14 @@ def _of_categories(part: Place, classes: list[str]) -> Iterator[Problem]:
         return
     if os.path.getsize(path) > _QUICK or not path.endswith('.json'):
         return
-    with open(path, encoding='utf-8') as file:
-        names = [category['name'] for category in json.load(file).get('categories', [])]
+    try:
+        names = _category_names(path)
+    except (ValueError, RecursionError) as error:
+        yield Problem(
+            f"{part}.ann_file {path!r} is no file of annotations in COCO's format ({error}); it "
+            'may be truncated: copy or make it again'
+        )
+        return
     absent = [name for name in classes if name not in names]
     where = f'{part}.ann_file {path!r} has the categories {_some(names)}'
     if len(absent) == len(classes):
@@ -109,6 +115,23 @@ def _of_categories(part: Place, classes: list[str]) -> Iterator[Problem]:
             f'{where}, and no {name!r}, which is a class of {part}{hint or "; leave it out"}',
             certain=bool(hint),
         )
+
+
+def _category_names(path: str) -> list[str]:
+    """The categories of a file in COCO's format.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    with open(path, encoding='utf-8') as file:
+        content = json.load(file)
+    if not isinstance(content, dict) or not isinstance(content.get('categories', []), list):
+        raise ValueError('it has no list of categories')
+    categories = content.get('categories', [])
+    for category in categories:
+        if not isinstance(category, dict) or not isinstance(category.get('name'), str):
+            raise ValueError(f'a category is {category!r}, without a name')
+    return [category['name'] for category in categories]
 
 
 def _of_label_map(part: Place, classes: list[str]) -> Iterator[Problem]:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
+from numbers import Real
 from typing import Any
 
 from mmtoken.config_check.types import registries
+from mmtoken.errors import UserError
 from mmtoken.runtime.bad_data.files import Fault
 
 
@@ -47,36 +49,71 @@ def watched_annotations(scope: str) -> Iterator[list[Annotations]]:
         yield read
         return
     CocoDataset = sys.modules['mmdet.datasets'].CocoDataset
-    original = CocoDataset.parse_data_info
+    load, parse = CocoDataset.load_data_list, CocoDataset.parse_data_info
+
+    def load_data_list(dataset: Any) -> list[dict]:
+        try:
+            return load(dataset)
+        except (OSError, MemoryError, UserError):
+            raise
+        except Exception as error:  # What is no such file breaks whatever comes first.
+            reason = ' '.join(str(error).split())
+            raise UserError(
+                f"{dataset.ann_file} cannot be read as annotations in COCO's format "
+                f'({type(error).__name__}: {reason}); it may be truncated or lack a key'
+            ) from error
 
     def parse_data_info(dataset: Any, raw_data_info: dict) -> Any:
+        image, listed = raw_data_info['raw_img_info'], raw_data_info['raw_ann_info']
         if id(dataset) not in found:
-            found[id(dataset)] = Annotations(dataset.ann_file)
+            lost = list(_without_image(dataset.coco))
+            found[id(dataset)] = Annotations(dataset.ann_file, len(lost), lost)
             read.append(found[id(dataset)])
+        _check_image(dataset.ann_file, image)
         annotations = found[id(dataset)]
-        annotations.count += len(raw_data_info['raw_ann_info'])
-        annotations.bad += _bad(dataset, raw_data_info)
-        return original(dataset, raw_data_info)
+        annotations.count += len(listed)
+        annotations.bad += _bad(listed, image, dataset.coco.cats)
+        readable = [a for a in listed if a.get('ignore') or _fault_of_form(a) is None]
+        return parse(dataset, {**raw_data_info, 'raw_ann_info': readable})
 
-    CocoDataset.parse_data_info = parse_data_info
+    CocoDataset.load_data_list, CocoDataset.parse_data_info = load_data_list, parse_data_info
     try:
         yield read
     finally:
-        CocoDataset.parse_data_info = original
+        CocoDataset.load_data_list, CocoDataset.parse_data_info = load, parse
 
 
-def _bad(dataset: Any, raw: dict) -> Iterator[tuple[str, Fault]]:
+def _check_image(file: str, image: dict) -> None:
+    """Refuse an image that mmdet cannot take in at all."""
+    for key, kind in {'file_name': str, 'width': Real, 'height': Real}.items():
+        if not isinstance(image.get(key), kind):
+            raise UserError(
+                f'{file}: the image {image.get("file_name")} (id {image.get("id")}) has the {key} '
+                f'{image.get(key)!r}, which is no {"text" if kind is str else "number"}; correct '
+                'the file'
+            )
+
+
+def _without_image(coco: Any) -> Iterator[tuple[str, Fault]]:
+    """Annotations of images that the file does not have."""
+    for image, annotations in coco.img_ann_map.items():
+        if image not in coco.imgs:
+            fault = Fault('unknown image', 'is of none of the images of the file')
+            for annotation in annotations:
+                yield f'annotation {annotation.get("id")} of image id {image}', fault
+
+
+def _bad(annotations: list[dict], image: dict, categories: Any) -> Iterator[tuple[str, Fault]]:
     """The bad annotations of an image."""
-    image = raw['raw_img_info']
-    for annotation in raw['raw_ann_info']:
-        fault = fault_of_annotation(annotation, image, dataset.coco.cats)
+    for annotation in annotations:
+        fault = fault_of_annotation(annotation, image, categories)
         if fault is not None:
-            where = f'annotation {annotation.get("id")} of image {image.get("file_name")}'
+            where = f'annotation {annotation.get("id")} of image {image["file_name"]}'
             yield f'{where} (id {image.get("id")})', fault
 
 
 def fault_of_annotation(annotation: dict, image: dict, categories: Any) -> Fault | None:
-    """What is wrong with an annotation, so that mmdet leaves it or its mask out.
+    """What is wrong with an annotation, so that mmdet leaves it or its mask out, or breaks off.
 
     Args:
         annotation: A dict of COCO's `annotations`.
@@ -87,8 +124,11 @@ def fault_of_annotation(annotation: dict, image: dict, categories: Any) -> Fault
     Returns:
         The fault; None where there is none, or the annotation is to be ignored.
     """
-    if annotation.get('ignore') or 'bbox' not in annotation:
+    if annotation.get('ignore'):
         return None
+    malformed = _fault_of_form(annotation)
+    if malformed is not None:
+        return malformed
     if annotation.get('category_id') not in categories:
         return Fault(
             'unknown category', f'has the category {annotation.get("category_id")}, which is none'
@@ -96,8 +136,8 @@ def fault_of_annotation(annotation: dict, image: dict, categories: Any) -> Fault
     left, top, width, height = box = annotation['bbox']
     if not all(map(isfinite, box)):
         return Fault('box not finite', f'has the box {box}')
-    if width <= 0 or height <= 0 or annotation.get('area', 1) <= 0:
-        text = f'has a box of {width} x {height} and the area {annotation.get("area")}'
+    if width <= 0 or height <= 0 or annotation['area'] <= 0:
+        text = f'has a box of {width} x {height} and the area {annotation["area"]}'
         return Fault('box without area', text)
     inside = left < image['width'] and top < image['height']
     if not inside or left + width <= 0 or top + height <= 0:
@@ -106,6 +146,21 @@ def fault_of_annotation(annotation: dict, image: dict, categories: Any) -> Fault
     if width < 1 or height < 1:
         return Fault('box below a pixel', f'has a box of {width} x {height}, below 1 pixel')
     return _fault_of_mask(annotation.get('segmentation'), image)
+
+
+def _fault_of_form(annotation: dict) -> Fault | None:
+    """What mmdet cannot compute with."""
+    box = annotation.get('bbox')
+    if (
+        not isinstance(box, (list, tuple))
+        or len(box) != 4
+        or not all(isinstance(number, Real) for number in box)
+    ):
+        return Fault('box of no 4 numbers', f'has the box {box}, which are not 4 numbers')
+    if not isinstance(annotation.get('area'), Real):
+        text = f'has the area {annotation.get("area")!r}, which is no number'
+        return Fault('area that is no number', text)
+    return None
 
 
 def _fault_of_mask(mask: Any, image: dict) -> Fault | None:
