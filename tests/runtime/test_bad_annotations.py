@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from malformed_images import encoded, picture
 from mmengine.runner import Runner
-from PIL import Image
-from torch import nn
-from watched_runs import Mean, loader, watched_run, write_images
+from watched_maps import Boxes, Maps, labels, segmentation
+from watched_runs import loader, watched_run, write_images
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.bad_data.boxes import fault_of_annotation
@@ -89,15 +88,6 @@ def annotations(wrong, right=10):
     """A list of right annotations and wrong ones."""
     changes = [{}] * right + [WRONG[name][0] for name in wrong]
     return [GOOD | change | dict(id=number) for number, change in enumerate(changes)]
-
-
-class Boxes(Mean):
-    """A model that takes what mmdet packs."""
-
-    def forward(self, inputs, data_samples=None, mode='loss'):
-        if not hasattr(inputs, 'mean'):
-            inputs = inputs[0][None].float()
-        return super().forward(inputs, data_samples, mode)
 
 
 def test_what_mmdet_leaves_out_is_named_listed_and_summed_up(tmp_path):
@@ -223,45 +213,6 @@ def test_an_image_of_another_size_than_annotated_is_named(tmp_path):
 
     text = ''.join(warnings)
     assert 'turned.png is 48x40 pixels, and its annotation says 40x48 (the file asks' in text
-
-
-SEGMENTATION = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
-
-
-def labels(*values, size=(24, 20), dtype=np.uint8):
-    """The file of a map of labels."""
-    content = np.zeros(size, dtype)
-    content[0, : len(values)] = values
-    return encoded(Image.fromarray(content), 'PNG')
-
-
-def segmentation(folder, maps, **options):
-    """The config of a data set of maps of labels, each with an image of 20x24 pixels."""
-    images = {f'{n}.png': encoded(picture((20, 24)), 'PNG') for n in range(len(maps))}
-    write_images(folder / 'images', images)
-    write_images(folder / 'maps', {f'{n}.png': content for n, content in enumerate(maps)})
-    return dict(
-        type='BaseSegDataset',
-        img_suffix='.png',
-        data_prefix=dict(img_path=str(folder / 'images'), seg_map_path=str(folder / 'maps')),
-        metainfo=dict(classes=('a', 'b', 'c')),
-        pipeline=deepcopy(SEGMENTATION),
-        serialize_data=False,
-        **options,
-    )
-
-
-class Maps(Boxes):
-    """A model with a head of three classes on maps of labels."""
-
-    def __init__(self, ignored=255):
-        super().__init__()
-        self.decode_head = nn.Identity()
-        self.decode_head.num_classes, self.decode_head.ignore_index = 3, ignored
 
 
 def segmented(folder, maps, model=None, **options):

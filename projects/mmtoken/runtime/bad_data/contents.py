@@ -33,18 +33,39 @@ class Expected:
         Args:
             model: The model, without wrappers.
         """
-        head = getattr(model, 'decode_head', None)
-        head = head[-1] if isinstance(head, nn.ModuleList) else head
+        head = _mask_head(model)
         mean = getattr(getattr(model, 'data_preprocessor', None), 'mean', None)
         several = isinstance(mean, Tensor) and mean.numel() > 1
         # A retriever is tested on classes that it was not trained on.
         trained = None if hasattr(model, 'prototype') else getattr(model, 'head', None)
         return cls(
             _whole(getattr(trained, 'num_classes', None)),
-            _whole(getattr(head, 'num_classes', None)),
+            _mask_labels(head),
             getattr(head, 'ignore_index', 255),
             mean.numel() if several else None,
         )
+
+
+def _mask_head(model: nn.Module) -> nn.Module | None:
+    """The head of a segmentor, or that of a detector, which may have one, too."""
+    for owner, name in (
+        (model, 'decode_head'),
+        (model, 'semantic_head'),
+        (model, 'panoptic_head'),
+        (getattr(model, 'roi_head', None), 'semantic_head'),
+    ):
+        head = getattr(owner, name, None)
+        if head is not None:
+            return head[-1] if isinstance(head, nn.ModuleList) else head
+    return None
+
+
+def _mask_labels(head: nn.Module | None) -> int | None:
+    # A panoptic head may predict all things as one class, and maps have each.
+    things, stuff = (getattr(head, f'num_{kind}_classes', None) for kind in ('things', 'stuff'))
+    if things is not None and stuff is not None:
+        return things + stuff
+    return _whole(getattr(head, 'num_classes', None))
 
 
 def _whole(value: Any) -> int | None:

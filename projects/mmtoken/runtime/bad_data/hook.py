@@ -79,6 +79,11 @@ class BadDataHook(Guard):
         log = SampleLog(Path(runner.log_dir) / 'bad_data', get_rank())
         expected = Expected.of(unwrap(runner.model))
         datasets = list(base_datasets(loader.dataset))
+        if not datasets:
+            runner.logger.warning(
+                f'{key}: {type(loader.dataset).__name__} is no data set of mmengine, so that its '
+                'bad samples are neither named nor counted; derive it from BaseDataset'
+            )
         for number, dataset in enumerate(datasets):
             for transform in getattr(dataset.pipeline, 'transforms', ()):
                 if hasattr(transform, 'check_dataset'):

@@ -5,8 +5,10 @@ written down and another sample drawn, as mmengine does, or in validation and te
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
+from mmcv.transforms import Compose as TransformCompose
 from mmengine.dataset import BaseDataset, Compose
 
 from mmtoken.errors import UserError
@@ -24,6 +26,7 @@ from mmtoken.runtime.bad_data.log import SampleLog
 # Bad samples in a row after which no worker looks for another one: far above any limit.
 MOST_IN_A_ROW = 50
 _LOCAL = (None, 'local', 'disk')
+_PIPELINES = (Compose, TransformCompose)
 
 
 class BadSample(Exception):
@@ -57,16 +60,28 @@ class WatchedPipeline(Compose):
     """A pipeline that tells a bad sample from a fault of the program.
 
     What fails up to the last transform that loads is the sample's fault; what fails later is left
-    as it is.
+    as it is. Pipelines within transforms, such as those of test-time augmentation, are watched,
+    too, where they load.
 
     Args:
         transforms: Those of the pipeline; the same list.
         expected: What the model expects.
+        gray: Whether images were loaded as gray ones before.
     """
 
-    def __init__(self, transforms: list, expected: Expected) -> None:
+    def __init__(self, transforms: list, expected: Expected, gray: bool = False) -> None:
         self.transforms = transforms
         self.expected = expected
+        self.gray = gray or any(
+            str(getattr(t, 'color_type', '')).startswith('gray') for t in transforms
+        )
+        for holder, key, pipeline in chain(*map(_pipelines_in, transforms)):
+            if _loads(pipeline.transforms):
+                holder[key] = WatchedPipeline(pipeline.transforms, expected, self.gray)
+
+    def __iter__(self) -> Iterator[Any]:
+        """As mmcv's pipelines do, by which random numbers are shared."""
+        return iter(self.transforms)
 
     def __call__(self, data: dict) -> dict | None:
         """Transform a sample, as mmengine does.
@@ -89,8 +104,7 @@ class WatchedPipeline(Compose):
             data = transform(data) if index > last else self._load(transform, data, path, size)
             if data is None:
                 return None
-        gray = any(str(getattr(t, 'color_type', '')).startswith('gray') for t in self.transforms)
-        _refuse(path, channel_fault(data, self.expected.channels, gray))
+        _refuse(path, channel_fault(data, self.expected.channels, self.gray))
         return data
 
     def _load(self, transform: Any, data: dict, path: str, size: tuple) -> dict | None:
@@ -101,7 +115,7 @@ class WatchedPipeline(Compose):
             _refuse(path, fault_of_file(path))
         try:
             found = transform(data)
-        except (UserError, MemoryError):
+        except (UserError, MemoryError, BadSample):
             raise
         except Exception as error:  # Readers answer what they cannot read with whatever breaks.
             of_mask = mask and 'Annotations' in type(transform).__name__
@@ -191,6 +205,24 @@ class WatchedLoading:
             f'{self.loader}: {path} {text}, and where a model is tested no sample is replaced; '
             'mend the file, or take it out of the annotations'
         )
+
+
+def _pipelines_in(transform: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """The pipelines that a transform has, alone, in a list or in a dict: that, the key, each."""
+    own = getattr(transform, '__dict__', {})
+    for holder in (own, *own.values()):
+        if isinstance(holder, (list, dict)):
+            items = holder.items() if isinstance(holder, dict) else enumerate(holder)
+            yield from ((holder, k, v) for k, v in list(items) if type(v) in _PIPELINES)
+
+
+def _loads(transforms: list) -> bool:
+    """Whether any of the transforms, or of those within them, loads."""
+    return any(
+        type(transform).__name__.startswith('Load')
+        or any(_loads(pipeline.transforms) for _, _, pipeline in _pipelines_in(transform))
+        for transform in transforms
+    )
 
 
 def _fault_of_error(error: Exception) -> Fault:
