@@ -1,5 +1,6 @@
 """tools/dataset_converters/make_token_labels.py, and training on what it makes."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
 
-from mmtoken.datasets import LabelStore, LabelStoreWriter
+from mmtoken.datasets import LabelStore, LabelStoreWriter, make_labels
 from mmtoken.datasets.annotator import position_scores
 
 REPO = Path(__file__).parents[2]
@@ -323,3 +324,80 @@ def test_the_size_of_wrapped_and_tracked_images_is_found(load_tool, config):
     wrapped = dict(type='RepeatDataset', times=2, dataset=config.train_dataloader.dataset)
     config.train_dataloader.dataset = wrapped
     assert tool.trained_size(config) == 48
+
+
+@pytest.fixture
+def spoiled(config, tmp_path, digit_scenes):
+    """The config over a copy of its data in which one image of 40 is cut, and that image."""
+    shutil.copytree(digit_scenes / 'classification', tmp_path / 'data')
+    [image] = (tmp_path / 'data' / 'train').rglob('000003.png')
+    whole = image.read_bytes()
+    image.write_bytes(whole[:100])
+    dataset = dict(config.train_dataloader.dataset, data_root=f'{tmp_path}/data/')
+    return change(config, dataset, tmp_path), image, whole
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_an_image_that_cannot_be_read_is_named_when_the_others_are_done(
+    make, spoiled, checkpoint, tmp_path, capsys, monkeypatch, workers
+):
+    monkeypatch.setattr(make_labels, 'MOST_UNREADABLE', 0.1)
+    file, image, whole = spoiled
+    words = (file, checkpoint, '--out', tmp_path / 'labels', '--workers', workers)
+
+    with pytest.raises(SystemExit):
+        make(*words)
+
+    said = ' '.join(capsys.readouterr().err.split())
+    assert f'1 of 40 images could not be read and have no label map: {image} is truncated' in said
+    assert np.load(tmp_path / 'labels' / 'done.npy').sum() == 39
+    image.write_bytes(whole)
+    make(*words)
+    assert LabelStore(tmp_path / 'labels').manifest.count == 40
+
+
+def test_an_image_that_masks_are_of_and_cannot_be_read_is_named(
+    make, spoiled, masks, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(make_labels, 'MOST_UNREADABLE', 0.1)
+    file, image, _ = spoiled
+    image.write_bytes(b'words')
+
+    with pytest.raises(SystemExit):
+        make(file, '--from-masks', masks, '--num-classes', 10, '--grid', 8,
+             '--out', tmp_path / 'labels', '--workers', 0)  # fmt: skip
+
+    assert f'{image} cannot be read (UnidentifiedImageError' in capsys.readouterr().err
+    assert np.load(tmp_path / 'labels' / 'done.npy').sum() == 39
+
+
+def test_more_unreadable_images_than_in_training_end_a_call_at_once(
+    make, spoiled, checkpoint, tmp_path, capsys
+):
+    with pytest.raises(SystemExit):
+        make(spoiled[0], checkpoint, '--out', tmp_path / 'labels', '--workers', 0,
+             '--batch-size', 8)  # fmt: skip
+
+    assert '1 of 40 images could not be read' in capsys.readouterr().err
+    assert np.load(tmp_path / 'labels' / 'done.npy').sum() < 39
+
+
+def test_an_image_outside_of_the_folder_is_refused_at_once(
+    make, config, checkpoint, tmp_path, digit_scenes, capsys
+):
+    [image] = (digit_scenes / 'classification' / 'train').rglob('000003.png')
+    (tmp_path / 'list.txt').write_text(f'{image} 0\n')
+    dataset = dict(
+        config.train_dataloader.dataset,
+        data_root='',
+        data_prefix=str(tmp_path),
+        ann_file=str(tmp_path / 'list.txt'),
+    )
+
+    with pytest.raises(SystemExit):
+        make(change(config, dataset, tmp_path), checkpoint, '--out', tmp_path / 'labels')
+
+    assert f'{image} is not in {tmp_path}, the folder of the images' in ' '.join(
+        capsys.readouterr().err.split()
+    )
+    assert not (tmp_path / 'labels').exists()

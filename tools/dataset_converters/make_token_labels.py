@@ -10,7 +10,8 @@ cell, the background as last class. Masks are PNGs named as the images, or a COC
     python tools/dataset_converters/make_token_labels.py CONFIG --from-masks MASKS --grid 16 16 \
         --num-classes 10 --out data/labels
 
-An interrupted call goes on where it stopped.
+An interrupted call goes on where it stopped. Images that cannot be read, up to 1 in 100, are named
+once all others have their maps; the same command goes on with them when they are mended.
 """
 
 import argparse

@@ -22,11 +22,16 @@ from mmtoken.datasets.label_store import Manifest, image_name
 from mmtoken.datasets.label_store_writer import LabelStoreWriter
 from mmtoken.datasets.mask_shares import CocoMasks, MaskFolder, cell_shares
 from mmtoken.errors import UserError
+from mmtoken.runtime.bad_data.contents import Expected
+from mmtoken.runtime.bad_data.samples import BadSample, WatchedPipeline, fault_of_error
 from mmtoken.runtime.load_model import load_model
 from mmtoken.tasks.task import file_digest, text_digest
 
 # EXIF's, and its values that exchange width and height.
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
+# Share of the images that may be unreadable before a call ends at once; as in training.
+MOST_UNREADABLE = 0.01
+NAMED = 3
 Batches = Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
@@ -59,7 +64,8 @@ class TrainImages(Dataset):
         side: Height and width that images are resized to, whole; None leaves them unread.
 
     Raises:
-        UserError: If it trains on several data sets, or on images that are no files.
+        UserError: If it trains on several data sets, or on images that are no files, or not in the
+            folder of the others.
     """
 
     def __init__(self, cfg: Config, side: int | None = None) -> None:
@@ -80,8 +86,16 @@ class TrainImages(Dataset):
                 f'{settings.type} has its images in no files of their own, by which label maps are '
                 'found; use a data set of image files, such as CustomDataset'
             )
+        self.dataset.pipeline = WatchedPipeline(self.dataset.pipeline.transforms, Expected())
         self.folder = Path(self.dataset.img_prefix)
-        named = sorted((image_name(path, self.folder) or path, i) for i, path in enumerate(paths))
+        names = [image_name(path, self.folder) for path in paths]
+        if None in names:
+            raise UserError(
+                f'{paths[names.index(None)]} is not in {self.folder}, the folder of the images, '
+                'from which label maps are named; set data_prefix of the data set to a folder that '
+                'has all of them'
+            )
+        named = sorted((name, i) for i, name in enumerate(names))
         self.names = [name for name, _ in named]
         self.order = [index for _, index in named]
 
@@ -89,7 +103,49 @@ class TrainImages(Dataset):
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[int, Any]:
-        return index, self.dataset[self.order[index]]
+        try:
+            return index, self.dataset.prepare_data(self.order[index])
+        except BadSample as bad:
+            return index, bad
+
+
+class _Unreadable:
+    """Images that are left out, since they cannot be read.
+
+    Args:
+        count: Images in all.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.found: list[str] = []
+
+    def taken_out(self, batch: list[tuple]) -> list[tuple]:
+        """What is left of a batch of numbers and samples.
+
+        Raises:
+            UserError: If there are too many to go on.
+        """
+        bad = [item[1] for item in batch if isinstance(item[1], BadSample)]
+        self.found += [f'{sample.path} {sample.fault.text}' for sample in bad]
+        if len(self.found) > MOST_UNREADABLE * self.count:
+            self.report()
+        return [item for item in batch if not isinstance(item[1], BadSample)]
+
+    def report(self) -> None:
+        """Name them.
+
+        Raises:
+            UserError: If there are any.
+        """
+        if not self.found:
+            return
+        named = '; '.join(self.found[:NAMED]) + ('; ...' if len(self.found) > NAMED else '')
+        raise UserError(
+            f'{len(self.found)} of {self.count} images could not be read and have no label map: '
+            f'{named}; mend them, and the same command goes on with them, or take them out of the '
+            'data set and add --overwrite'
+        )
 
 
 def fill_from_model(
@@ -114,7 +170,8 @@ def fill_from_model(
         What the store is of.
 
     Raises:
-        UserError: If the config, the weights and the store do not fit together.
+        UserError: If the config, the weights and the store do not fit together, or images cannot
+            be read: of up to 1 in 100, once all others are annotated.
     """
     model, images = load_model(cfg, checkpoint, device), TrainImages(cfg, side)
     classes = model.head.num_classes
@@ -135,14 +192,14 @@ def fill_from_model(
         command=job.command,
     )
 
-    def batches(left: np.ndarray) -> Batches:
+    def batches(left: np.ndarray, unreadable: _Unreadable) -> Batches:
         loader = DataLoader(
             Subset(images, left),
             batch_size,
             num_workers=job.workers,
             collate_fn=list,
         )
-        for batch in loader:
+        for batch in filter(None, map(unreadable.taken_out, loader)):
             indices, samples = zip(*batch, strict=True)
             data = model.data_preprocessor(pseudo_collate(list(samples)))
             with torch.inference_mode():
@@ -175,7 +232,8 @@ def fill_from_masks(
         What the store is of; its classes are K + 1, the background last.
 
     Raises:
-        UserError: If a mask is missing or unreadable, or does not fit the config.
+        UserError: If a mask is missing or unreadable, or does not fit the config, or images cannot
+            be read: of up to 1 in 100, once all others have their maps.
     """
     if masks.suffix == '.json':
         reader = CocoMasks(masks, num_classes)
@@ -194,10 +252,10 @@ def fill_from_masks(
         command=job.command,
     )
 
-    def batches(left: np.ndarray) -> Batches:
+    def batches(left: np.ndarray, unreadable: _Unreadable) -> Batches:
         shares = _Shares(reader, images, left, grid, manifest.top_k)
         loader = DataLoader(shares, 64, num_workers=job.workers, collate_fn=list)
-        for batch in loader:
+        for batch in filter(None, map(unreadable.taken_out, loader)):
             yield tuple(np.stack(part) for part in zip(*batch, strict=True))
 
     _fill(job, manifest, images, batches)
@@ -221,14 +279,17 @@ class _Shares(Dataset):
     def __len__(self) -> int:
         return len(self.left)
 
-    def __getitem__(self, place: int) -> tuple[int, np.ndarray, np.ndarray]:
+    def __getitem__(self, place: int) -> tuple:
         index = self.left[place]
         name = self.images.names[index]
         classes, file = self.reader.read(name), self.images.folder / name
-        with Image.open(file) as image:
-            # Cameras note how to turn an image, and loaders turn it.
-            turned = image.getexif().get(ORIENTATION, 1) in TURNED
-            width, height = image.size[::-1] if turned else image.size
+        try:
+            with Image.open(file) as image:
+                # Cameras note how to turn an image, and loaders turn it.
+                turned = image.getexif().get(ORIENTATION, 1) in TURNED
+                width, height = image.size[::-1] if turned else image.size
+        except OSError as error:
+            return index, BadSample(str(file), fault_of_error(error))
         if classes.shape != (height, width):
             raise UserError(
                 f'the mask of {file} has {classes.shape[1]}x{classes.shape[0]} pixels and the '
@@ -238,7 +299,10 @@ class _Shares(Dataset):
 
 
 def _fill(
-    job: Job, manifest: Manifest, images: TrainImages, batches: Callable[[np.ndarray], Batches]
+    job: Job,
+    manifest: Manifest,
+    images: TrainImages,
+    batches: Callable[[np.ndarray, _Unreadable], Batches],
 ) -> None:
     if not len(images):
         raise UserError(f'{images.folder} has no training images; name the data set in the config')
@@ -246,7 +310,9 @@ def _fill(
     left = writer.left()
     done = len(images) - len(left)
     job.progress(done, len(images))
-    for indices, values, ids in batches(left):
+    unreadable = _Unreadable(len(images))
+    for indices, values, ids in batches(left, unreadable):
         writer.write(indices, values, ids)
         done += len(indices)
         job.progress(done, len(images))
+    unreadable.report()

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from mmtoken.checks import check_whole
 from mmtoken.errors import UserError
+from mmtoken.runtime.bad_data.contents import Expected
+from mmtoken.runtime.bad_data.samples import WatchedLoading, base_datasets
 from mmtoken.unwrap import unwrap
 
 from .calibrated_classifier import CalibratedClassifier
@@ -253,6 +255,15 @@ class CalibrationHook(Hook):
         return str((model, runner.cfg.get('data_preprocessor'), images))
 
     def _images(self, runner: Runner):
+        """The images, of which one that cannot be read is named."""
+        images, expected = self._built(runner), Expected.of(self._model(runner))
+        for number, dataset in enumerate(base_datasets(images)):
+            dataset.prepare_data = WatchedLoading(
+                dataset, number, 'CalibrationHook', None, expected, strict=True
+            )
+        return images
+
+    def _built(self, runner: Runner):
         if self.dataset is not None:
             return DATASETS.build(self.dataset)
         cfg = copy.deepcopy(runner.cfg.train_dataloader.dataset)

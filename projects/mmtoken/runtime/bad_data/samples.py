@@ -119,7 +119,7 @@ class WatchedPipeline(Compose):
             raise
         except Exception as error:  # Readers answer what they cannot read with whatever breaks.
             of_mask = mask and 'Annotations' in type(transform).__name__
-            raise BadSample(mask if of_mask else path, _fault_of_error(error)) from error
+            raise BadSample(mask if of_mask else path, fault_of_error(error)) from error
         if found is None and getattr(transform, 'ignore_empty', False):
             raise BadSample(path, Fault('unreadable', 'cannot be read'))
         new = set(found or ()) - before
@@ -139,7 +139,7 @@ class WatchedLoading:
         dataset: The data set.
         number: Which one of the loader it is.
         loader: The loader's key in the config.
-        log: Where bad samples are written down.
+        log: Where bad samples are written down; None where each is an error.
         expected: What the model expects.
         strict: Whether a bad sample is an error.
     """
@@ -149,7 +149,7 @@ class WatchedLoading:
         dataset: BaseDataset,
         number: int,
         loader: str,
-        log: SampleLog,
+        log: SampleLog | None,
         expected: Expected,
         strict: bool,
     ) -> None:
@@ -225,7 +225,12 @@ def _loads(transforms: list) -> bool:
     )
 
 
-def _fault_of_error(error: Exception) -> Fault:
+def fault_of_error(error: Exception) -> Fault:
+    """What is wrong with a file that a reader answers with an error.
+
+    Args:
+        error: The error.
+    """
     if isinstance(error, FileNotFoundError):
         return Fault('missing', 'does not exist')
     if isinstance(error, AssertionError):
