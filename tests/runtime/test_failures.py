@@ -245,3 +245,39 @@ def test_the_tools_explain(tool, load_tool, monkeypatch, tmp_path, digit_scenes,
 
     assert exit_.value.code == 2
     assert 'the run asks for a GPU' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('tool', 'work'),
+    [
+        ('analysis_tools/probe.py', 'probe'),
+        ('analysis_tools/rollout_faithfulness.py', 'measure_dataset'),
+        ('visualization/attention_similarity.py', 'measure'),
+        ('visualization/decisions.py', 'measure_all'),
+    ],
+)
+def test_tools_that_read_data_explain_failures(
+    load_tool, monkeypatch, capsys, tmp_path, tool, work
+):
+    module = load_tool(tool)
+
+    def fail(*args, **kwargs):
+        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB')
+
+    monkeypatch.setattr(module, work, fail)
+    monkeypatch.setattr(module, 'load_checked_config', lambda *args, **kwargs: CONFIG)
+    for check in ('check_files', 'check_data_config', 'check_config'):
+        monkeypatch.setattr(module, check, lambda *args, **kwargs: None, raising=False)
+    monkeypatch.setattr(module, 'load_data_config', lambda *args: CONFIG, raising=False)
+    words = {
+        'probe': ['config.py', 'weights.pth'],
+        'measure_dataset': ['config.py', 'weights.pth', '--name', 'a', '--out', str(tmp_path)],
+        'measure': ['config.py', 'weights.pth', '--out', str(tmp_path / 'a.png')],
+        'measure_all': ['config.py', 'a=weights.pth', '--out', str(tmp_path / 'a.png')],
+    }[work]
+
+    with pytest.raises(SystemExit) as end:
+        module.main(words)
+
+    assert end.value.code == 2
+    assert 'the GPU has too little memory for' in capsys.readouterr().err

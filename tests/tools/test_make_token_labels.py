@@ -401,3 +401,20 @@ def test_an_image_outside_of_the_folder_is_refused_at_once(
         capsys.readouterr().err.split()
     )
     assert not (tmp_path / 'labels').exists()
+
+
+def test_a_worker_that_the_system_killed_is_explained(
+    make, config, checkpoint, tmp_path, capsys, monkeypatch
+):
+    def killed(self, indices, values, ids):
+        raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')
+
+    monkeypatch.setattr(LabelStoreWriter, 'write', killed)
+    with pytest.raises(SystemExit) as end:
+        make(config.filename, checkpoint, '--out', tmp_path / 'labels', '--workers', 0,
+             '--batch-size', 16)  # fmt: skip
+
+    said = ' '.join(capsys.readouterr().err.split())
+    assert end.value.code == 2
+    assert 'killed by signal: Killed, mostly because memory ran out; lower' in said
+    assert 'num_workers (0) or batch_size (16)' in said

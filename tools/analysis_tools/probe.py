@@ -34,6 +34,7 @@ from mmtoken.runtime.cli import (
     load_config,
     trust_named,
 )
+from mmtoken.runtime.failures import explain_failures
 from mmtoken.tasks.task import write_json
 
 from mmengine.config import Config
@@ -181,18 +182,20 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     cfg = load_checked_config(args, needs=('model', 'default_scope'))
     trust_named(args, args.checkpoint if seed is None else None)
     check_device(args.device)
-    report = probe(
-        cfg,
-        args.checkpoint if seed is None else None,
-        load_data_config(args, cfg),
-        train_scenes=train_scenes,
-        test_scenes=test_scenes,
-        max_patches=args.max_patches,
-        level=args.level,
-        seed=seed or 0,
-        device=args.device,
-        progress=True,
-    )
+    data_cfg = load_data_config(args, cfg)
+    with explain_failures(data_cfg):
+        report = probe(
+            cfg,
+            args.checkpoint if seed is None else None,
+            data_cfg,
+            train_scenes=train_scenes,
+            test_scenes=test_scenes,
+            max_patches=args.max_patches,
+            level=args.level,
+            seed=seed or 0,
+            device=args.device,
+            progress=True,
+        )
     words = list(argv) if argv is not None else sys.argv[1:]
     report = dict(command=['python', 'tools/analysis_tools/probe.py', *words], **report)
     for table in tables(report):

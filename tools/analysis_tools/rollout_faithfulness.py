@@ -25,6 +25,7 @@ from mmtoken.runtime.cli import (
     load_checked_config,
     trust_named,
 )
+from mmtoken.runtime.failures import explain_failures
 from mmtoken.tasks.task import write_json
 from mmtoken.tasks.tool_steps import environment
 
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     check_files(cfg, ['val_dataloader'], mode=args.check)
     trust_named(args, args.checkpoint)
-    report = summarize(args.name, measure_dataset(cfg, args.checkpoint, args.number))
+    with explain_failures(cfg):
+        report = summarize(args.name, measure_dataset(cfg, args.checkpoint, args.number))
     words = list(argv) if argv is not None else sys.argv[1:]
     report |= dict(
         command=['python', 'tools/analysis_tools/rollout_faithfulness.py', *words],

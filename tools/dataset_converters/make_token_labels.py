@@ -29,6 +29,7 @@ from mmtoken.runtime.cli import (
     load_checked_config,
     trust_named,
 )
+from mmtoken.runtime.failures import explain_failures
 
 import torch
 from mmengine.registry import init_default_scope
@@ -114,9 +115,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     trust_named(args, args.checkpoint)
     words = [word for word in (sys.argv[1:] if argv is None else argv) if word != '--overwrite']
     command = shlex.join(['python', 'tools/dataset_converters/make_token_labels.py', *words])
-    with Progress(
-        TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    ) as display:
+    # What sentences about failures name.
+    cfg.train_dataloader.update(batch_size=args.batch_size, num_workers=args.workers)
+    with (
+        explain_failures(cfg),
+        Progress(
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        ) as display,
+    ):
         bar = display.add_task(f'labeling {args.out}', total=None)
 
         def progress(done: int, total: int) -> None:

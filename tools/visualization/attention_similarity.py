@@ -17,6 +17,7 @@ from mmtoken.runtime.cli import (
     load_checked_config,
     trust_named,
 )
+from mmtoken.runtime.failures import explain_failures
 from mmtoken.runtime.load_model import load_model
 from mmtoken.vit import TokenViT
 
@@ -87,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f'--number {args.number} asks for no image; give 1 or more')
     cfg = load_checked_config(args, needs=('model', 'test_dataloader'))
     trust_named(args, args.checkpoint)
-    found, likeness, count = measure(cfg, args.checkpoint, args.number)
+    with explain_failures(cfg):
+        found, likeness, count = measure(cfg, args.checkpoint, args.number)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     plot_similarity(found, f'{Path(args.config).stem}, {count} images', args.out)
     print(f'neighboring layers that do not share, on average: {likeness:.2f}')

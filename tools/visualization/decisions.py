@@ -20,6 +20,7 @@ from mmtoken.runtime.cli import (
     load_checked_config,
     trust_named,
 )
+from mmtoken.runtime.failures import explain_failures
 from mmtoken.runtime.load_model import load_model
 from mmtoken.vit_calibrator import CalibratedClassifier
 from mmtoken.vit_calibrator.decisions import Decisions, measure_decisions, plot_decisions
@@ -138,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoints = named_checkpoints(args.checkpoints)
     trust_named(args, *checkpoints.values())
     cfg = load_checked_config(args, needs=('model', 'train_dataloader', 'test_dataloader'))
-    found, classes = measure_all(cfg, checkpoints, args.number, args.shown)
+    with explain_failures(cfg):
+        found, classes = measure_all(cfg, checkpoints, args.number, args.shown)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     plot_decisions(found, classes, Path(args.config).stem, args.out)
     for name, decisions in found.items():
