@@ -30,11 +30,12 @@ def hostile(tmp_path):
     [
         mmengine.load,
         load,
+        lambda file: mmengine.fileio.io.load(file),
         lambda file: load(file, file_format='pickle'),
         get_class_weight,
         lambda file: BaseDataset(ann_file=file),
     ],
-    ids=['mmengine', 'fileio', 'format', 'class_weight', 'annotations'],
+    ids=['mmengine', 'fileio', 'io', 'format', 'class_weight', 'annotations'],
 )
 def test_a_pickle_of_code_is_refused_by_its_name(hostile, read):
     file, created = hostile

@@ -5,7 +5,6 @@ of the classes. `import mmtoken` has the whole process read both as data. Our de
 """
 
 import codecs
-import functools
 import io
 import pickle
 import re
@@ -23,6 +22,9 @@ from mmtoken.errors import UserError
 from mmtoken.runtime.plain_data import CONTAINERS, DATA
 from mmtoken.runtime.saving.atomic_saving import replace_everywhere
 
+mmengine_load = mmengine.load
+# The loader that makes tuples, as mmengine writes them, and calls nothing.
+_YAML = getattr(yaml, 'CFullLoader', yaml.FullLoader)
 # A kind of numbers whose bytes stand the other way round, as pickles of all protocols write it.
 _TURNED = re.compile(rb'K[\x03\x04](X\x01\0\0\0|\x8c\x01|U\x01)>')
 
@@ -92,12 +94,17 @@ def install_safe_pickles() -> None:
     replace_everywhere(mmengine_load, load)
 
 
-mmengine_load = mmengine.load
-
-
-@functools.wraps(mmengine_load)
 def load(file: Any, *args: Any, **kwargs: Any) -> Any:
-    """Load a file, as mmengine does, and name it where it holds more than data."""
+    """Load a file, as mmengine does, and name it where it holds more than data.
+
+    Args:
+        file: As of mmengine's function.
+        *args: The same.
+        **kwargs: The same.
+
+    Raises:
+        UserError: If it holds more, or is damaged.
+    """
     try:
         return mmengine_load(file, *args, **kwargs)
     except _NoData as error:
@@ -128,7 +135,3 @@ class _SafeYaml(YamlHandler):
             return super().load_from_fileobj(file, **{'Loader': _YAML, **kwargs})
         except yaml.constructor.ConstructorError as error:
             raise _NoData(reason_of(error)) from error
-
-
-# The loader that makes tuples, as mmengine writes them, and calls nothing.
-_YAML = getattr(yaml, 'CFullLoader', yaml.FullLoader)
