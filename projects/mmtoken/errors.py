@@ -24,7 +24,7 @@ class UserError(ValueError):
 
 
 class ProcessError(UserError):
-    """What ended one of several processes, and may be unknown to the others: each says its own."""
+    """What ended one of several processes, and may be unknown to the others: it says so itself."""
 
 
 def exit_on_user_error(main: Callable[..., Result]) -> Callable[..., Result]:
@@ -78,12 +78,16 @@ def _exit(error: UserError) -> NoReturn:
     # A pipe's is buffered, and would come out behind the sentence.
     sys.stdout.flush()
     say = functools.partial(print, file=sys.stderr)
-    (say if isinstance(error, ProcessError) else print_once)(f'error: {_sentence(error)}')
+    (say if isinstance(error, ProcessError) else print_once)(f'error: {sentence_of(error)}')
     raise SystemExit(2) from None
 
 
-def _sentence(error: UserError) -> str:
-    """The message; out of a data loader's worker it comes wrapped in a traceback."""
+def sentence_of(error: UserError) -> str:
+    """The message; out of a data loader's worker it comes wrapped in a traceback.
+
+    Args:
+        error: The error.
+    """
     text = str(error)
     if not text.startswith('Caught UserError in '):
         return text

@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import TestLoop as MMTestLoop
 from mmengine.runner import ValLoop
+from tiny_run import run_two
+from torch.distributed import distributed_c10d
 from torch.utils.data import DataLoader
 
 from mmtoken.errors import ProcessError, UserError, exit_on_user_error
@@ -224,6 +226,40 @@ def test_every_process_says_its_own(monkeypatch, capsys):
 
     assert exit_.value.code == 2
     assert capsys.readouterr().err.startswith('error: rank 5: memory ran out')
+
+
+@exit_on_user_error
+def end_with(error: Exception) -> None:
+    with explain_failures(CONFIG):
+        raise error
+
+
+def test_what_one_of_several_processes_alone_knows_is_said(tmp_path, capfd):
+    def work(rank):
+        if rank == 1:
+            end_with(UserError('image 7 is bad'))
+
+    assert run_two(work, tmp_path / 'meeting') == [0, 2]
+    assert capfd.readouterr().err.count('error: image 7 is bad') == 1
+
+
+def test_what_all_processes_know_is_said_once(tmp_path, capfd):
+    def work(rank):
+        end_with(UserError('the loss is not finite'))
+
+    assert run_two(work, tmp_path / 'meeting') == [2, 2]
+    assert capfd.readouterr().err.count('error: the loss is not finite') == 1
+
+
+def test_what_cannot_be_agreed_on_is_said(tmp_path, capfd, monkeypatch):
+    def gone():
+        raise torch.distributed.DistNetworkError('Connection reset by peer')
+
+    monkeypatch.setattr(distributed_c10d, '_get_default_store', gone)
+
+    assert run_two(lambda rank: end_with(UserError(f'{rank} ends')), tmp_path / 'meeting') == [2, 2]
+    said = capfd.readouterr().err
+    assert 'error: 0 ends' in said and 'error: 1 ends' in said
 
 
 @pytest.mark.parametrize('tool', ['train', 'test'])

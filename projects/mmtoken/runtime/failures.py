@@ -7,6 +7,7 @@ last of many lines, and seldom what helps. Our design; the texts are torch's.
 import logging
 import os
 import re
+import socket
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,9 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import TestLoop, ValLoop
 from mmengine.runner.base_loop import BaseLoop
+from torch.distributed import distributed_c10d
 
-from mmtoken.errors import ProcessError, UserError
+from mmtoken.errors import ProcessError, UserError, sentence_of
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,25 @@ class Circumstances:
 def explain_failures(cfg: Config) -> Iterator[None]:
     """Turn failures of the machine into sentences; the log file keeps the traceback.
 
+    Of several processes that joined, any may be the only one to know of a :class:`UserError`.
+    The first one on a machine that comes to a sentence says it.
+
     Args:
         cfg: The config that runs.
 
     Raises:
-        ProcessError: In place of an error whose cause is known; others pass as they are.
+        ProcessError: In place of an error whose cause is known, and of a sentence that is to be
+            said by this one of several processes; others pass as they are.
+        SystemExit: In place of a sentence that another process has said.
     """
     try:
         yield
-    except UserError:
-        raise
+    except UserError as error:
+        if not _joined():
+            raise
+        if _said_before(sentence_of(error)):
+            raise SystemExit(2) from error
+        raise ProcessError(str(error)) from error
     except Exception as error:
         sentence = explain(error, cfg)
         if sentence is None:
@@ -229,11 +240,25 @@ _KNOWN: list[tuple[str, Callable[[Circumstances], str]]] = [
 ]
 
 
+def _joined() -> bool:
+    """Whether this process has joined others."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _said_before(sentence: str) -> bool:
+    """Whether another process of this machine has said a sentence; from now on one has."""
+    try:
+        store = distributed_c10d._get_default_store()
+        return store.add(f'said on {socket.gethostname()}: {sentence}', 1) > 1
+    except Exception:  # Who keeps the store has gone, in one of several ways.
+        return False
+
+
 def _rank() -> str:
     """Which of several processes speaks."""
-    world = torch.distributed.is_available() and torch.distributed.is_initialized()
-    rank = torch.distributed.get_rank() if world else int(os.environ.get('RANK', 0))
-    several = world or int(os.environ.get('WORLD_SIZE', 1)) > 1
+    joined = _joined()
+    rank = torch.distributed.get_rank() if joined else int(os.environ.get('RANK', 0))
+    several = joined or int(os.environ.get('WORLD_SIZE', 1)) > 1
     return f'rank {rank}: ' if several else ''
 
 
