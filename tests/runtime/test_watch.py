@@ -6,13 +6,13 @@ import pytest
 
 from mmtoken.runtime.guards.watch import DATA, STEP, Report, Watch
 
-TIMEOUT = 60
+TIMEOUT, SLOW_TIMEOUT = 60, 600
 WORKING = Report(beat=1, host='a', pid=7, step=30, phase=STEP, usual=0.5)
 
 
 def watched(times: dict[float, dict[int, Report]], rank: int = 0) -> Watch:
     """A watch that heard reports at some times."""
-    watch = Watch(rank, TIMEOUT, now=0)
+    watch = Watch(rank, TIMEOUT, SLOW_TIMEOUT, now=0)
     for now, reports in times.items():
         watch.hear(reports, now)
     return watch
@@ -84,32 +84,53 @@ def test_the_first_process_blames_nobody_when_it_does_not_answer_itself():
     assert watched(beating(20), rank=0).judge(now=70) is None
 
 
-def test_one_that_loads_while_others_wait_in_a_step_hangs():
-    heard = beating(100, second=replace(WORKING, phase=DATA))
+def test_one_that_loads_while_others_wait_in_a_step_ends_the_run_when_that_lasts():
+    heard = beating(500, second=replace(WORKING, phase=DATA))
 
-    verdict = watched(heard).judge(101)
+    warning, verdict = watched(heard).judge(101), watched(heard).judge(501)
 
-    assert verdict.ranks == (1,)
-    assert verdict.sentence.startswith(
-        'rank 1 (host a, process 7) has not got on for 101 s: it is loading data after 30 steps, '
-        'which usually takes 0.5 s,'
-    )
+    assert warning.ranks == verdict.ranks == (1,)
+    assert (warning.ends, verdict.ends) == (False, True)
+    sentence = 'rank 1 (host a, process 7) has not got on for {} s: it is loading data after 30 '
+    assert warning.sentence.startswith(sentence.format(101))
+    assert verdict.sentence.startswith(sentence.format(501))
+    assert warning.sentence.endswith('the others wait; the run ends when that has lasted 400 s')
+
+
+def test_one_that_moves_in_a_step_ends_the_run_when_that_lasts():
+    heard = beating(500)
+    for now in heard:
+        heard[now][1] = replace(heard[now][1], place=now)
+    watch = watched(heard)
+
+    assert watch.judge(101).ends is False
+    assert watch.judge(501).ends is True
+
+
+def test_one_that_moves_keeps_no_other_one_that_is_behind_from_ending_the_run():
+    heard = beating(100, second=replace(WORKING, step=29))
+    for now in heard:
+        heard[now][0] = replace(heard[now][0], place=now)
+
+    assert watched(heard).judge(101).ends is True
 
 
 def test_one_that_is_a_step_behind_hangs():
     verdict = watched(beating(100, second=replace(WORKING, step=29))).judge(101)
 
-    assert verdict.ranks == (1,)
+    assert verdict.ranks == (1,) and verdict.ends
 
 
 def test_that_all_hang_is_said():
     verdict = watched(beating(100)).judge(101)
 
-    assert verdict.ranks == (0, 1)
+    assert verdict.ranks == (0, 1) and verdict.ends
     assert verdict.sentence.startswith('no process has got on for 101 s: all are in the step')
 
 
-@pytest.mark.parametrize('phase', ['validating', 'in a hook', 'in the first steps', 'starting'])
+@pytest.mark.parametrize(
+    'phase', ['validating', 'in a hook', 'compiling', 'in the first steps', 'starting']
+)
 @pytest.mark.parametrize('who', ['first', 'second'])
 def test_for_what_may_take_long_the_others_wait(who, phase):
     heard = beating(1000, **{who: replace(WORKING, phase=phase)})
@@ -120,7 +141,10 @@ def test_for_what_may_take_long_the_others_wait(who, phase):
 def test_a_slow_disk_is_no_hang():
     loading = replace(WORKING, phase=DATA)
 
-    assert watched(beating(1000, first=loading, second=loading)).judge(1001) is None
+    verdict = watched(beating(1000, first=loading, second=loading)).judge(1001)
+
+    assert verdict.ends is False
+    assert verdict.sentence.endswith('look at the disk and the data loading processes')
 
 
 def test_who_gets_on_does_not_hang():

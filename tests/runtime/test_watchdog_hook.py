@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +23,13 @@ from torch.utils.data import Dataset
 from mmtoken.errors import UserError
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
 from mmtoken.runtime.guards import watchdog_hook
-from mmtoken.runtime.guards.watchdog_hook import EXIT_CODE, WatchdogHook
+from mmtoken.runtime.guards.watch import STEP
+from mmtoken.runtime.guards.watchdog_hook import (
+    EXIT_CODE,
+    FIRST_STEPS,
+    WatchdogHook,
+    _Post,
+)
 
 STEPS = 30
 FAULTY_STEP = 20
@@ -44,14 +52,18 @@ class Items(Dataset):
 
 
 class Line(BaseModel):
-    """A line through numbers."""
+    """A line through numbers, and what happens in one of its steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, fault: Callable[[], None] | None = None) -> None:
         super().__init__()
+        self.fault, self.count = fault, 0
         torch.manual_seed(0)
         self.line = nn.Linear(2, 1)
 
     def forward(self, inputs: torch.Tensor, mode: str = 'tensor') -> dict:
+        self.count += 1
+        if self.fault and self.count == FAULTY_STEP:
+            self.fault()
         return dict(loss=(self.line(inputs) - 1).square().mean())
 
 
@@ -63,15 +75,20 @@ class Waits(Hook):
             threading.Event().wait()
 
 
-def train(folder: Path, hooks: list, fault: Callable[[], None] | None = None) -> torch.Tensor:
-    """Train a line; its weights."""
+def train(
+    folder: Path,
+    hooks: list,
+    fault: Callable[[], None] | None = None,
+    in_step: bool = False,
+) -> torch.Tensor:
+    """Train a line, with a fault in loading data or in a step; its weights."""
     cfg = Config(dict(launcher='pytorch' if 'RANK' in os.environ else 'none'))
     prepare_launch(cfg)
     runner = Runner(
-        Line(),
+        Line(fault if in_step else None),
         work_dir=str(folder),
         train_dataloader=dict(
-            dataset=Items(fault),
+            dataset=Items(None if in_step else fault),
             batch_size=2,
             sampler=dict(type='DefaultSampler', shuffle=True),
             collate_fn=dict(type='default_collate'),
@@ -91,14 +108,14 @@ def train(folder: Path, hooks: list, fault: Callable[[], None] | None = None) ->
     return torch.cat([value.flatten() for value in weights])
 
 
-def work(rank: int, port: int, folder: Path, hooks: list, fault: Callable | None) -> None:
+def work(rank: int, port: int, folder: Path, hooks: list, *fault: Any) -> None:
     """What one of two processes does; its output and weights are in the folder."""
     output = os.open(folder / f'output{rank}', os.O_WRONLY | os.O_CREAT)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', LOCAL_WORLD_SIZE='2')
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='')
-    weights = train(folder, hooks, fault)
+    weights = train(folder, hooks, *fault)
     torch.save(weights, folder / f'weights{rank}')
 
 
@@ -108,13 +125,16 @@ def two(tmp_path: Path) -> Iterator[Callable]:
     context = multiprocessing.get_context('fork')
     started = []
 
-    def start(hooks: list, fault: Callable | None = None, waits: bool = False) -> list:
+    def start(
+        hooks: list, fault: Callable | None = None, waits: bool = False, in_step: bool = False
+    ) -> list:
         with socket.socket() as free:
             free.bind(('127.0.0.1', 0))
             port = free.getsockname()[1]
         for rank in (0, 1):
             own = [*hooks, Waits()] if waits and rank == 0 else hooks
-            arguments = (rank, port, tmp_path, own, fault if rank == 1 else None)
+            own_fault = (fault, in_step) if rank == 1 else ()
+            arguments = (rank, port, tmp_path, own, *own_fault)
             started.append(context.Process(target=work, args=arguments))
             started[-1].start()
         for process in started:
@@ -137,8 +157,15 @@ def loop() -> None:
         time.sleep(0.01)
 
 
-def test_one_that_hangs_ends_both_with_the_reason(two, tmp_path):
-    codes = two([WatchdogHook(timeout=5)], fault=loop)
+def test_one_that_hangs_in_a_step_ends_both(two, tmp_path):
+    codes = two([WatchdogHook(timeout=5)], fault=threading.Event().wait, in_step=True)
+
+    assert EXIT_CODE in codes and not {0, None} & {*codes}
+    assert 'are in the step after' in outputs(tmp_path)
+
+
+def test_one_that_loads_for_long_ends_both_with_the_reason(two, tmp_path):
+    codes = two([WatchdogHook(timeout=5, slow_timeout=5)], fault=loop)
 
     # The second one to end may find that the first one did.
     assert EXIT_CODE in codes and not {0, None} & {*codes}
@@ -150,6 +177,17 @@ def test_one_that_hangs_ends_both_with_the_reason(two, tmp_path):
     assert 'in loop' in stacks.read_text()
     (log,) = tmp_path.glob('*/*.log')
     assert 'rank 1 (host ' in log.read_text()
+
+
+def test_one_that_loads_slowly_is_warned_of_and_waited_for(two, tmp_path):
+    def load_slowly() -> None:
+        while 'warning: rank 1 (host ' not in outputs(tmp_path):
+            time.sleep(0.01)
+
+    assert two([WatchdogHook(timeout=4)], fault=load_slowly) == [0, 0]
+    assert outputs(tmp_path).count('has not got on') == 1
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'warning: rank 1 (host ' in log.read_text()
 
 
 @pytest.mark.long
@@ -223,13 +261,46 @@ def test_what_a_hook_does_may_take_longer(two):
     assert two([WatchdogHook(timeout=4), LongWork()]) == [0, 0]
 
 
+def test_the_first_steps_are_not_judged():
+    hook, phases = WatchdogHook(), []
+    hook._post = SimpleNamespace(phase='starting')
+
+    for step in range(FIRST_STEPS + 2):
+        hook.before_train_iter(None, step)
+        phases.append(hook._post.phase)
+        hook.after_train_iter(SimpleNamespace(iter=step), step)
+
+    assert STEP not in phases[:-1] and phases[-1] == STEP
+
+
+def test_what_torch_compiles_is_told_from_what_it_runs(tmp_path):
+    runner = SimpleNamespace(iter=0, log_dir=tmp_path, logger=SimpleNamespace(handlers=[]))
+    post, seen = _Post(runner, None, 60, 600), []
+    post.phase = STEP
+
+    def look(*values: Any) -> Any:
+        seen.append(post._report(beat=1).phase)
+        return values
+
+    def compile_(graph: Any, example: Any) -> Callable:
+        look()
+        return look
+
+    compiled = torch.compile(torch.sin, backend=compile_)
+    compiled(torch.ones(1))
+    compiled(torch.ones(1))
+
+    assert seen == ['compiling', STEP, STEP]
+
+
 def test_a_single_process_is_not_watched(tmp_path, monkeypatch):
     monkeypatch.setattr(watchdog_hook, '_Post', None)
 
     train(tmp_path, [WatchdogHook(timeout=5)])
 
 
+@pytest.mark.parametrize('name', ['timeout', 'slow_timeout'])
 @pytest.mark.parametrize('timeout', [0, -1, 'a', None])
-def test_a_wrong_timeout_is_refused(timeout):
-    with pytest.raises(UserError, match=f'WatchdogHook timeout {timeout!r}'):
-        WatchdogHook(timeout=timeout)
+def test_a_wrong_timeout_is_refused(timeout, name):
+    with pytest.raises(UserError, match=f'WatchdogHook {name} {timeout!r}'):
+        WatchdogHook(**{name: timeout})

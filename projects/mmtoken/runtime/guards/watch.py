@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 # What a process does in the middle of an epoch. Everything else may take as long as it likes:
-# starting, the first steps, validation, what hooks do such as saving.
+# starting, the first steps, compiling, validation, what hooks do such as saving.
 DATA, STEP = 'loading data', 'in the step'
 # How much slower than usual a step may be before it counts as stuck.
 SLOW = 20
 # Of the time after which a run must have ended, the part that is waited.
-PATIENCE = 0.7
+PATIENCE = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Report:
         phase: What it does, in words.
         usual: The median time of its steps in seconds; 0 where it is not known.
         done: Whether its run has ended.
+        place: Where its main thread stands: another number where that has moved.
     """
 
     beat: int
@@ -34,6 +35,7 @@ class Report:
     phase: str
     usual: float = 0.0
     done: bool = False
+    place: int = 0
 
     def __str__(self) -> str:
         return f'host {self.host}, process {self.pid}'
@@ -50,15 +52,17 @@ class Report:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why a run must end.
+    """What holds a run up.
 
     Args:
-        ranks: The processes that hold it up.
+        ranks: The processes that do.
         sentence: What is said of them.
+        ends: Whether the run must end; else it is a warning.
     """
 
     ranks: tuple[int, ...]
     sentence: str
+    ends: bool = True
 
 
 class Watch:
@@ -67,17 +71,20 @@ class Watch:
     Args:
         rank: The process that judges.
         timeout: Seconds within which the run must have ended.
+        slow_timeout: The same, for a process that is slow as far as can be told.
         now: The time at the start, in seconds.
 
     Attributes:
         reports: What was heard last, by rank.
     """
 
-    def __init__(self, rank: int, timeout: float, now: float) -> None:
+    def __init__(self, rank: int, timeout: float, slow_timeout: float, now: float) -> None:
         self._rank = rank
         self._patience = PATIENCE * timeout
+        self._slow_patience = PATIENCE * slow_timeout
         self.reports: dict[int, Report] = {}
         self._heard: dict[int, float] = {}
+        self._stood: dict[int, float] = {}
         self._moved = self._answered = now
 
     def hear(self, reports: Mapping[int, Report], now: float) -> None:
@@ -92,6 +99,8 @@ class Watch:
             before = self.reports.get(rank)
             if before is None or before.beat != report.beat:
                 self._heard[rank] = now
+            if before is None or before.place != report.place:
+                self._stood[rank] = now
             if before is None or (before.step, before.phase) != (report.step, report.phase):
                 self._moved = now
             self.reports[rank] = report
@@ -104,15 +113,16 @@ class Watch:
         """
         self._answered = self._moved = now
         self._heard = dict.fromkeys(self._heard, now)
+        self._stood = dict.fromkeys(self._stood, now)
 
     def judge(self, now: float) -> Verdict | None:
-        """Say whether the run must end.
+        """Say whether the run must end, or whether something may be wrong.
 
         Args:
             now: The time in seconds.
 
         Returns:
-            Why it must; None where nothing is wrong, or one may still wait.
+            What is wrong; None where nothing is, or one may still wait.
         """
         if now - self._answered > self._patience:
             # Whoever answers for all has gone, or is done; nothing is known of the others then.
@@ -141,26 +151,39 @@ class Watch:
         )
 
     def _stuck(self, now: float) -> Verdict | None:
-        """A sentence about processes that are there and do not get on, while others wait."""
+        """A sentence about processes that are there and do not get on, while others wait.
+
+        A main thread that stands still in a step hangs. One that moves may be slow, and so may a
+        disk: what these do ends the run only when that has lasted long.
+        """
         reports = self.reports
         phases = {report.phase for report in reports.values()}
-        waited = now - self._moved
         usual = max((report.usual for report in reports.values()), default=0.0)
-        if not phases or phases - {DATA, STEP} or waited <= max(self._patience, SLOW * usual):
-            return None
-        # With a slow disk all of them load, and none waits for another one.
-        if phases == {DATA}:
+        waited, patience = now - self._moved, max(self._patience, SLOW * usual)
+        if not phases or phases - {DATA, STEP} or waited <= patience:
             return None
         place = {rank: (report.step, report.phase == STEP) for rank, report in reports.items()}
         behind = tuple(sorted(rank for rank in place if place[rank] == min(place.values())))
         last = reports[behind[0]]
+        most = max(self._slow_patience, patience)
+        hangs = last.phase == STEP and now - max(map(self._stood.get, behind)) > patience
+        # None waits for another one where all of them load.
+        ends = hangs or (waited > most and phases != {DATA})
         if len(behind) == len(reports):
-            who = f'no process has got on for {waited:.0f} s: all are'
+            who, others = f'no process has got on for {waited:.0f} s: all are', ''
         else:
             names = ', '.join(map(str, behind))
             who = f'rank {names} ({last}) has not got on for {waited:.0f} s: it is'
+            others = ', and the others wait'
+        if ends:
+            then = 'see its stacks for where it stands'
+        elif phases == {DATA}:
+            then = 'look at the disk and the data loading processes'
+        else:
+            then = f'the run ends when that has lasted {most:.0f} s'
         return Verdict(
             behind,
-            f'{who} {last.phase} after {last.step} steps, which usually takes {usual:.1f} s, and '
-            'the others wait; see its stacks for where it stands',
+            f'{who} {last.phase} after {last.step} steps, which usually takes {usual:.1f} s'
+            f'{others}; {then}',
+            ends,
         )

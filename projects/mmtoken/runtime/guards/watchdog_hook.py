@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from logging import FileHandler
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from mmengine.dist import broadcast_object_list, get_dist_info
@@ -31,6 +33,8 @@ REPORTS = 12
 # Steps before it is known how long one usually takes, and steps that this is known from.
 FIRST_STEPS = 10
 LAST_STEPS = 100
+# Where torch stands while it compiles, in whichever thread.
+COMPILERS = ('torch/_dynamo/convert_frame.py', 'torch/_inductor/compile_fx.py')
 
 
 @HOOKS.register_module()
@@ -40,8 +44,13 @@ class WatchdogHook(Guard):
     Left alone, the others wait for it in a collective operation: half an hour with gloo, ten
     minutes with NCCL, and for ever where one of them is merely stopped. Each process reports to the
     first one, from a thread of its own, and looks at what the others have reported. One that is not
-    heard of has gone; when none gets on in the middle of an epoch, whoever is behind hangs. Nothing
-    is judged that may take long: start, first steps, validation, and whatever hooks do, such as
+    heard of has gone.
+
+    When none gets on in the middle of an epoch, it is told who is behind. It hangs if its main
+    thread stands still in a training step, for 20 times as long as a step usually takes, too. If it
+    loads data, or moves, it may just be slow: then there is a warning, and the run ends after
+    `slow_timeout`. Where all processes load data, there is the warning alone. Nothing is judged
+    that may take long: start, first steps, compiling, validation, and whatever hooks do, such as
     saving. A single process is not watched.
 
     The main thread is then stuck in a collective operation that no exception reaches, so the
@@ -52,16 +61,19 @@ class WatchdogHook(Guard):
     Args:
         timeout: Seconds within which the run ends. A single call that keeps Python's lock for as
             long counts as a hang.
+        slow_timeout: Seconds within which it ends where a process may just be slow. The default
+            is that after which NCCL gives up.
 
     Raises:
-        UserError: If `timeout` is no positive number.
+        UserError: If one of them is no positive number.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, timeout: float = 60) -> None:
+    def __init__(self, timeout: float = 60, slow_timeout: float = 600) -> None:
         check_number('WatchdogHook timeout', timeout, above=0, example=60)
-        self.timeout = timeout
+        check_number('WatchdogHook slow_timeout', slow_timeout, above=0, example=600)
+        self.timeout, self.slow_timeout = timeout, slow_timeout
         self._post: _Post | None = None
         self._durations: deque[float] = deque(maxlen=LAST_STEPS)
         self._last: float | None = None
@@ -71,7 +83,7 @@ class WatchdogHook(Guard):
         rank, world = get_dist_info()
         store = _shared_store(rank, world, self.timeout) if world > 1 else None
         if store is not None:
-            self._post = _Post(runner, store, self.timeout)
+            self._post = _Post(runner, store, self.timeout, self.slow_timeout)
             self._post.start()
         elif world > 1:
             runner.logger.warning(
@@ -80,7 +92,7 @@ class WatchdogHook(Guard):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """The batch is there."""
-        if self._post and self._last is not None:
+        if self._post and self._last is not None and self._known:
             self._post.phase = STEP
 
     def after_train_iter(
@@ -93,10 +105,9 @@ class WatchdogHook(Guard):
         if self._last is not None:
             self._durations.append(now - self._last)
         self._last = now
-        known = len(self._durations) >= FIRST_STEPS
-        self._post.usual = statistics.median(self._durations) if known else 0.0
+        self._post.usual = statistics.median(self._durations) if self._known else 0.0
         self._post.step = runner.iter + 1
-        self._post.phase = DATA if known else 'in the first steps'
+        self._post.phase = DATA if self._known else 'in the first steps'
 
     def after_train_epoch(self, runner: Runner) -> None:
         """What comes until the next step is done may take long."""
@@ -116,6 +127,11 @@ class WatchdogHook(Guard):
             self._post.finish()
             self._post = None
 
+    @property
+    def _known(self) -> bool:
+        """Whether it is known how long a step usually takes."""
+        return len(self._durations) >= FIRST_STEPS
+
     def _pause(self, phase: str) -> None:
         self._last = None
         if self._post:
@@ -128,7 +144,9 @@ class _Post:
     Two threads: one talks to the first process, and may be held up there; the other one judges.
     """
 
-    def __init__(self, runner: Runner, store: TCPStore, timeout: float) -> None:
+    def __init__(
+        self, runner: Runner, store: TCPStore, timeout: float, slow_timeout: float
+    ) -> None:
         self.step, self.phase, self.usual = runner.iter, 'starting', 0.0
         self._rank, self._world = get_dist_info()
         self._timeout = timeout
@@ -138,7 +156,7 @@ class _Post:
         handlers = runner.logger.handlers
         self._logs = [item.baseFilename for item in handlers if isinstance(item, FileHandler)]
         self._store = store
-        self._watch = Watch(self._rank, timeout, time.monotonic())
+        self._watch = Watch(self._rank, timeout, slow_timeout, time.monotonic())
         self._lock = threading.Lock()
         self._done, self._told, self._all_done = (threading.Event() for _ in range(3))
 
@@ -179,12 +197,29 @@ class _Post:
 
     def _report(self, beat: int) -> Report:
         """What this process tells of itself."""
-        host, done = socket.gethostname(), self._done.is_set()
-        return Report(beat, host, os.getpid(), self.step, self._true_phase(), self.usual, done)
+        phase, stack = self.phase, []
+        frames = sys._current_frames()
+        # What hooks do is seen on the stack.
+        for frame in _frames(frames.get(self._main)):
+            stack.append((id(frame), frame.f_lasti))
+            if frame.f_code.co_name == 'call_hook':
+                phase = 'in a hook'
+        if any(map(_is_compiling, frames.values())):
+            phase = 'compiling'
+        return Report(
+            beat,
+            socket.gethostname(),
+            os.getpid(),
+            self.step,
+            phase,
+            self.usual,
+            self._done.is_set(),
+            place=hash(tuple(stack)),
+        )
 
     def _look(self) -> None:
         """Judge, again and again."""
-        before = time.monotonic()
+        before, warned = time.monotonic(), False
         while not self._done.wait(self._interval):
             now = time.monotonic()
             with self._lock:
@@ -192,34 +227,32 @@ class _Post:
                 if now - before > self._timeout / 2:
                     self._watch.forgive(now)
                 verdict, before = self._watch.judge(now), now
-            if verdict:
+            if verdict and verdict.ends:
                 self._end(verdict)
-
-    def _true_phase(self) -> str:
-        """What the main thread does; what hooks do is seen on its stack."""
-        frame = sys._current_frames().get(self._main)
-        while frame is not None:
-            if frame.f_code.co_name == 'call_hook':
-                return 'in a hook'
-            frame = frame.f_back
-        return self.phase
+            if verdict and not warned and self._rank == 0:
+                self._say(f'warning: {verdict.sentence}')
+            warned = verdict is not None
 
     def _end(self, verdict: Verdict) -> None:
         """Say why, and end the process."""
         stacks = self._folder / f'stacks_rank{self._rank}.txt'
         sentence = f'rank {self._rank} ends: {verdict.sentence} ({stacks})'
-        # Nothing that may wait for the main thread, such as the logger's lock.
         with suppress(OSError), stacks.open('w') as file:
             faulthandler.dump_traceback(file)
-        for log in self._logs:
-            with suppress(OSError), open(log, 'a') as file:
-                file.write(f'{sentence}\n')
-        with suppress(OSError):
-            os.write(2, f'error: {sentence}\n'.encode())
+        self._say(f'error: {sentence}')
         # So that all find out by themselves, before a connection breaks that this process had.
         time.sleep(2 * self._interval)
         self._wake(verdict.ranks)
         os._exit(EXIT_CODE)
+
+    def _say(self, sentence: str) -> None:
+        """Say something, by nothing that may wait for the main thread as the logger's lock does."""
+        line = f'{sentence}\n'
+        for log in self._logs:
+            with suppress(OSError), open(log, 'a') as file:
+                file.write(line)
+        with suppress(OSError):
+            os.write(2, line.encode())
 
     def _wake(self, ranks: tuple[int, ...]) -> None:
         """Let processes of this machine that were stopped go on, to find that the others ended."""
@@ -230,6 +263,18 @@ class _Post:
             if rank != self._rank and report and report.host == socket.gethostname():
                 with suppress(OSError):
                     os.kill(report.pid, signal.SIGCONT)
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame and those that called it."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_compiling(frame: FrameType) -> bool:
+    """Whether torch compiles in the thread of a frame."""
+    return any(one.f_code.co_filename.endswith(COMPILERS) for one in _frames(frame))
 
 
 def _shared_store(rank: int, world: int, timeout: float) -> TCPStore | None:
