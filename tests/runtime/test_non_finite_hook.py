@@ -3,10 +3,12 @@
 import os
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from fragile_models import Fragile, fragile_runner
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
@@ -134,6 +136,42 @@ def test_the_losses_of_all_accumulated_batches_are_looked_at(tmp_path):
 def test_clipped_gradients_are_seen(tmp_path):
     with pytest.raises(UserError, match=r'gradients of 2 parameters .* warm up longer; no check'):
         trained(tmp_path, ['NaN gradient'], [NonFiniteHook()], clip_grad=dict(max_norm=1.0))
+
+
+@pytest.mark.parametrize('skip', [0, 1])
+def test_gradients_are_seen_before_clipping_hides_them(tmp_path, skip):
+    model = Fragile()
+    model.layer.weight.register_hook(lambda gradient: gradient + float('inf'))
+    clipping = dict(type='value', clip_value=1.0)
+    wrapper = OptimWrapper(SGD(model.parameters(), lr=0.01), clip_grad=clipping)
+    runner = fragile_runner(tmp_path, ['good'] * 2, [NonFiniteHook(skip)], wrapper, model)
+
+    with pytest.raises(UserError, match=rf'iteration {skip + 1} .*gradients of 1 parameter \(lay'):
+        runner.train()
+
+    assert_same(model.state_dict(), Fragile().state_dict())
+    assert '_clip_grad' not in vars(wrapper)
+
+
+def test_that_a_wrapper_such_as_deepspeeds_is_not_watched_is_said():
+    model, lines, hook = Fragile(), [], NonFiniteHook()
+    runner = SimpleNamespace(
+        model=model,
+        optim_wrapper=object(),
+        logger=SimpleNamespace(warning=lines.append),
+        train_loop=None,
+        iter=0,
+        message_hub=MessageHub('foreign'),
+    )
+
+    hook.before_train(runner)
+    model.layer.bias.data.fill_(float('inf'))
+
+    assert 'does not look at losses and gradients, since object is no OptimWrapper' in lines[0]
+    with pytest.raises(
+        UserError, match='1 parameter .* lower the learning rate or warm up longer;'
+    ):
+        hook.after_train(runner)
 
 
 @pytest.mark.parametrize('optimizer', OPTIMIZERS)
@@ -324,15 +362,24 @@ def test_a_number_of_skips_that_is_none_is_refused(skip):
         NonFiniteHook(skip=skip)
 
 
-def run_rank(rank: int, folder: Path, word: str, skip: int) -> None:
+def run_rank(rank: int, folder: Path, word: str, skip: int, rate: float) -> None:
     """One of two processes, of which the second one has a wrong step; writes how it ended."""
     os.environ['LOCAL_RANK'] = str(rank)
     store = torch.distributed.FileStore(str(folder / 'store'), 2)
     torch.distributed.init_process_group('gloo', store=store, rank=rank, world_size=2)
     words = ['good', word if rank else 'good', 'good']
     on_cpu = dict(type='MMDistributedDataParallel', device_ids=None)
-    hooks, cfg = [NonFiniteHook(skip)], dict(model_wrapper_cfg=on_cpu)
-    runner = fragile_runner(folder / str(rank), words, hooks, launcher='pytorch', cfg=cfg)
+    model, saving = Fragile(), dict(type='CheckpointHook', interval=1, by_epoch=False)
+    runner = fragile_runner(
+        folder / str(rank),
+        words,
+        [NonFiniteHook(skip)],
+        OptimWrapper(SGD(model.parameters(), lr=rate)),
+        model,
+        launcher='pytorch',
+        cfg=dict(model_wrapper_cfg=on_cpu),
+        default_hooks=dict(checkpoint=saving),
+    )
     end = 'finished'
     try:
         runner.train()
@@ -342,9 +389,11 @@ def run_rank(rank: int, folder: Path, word: str, skip: int) -> None:
     torch.save(unwrap(runner.model).state_dict(), folder / f'{rank}.pth')
 
 
-def two_ranks(folder: Path, word: str, skip: int = 0) -> tuple[list[str], list[dict]]:
+def two_ranks(
+    folder: Path, word: str, skip: int = 0, rate: float = 0.01
+) -> tuple[list[str], list[dict]]:
     """How two processes ended, and their weights."""
-    run_two_ranks(run_rank, folder, word, skip)
+    run_two_ranks(run_rank, folder, word, skip, rate)
     return (
         [(folder / f'{rank}.txt').read_text() for rank in (0, 1)],
         [torch.load(folder / f'{rank}.pth') for rank in (0, 1)],
@@ -355,10 +404,19 @@ def two_ranks(folder: Path, word: str, skip: int = 0) -> tuple[list[str], list[d
 def test_all_processes_stop_together_with_the_same_sentence(tmp_path, word):
     ends, weights = two_ranks(tmp_path, word)
 
-    assert ends[0] == ends[1] and ends[0].startswith('1 iteration 2')
+    # Each looks for the checkpoint in its own folder here.
+    sentences = [end.rpartition('; ')[0] for end in ends]
+    assert sentences[0] == sentences[1] and ends[0].startswith('1 iteration 2')
     if word != 'NaN gradient':
         assert 'the loss is not finite on rank 1 (loss ' in ends[0]
     assert_same(*weights)
+
+
+def test_all_processes_find_out_what_is_not_saved(tmp_path):
+    ends, _ = two_ranks(tmp_path, 'good', rate=3e38)
+
+    assert ends[0] == ends[1]
+    assert ends[0].startswith('0 iteration 1 (epoch 1): the weights of 2 parameters')
 
 
 def test_all_processes_skip_together(tmp_path):

@@ -70,6 +70,29 @@ def _detached(value: Tensor | float) -> Tensor | float:
     return value.detach() if isinstance(value, Tensor) else value
 
 
+class BufferRecord:
+    """A model's buffers, such as the statistics of its batch norms, as they were before a step.
+
+    Args:
+        model: The model without wrappers.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._kept: dict[str, Tensor] = {}
+
+    def take(self) -> None:
+        """Keep them as they are."""
+        self._kept = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Make them what they were."""
+        for name, buffer in self._model.named_buffers():
+            if name in self._kept:
+                buffer.copy_(self._kept[name])
+
+
 @dataclass(frozen=True)
 class Flags:
     """What a step has, on any of the processes.

@@ -1,7 +1,8 @@
 """A run stops before it steps with a loss or gradient that is NaN or infinite."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from os.path import exists
 from typing import Any
 
@@ -9,13 +10,14 @@ from mmengine.dist import all_gather_object
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
+from torch.nn.utils import clip_grad_value_
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 
 from mmtoken.checks import check_whole
 from mmtoken.errors import UserError
 from mmtoken.runtime.guards.guard import Guard
 from mmtoken.runtime.guards.non_finite import (
+    BufferRecord,
     LossRecord,
     bad_gradients,
     bad_weights,
@@ -39,7 +41,7 @@ class _Watch:
     Args:
         wrapper: Its wrapper.
         count: Backward passes that the wrapper had counted when it was last looked at.
-        handle: What ends the watch.
+        release: Ends the watch.
         looked: Whether it has tried to step since.
         skipped: Steps that were left out in a row, since something was not finite.
         overflows: Steps that a gradient scaler left out in a row.
@@ -47,7 +49,7 @@ class _Watch:
 
     wrapper: OptimWrapper
     count: int
-    handle: RemovableHandle | None = None
+    release: Callable[[], Any] | None = None
     looked: bool = False
     skipped: int = 0
     overflows: int = 0
@@ -60,12 +62,15 @@ class NonFiniteHook(Guard):
     All processes stop together, whichever of them has it, with a sentence that names the losses,
     or the parameters whose gradients it is, the iteration, the learning rate and the last
     checkpoint. Weights that are not finite after a step are neither saved nor the end of a run.
+    Steps of wrappers that are no `OptimWrapper`, such as DeepSpeed's, are not looked at, and the
+    log says so.
 
     The steps that a gradient scaler of mixed precision leaves out are no error, unless the loss
     itself is not finite or the scaler never stops. Our design.
 
     Args:
         skip: Steps in a row that may be left out, each counted and logged, before the run stops.
+            The model's buffers, such as the statistics of batch norms, stay as they were, too.
 
     Raises:
         UserError: If `skip` is negative or no whole number.
@@ -79,16 +84,41 @@ class NonFiniteHook(Guard):
         self.skipped = 0
         self._watches: list[_Watch] = []
         self._losses: LossRecord | None = None
+        self._buffers: BufferRecord | None = None
+        self._stepped = True
+
+    def before_run(self, runner: Runner) -> None:
+        """Save no weights that are not finite, and let all processes find out, not the first."""
+        save = runner.save_checkpoint
+        if getattr(save, 'checks', None) is self:
+            return
+
+        @wraps(save)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            self._check_weights(runner)
+            return save(*args, **kwargs)
+
+        checked.checks = self
+        runner.save_checkpoint = checked
 
     def before_train(self, runner: Runner) -> None:
         """Watch the losses and the optimizers, after all hooks have changed the model."""
         self._release()
-        self._losses = LossRecord(unwrap(runner.model))
-        for wrapper in _wrappers(runner.optim_wrapper):
-            watch = _Watch(wrapper, wrapper.inner_count)
-            before_step = partial(self._before_step, runner, watch)
-            watch.handle = wrapper.optimizer.register_step_pre_hook(before_step)
-            self._watches.append(watch)
+        model = unwrap(runner.model)
+        self._losses, self._buffers, self._stepped = LossRecord(model), BufferRecord(model), True
+        self._watches = [self._watch(runner, one) for one in _wrappers(runner.optim_wrapper)]
+        if not self._watches:
+            kind = type(runner.optim_wrapper).__name__
+            runner.logger.warning(
+                f'NonFiniteHook does not look at losses and gradients, since {kind} is no '
+                'OptimWrapper; weights are looked at when they are saved'
+            )
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Keep the buffers that the first micro-batch of a step finds."""
+        if self.skip and self._stepped:
+            self._buffers.take()
+            self._stepped = False
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -102,10 +132,6 @@ class NonFiniteHook(Guard):
                 self._overflowed(runner, watch)
             watch.looked = False
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Save no weights that are not finite."""
-        self._check_weights(runner)
-
     def after_train(self, runner: Runner) -> None:
         """End with none either, and leave the model and the optimizers as they were found."""
         self._release()
@@ -116,9 +142,28 @@ class NonFiniteHook(Guard):
                 'finite'
             )
 
+    def _watch(self, runner: Runner, wrapper: OptimWrapper) -> _Watch:
+        """Look at an optimizer's gradients before it steps, and before clipping hides them."""
+        watch = _Watch(wrapper, wrapper.inner_count)
+        before_step = partial(self._before_step, runner, watch)
+        # A gradient scaler looks at them before.
+        hidden = wrapper.clip_grad_kwargs and wrapper.clip_func is clip_grad_value_
+        if not hidden or hasattr(wrapper, 'loss_scaler'):
+            watch.release = wrapper.optimizer.register_step_pre_hook(before_step).remove
+            return watch
+        clip = wrapper._clip_grad
+
+        def look_and_clip() -> None:
+            before_step(wrapper.optimizer)
+            clip()
+
+        wrapper._clip_grad = look_and_clip
+        watch.release = partial(vars(wrapper).pop, '_clip_grad', None)
+        return watch
+
     def _before_step(self, runner: Runner, watch: _Watch, optimizer: Optimizer, *_: Any) -> None:
         """Stop, or take the gradients away: parameters without one are left out of a step."""
-        watch.looked = True
+        watch.looked = self._stepped = True
         flags = look(optimizer, self._losses.totals())
         problem = None
         if flags.loss or (flags.gradient and not flags.overflow):
@@ -136,6 +181,7 @@ class NonFiniteHook(Guard):
     def _overflowed(self, runner: Runner, watch: _Watch) -> None:
         """A gradient scaler leaves a step out: an error where another scale cannot help."""
         watch.overflows += 1
+        self._stepped = True
         flags = look_at_losses(self._losses.totals())
         problem = self._describe(runner, None) if flags.loss else None
         self._losses.clear()
@@ -173,6 +219,7 @@ class NonFiniteHook(Guard):
         if watch.skipped >= self.skip:
             after = f'; {watch.skipped} steps in a row were skipped before' if self.skip else ''
             self._stop(runner, problem, after)
+        self._buffers.restore()
         watch.skipped += 1
         self.skipped += 1
         runner.logger.warning(
@@ -194,8 +241,8 @@ class NonFiniteHook(Guard):
         if self._losses is not None:
             self._losses.release()
         for watch in self._watches:
-            watch.handle.remove()
-        self._watches, self._losses = [], None
+            watch.release()
+        self._watches, self._losses, self._buffers = [], None, None
 
 
 def _wrappers(wrapper: OptimWrapper | OptimWrapperDict) -> list[OptimWrapper]:
@@ -215,9 +262,10 @@ def _moment(runner: Runner) -> str:
 def _remedy(runner: Runner) -> str:
     """The end of the sentence: what may be wrong, and what is left of the run."""
     wrappers = _wrappers(runner.optim_wrapper)
-    rates = sorted({group['lr'] for one in wrappers for group in one.optimizer.param_groups})
-    rate = f'{rates[0]:.4g}' if len(rates) == 1 else f'{rates[0]:.4g} to {rates[-1]:.4g}'
-    advice = [f'lower the learning rate (now {rate})', 'warm up longer']
+    rates = [group['lr'] for one in wrappers for group in one.optimizer.param_groups]
+    ends = dict.fromkeys(f'{pick(rates):.4g}' for pick in (min, max) if rates)
+    now = f' (now {" to ".join(ends)})' if ends else ''
+    advice = [f'lower the learning rate{now}', 'warm up longer']
     if not all(one.clip_grad_kwargs for one in wrappers):
         advice.append('clip gradients (optim_wrapper.clip_grad=dict(max_norm=1.0))')
     if any(hasattr(one, 'loss_scaler') for one in wrappers):
