@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import logging
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,14 @@ def own_default_scope() -> Iterator[None]:
     """Forget the default scope that a module's tests set, lest the next look in its registries."""
     yield
     DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture
+def hear_ctrl_c() -> Iterator[None]:
+    """Answer SIGINT as Python does, also where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ if [[ -n "${PORT:-}" || "${NNODES:-1}" != 1 ]]; then
         --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}")
 fi
 
-PYTHONPATH="$TOOLS/../projects:${PYTHONPATH:-}" python -m torch.distributed.run \
+export PYTHONPATH="$TOOLS/../projects:${PYTHONPATH:-}"
+# In this shell's place, so that signals reach it.
+exec python -m torch.distributed.run \
     "${MEETING[@]}" --nproc_per_node="$3" \
     "$TOOLS/test.py" "$1" "$2" --launcher pytorch "${@:4}"

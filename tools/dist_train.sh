@@ -12,6 +12,11 @@ if [[ -n "${PORT:-}" || "${NNODES:-1}" != 1 ]]; then
         --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}")
 fi
 
-PYTHONPATH="$TOOLS/../projects:${PYTHONPATH:-}" python -m torch.distributed.run \
+# torchrun hands on SIGUSR1 as well, where it knows how to, and leaves time to save a checkpoint.
+export PET_SIGNALS_TO_HANDLE="${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}"
+export TORCH_ELASTIC_SHUTDOWN_TIMEOUT="${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-120}"
+export PYTHONPATH="$TOOLS/../projects:${PYTHONPATH:-}"
+# In this shell's place, so that signals reach it.
+exec python -m torch.distributed.run \
     "${MEETING[@]}" --nproc_per_node="$2" \
     "$TOOLS/train.py" "$1" --launcher pytorch "${@:3}"

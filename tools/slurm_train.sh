@@ -4,7 +4,8 @@
 #
 # A job longer than its time limit goes on by itself, from a checkpoint saved 120 seconds before:
 #   sbatch -p PARTITION --signal=B:USR1@120 --requeue --open-mode=append \
-#       --gres=gpu:8 --ntasks-per-node=8 --wrap 'exec bash tools/slurm_train.sh PARTITION ...'
+#       --gres=gpu:8 --ntasks-per-node=8 --cpus-per-task=5 \
+#       --wrap 'exec bash tools/slurm_train.sh PARTITION ...'
 set -euo pipefail
 
 [[ $# -ge 4 ]] || { echo "usage: $0 PARTITION JOB_NAME CONFIG WORK_DIR [flags]" >&2; exit 2; }
@@ -24,16 +25,20 @@ PYTHONPATH="$TOOLS/../projects:${PYTHONPATH:-}" srun -p "$1" --job-name="$2" \
     python -u "$TOOLS/train.py" "$3" --work-dir "$4" --launcher slurm "${@:5}" \
     ${RESUME[@]+"${RESUME[@]}"} </dev/null &
 SRUN=$!
-# srun hands these on to the processes. A trap ends `wait` early.
+# srun hands USR1 on to the processes; for TERM it would kill them, and INT it keeps to itself. A trap
+# ends `wait` early.
+ASKED=
 for SIGNAL in USR1 TERM INT; do
     # shellcheck disable=SC2064
-    trap "AGAIN=1; kill -$SIGNAL $SRUN 2>/dev/null || true" "$SIGNAL"
+    trap "AGAIN=1 ASKED=\${ASKED:-$SIGNAL}; kill -USR1 $SRUN 2>/dev/null || true" "$SIGNAL"
 done
 AGAIN=1
 while ((AGAIN)); do
     AGAIN=0 CODE=0
     wait "$SRUN" || CODE=$?
 done
+
+[[ -z $ASKED || $CODE -ne 138 ]] || CODE=$((128 + $(kill -l "$ASKED")))
 
 # Ended by USR1 (138) or TERM (143), with a checkpoint; not where the job itself was canceled.
 if [[ -n "${SLURM_JOB_ID:-}" && ($CODE -eq 138 || $CODE -eq 143) ]] &&

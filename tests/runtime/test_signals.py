@@ -179,6 +179,17 @@ def test_torchrun_repeating_a_signal_is_no_second_one(tmp_path, monkeypatch):
         tiny_runner(tmp_path / 'thrice', hooks=[thrice, SignalHook()]).train()
 
 
+def test_what_slurm_sends_to_processes_and_script_is_no_second_signal(tmp_path):
+    send = Send('before_train_iter', (1, 5), signal.SIGTERM, signal.SIGUSR1)
+    runner = tiny_runner(tmp_path, hooks=[send, SignalHook()])
+    runner._launcher = 'slurm'
+
+    with pytest.raises(SystemExit) as stopped:
+        runner.train()
+
+    assert stopped.value.code == 143
+
+
 def test_the_handlers_of_before_are_back_after_a_run_and_after_an_error(tmp_path):
     before = [signal.getsignal(number) for number in SIGNALS]
     during = []

@@ -16,13 +16,15 @@ SCONTROL = """#!/usr/bin/env bash
 echo "$@" >> "$LOGS/scontrol.log"
 [[ $1 != show ]] || echo "JobId=7 JobState=$STATE Reason=None"
 """
-# Says that it runs, and ends as a run does that the signal came to.
+# Says that it runs, and answers signals as Slurm's own: of these it hands on USR1 alone, upon which
+# the run ends.
 WAITING = """
 trap 'kill $!; exit 138' USR1
-trap 'kill $!; exit 143' TERM
+trap 'echo "srun: forcing job termination"; kill $!; exit 137' TERM HUP QUIT
+trap 'echo "srun: interrupt (one more within 1 sec to abort)"' INT
 sleep 60 &
 echo ready > "$LOGS/ready"
-wait
+while kill -0 $!; do wait; done
 """
 
 
@@ -78,8 +80,17 @@ def test_what_runs_outside_of_a_job_is_not(cluster, tmp_path):
     assert asked(tmp_path) == []
 
 
-@pytest.mark.parametrize('number', [signal.SIGUSR1, signal.SIGTERM])
-def test_a_signal_to_the_job_reaches_the_processes(cluster, tmp_path, number):
+@pytest.mark.usefixtures('hear_ctrl_c')
+@pytest.mark.parametrize(
+    ('number', 'calls'),
+    [
+        (signal.SIGUSR1, ['show job 7', 'requeue 7']),
+        (signal.SIGTERM, ['show job 7', 'requeue 7']),
+        # Whoever sits in front of it wants an end.
+        (signal.SIGINT, []),
+    ],
+)
+def test_a_signal_to_the_job_reaches_the_processes(cluster, tmp_path, number, calls):
     os.mkfifo(tmp_path / 'ready')
     run = cluster(WAITING, SLURM_JOB_ID='7')
     (tmp_path / 'ready').read_text()
@@ -87,7 +98,7 @@ def test_a_signal_to_the_job_reaches_the_processes(cluster, tmp_path, number):
     run.send_signal(number)
 
     assert run.wait(20) == 128 + number
-    assert asked(tmp_path) == ['show job 7', 'requeue 7']
+    assert asked(tmp_path) == calls
 
 
 @pytest.mark.parametrize(('count', 'last'), [('0', '--amp'), ('1', '--resume')])

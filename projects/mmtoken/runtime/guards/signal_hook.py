@@ -28,10 +28,10 @@ class SignalHook(Guard):
     """Save at the next step after SIGTERM, SIGUSR1 or SIGINT, and end the run.
 
     The exit code is 128 and the signal's number, as of a program that the signal ends. A second
-    signal does so at once. A signal to one of several processes ends all of them after the same
-    step. A validation is left when a checkpoint of its step stands; else one is saved before, or,
-    where averaged weights are validated, after it. Data loading processes ignore the signals that
-    they get with the run.
+    signal does so at once; under torchrun and Slurm, where a process may get each twice, a third
+    one. A signal to one of several processes ends all of them after the same step. A validation is
+    left when a checkpoint of its step stands; else one is saved before, or, where averaged weights
+    are validated, after it. Data loading processes ignore the signals that they get with the run.
 
     Raises:
         SystemExit: While training, when a signal was received.
@@ -45,13 +45,16 @@ class SignalHook(Guard):
         spare_workers()
         self.received = 0
         self._before: dict[int, Any] = {}
-        self._repeats = 0
+        self._repeated = False
         self._agreement: Agreement | None = None
         self._agreed = 0
         self._polls = 0
 
     def before_run(self, runner: Runner) -> None:
         """Have the training loop listen for signals as long as it runs, however it ends."""
+        # What the terminal sends to all processes torchrun sends once more to those it started, and
+        # what Slurm sends to all of a job its batch script hands on.
+        self._repeated = 'TORCHELASTIC_RUN_ID' in os.environ or runner.launcher == 'slurm'
         loop = runner._train_loop
         if isinstance(loop, BaseLoop) and getattr(loop.run, 'listener', None) is not self:
             loop.run = self._listening(loop.run)
@@ -140,8 +143,6 @@ class SignalHook(Guard):
     def _listen(self) -> None:
         """Take over the signals that are not ignored, as SIGINT is under nohup."""
         self.received = self._agreed = 0
-        # What the terminal sends to all processes torchrun sends once more to those it started.
-        self._repeats = int('TORCHELASTIC_RUN_ID' in os.environ)
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
@@ -160,12 +161,9 @@ class SignalHook(Guard):
                 name = signal.Signals(number).name
                 words = f'\n{name}: the run saves and ends at the next step; again ends it at once'
                 os.write(2, f'{words}\n'.encode())
-            if not self._repeats:
-                self._restore()
-            return
+            if self._repeated:
+                return
         self._restore()
-        if number != self.received or not self._repeats:
-            signal.raise_signal(number)
 
 
 def _checkpoint_hook(runner: Runner) -> ReliableCheckpointHook:
