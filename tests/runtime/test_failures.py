@@ -57,6 +57,26 @@ KNOWN = [
         RuntimeError('unable to mmap 40 bytes from file </torch_1_2>: Cannot allocate memory (12)'),
         '^shared memory is full',
     ),
+    (
+        RuntimeError('DataLoader timed out after 30 seconds'),
+        r'^train_dataloader waited 30 seconds for a batch, .*num_workers=0 \(now 4\)',
+    ),
+    (
+        RuntimeError('CUDA error: device-side assert triggered\nCUDA kernel errors might be'),
+        '^a check within a GPU program failed, mostly since a label .* num_classes',
+    ),
+    (
+        torch.distributed.DistBackendError(
+            'NCCL error in: NCCLUtils.cpp:94, invalid usage (run with NCCL_DEBUG=WARN for details)'
+            '\nLast error:\nDuplicate GPU detected : rank 1 and rank 0 both on CUDA device 1b000'
+        ),
+        '^two processes of the run were put on the same GPU; start one process for each',
+    ),
+    (
+        OSError(28, 'No space left on device', '/data/run/1.log'),
+        "^there is no space left on the disk to write '/data/run/1.log'; make room",
+    ),
+    (OSError(28, 'No space left on device'), '^there is no space left on the disk; make room'),
     (OSError(24, 'Too many open files'), r'ulimit -n 65536'),
     (RuntimeError('received 0 items of ancdata'), r'^too many files are open .* \(4\)'),
     (
@@ -139,7 +159,6 @@ def test_a_failure_is_answered_by_what_to_change(error, sentence, monkeypatch):
         RuntimeError('shape mismatch'),
         KeyError('img'),
         ConnectionResetError(104, 'Connection reset by peer'),
-        OSError(28, 'No space left on device'),
         UserError('an own sentence about CUDA out of memory'),
     ],
     ids=repr,
@@ -184,7 +203,13 @@ def test_what_a_worker_raises_is_told_in_a_line():
         next(iter(loader))
 
 
-@pytest.mark.parametrize(('loop', 'name'), [(ValLoop, 'val'), (MMTestLoop, 'test')])
+class OwnValLoop(ValLoop):
+    """A loop of a project's own."""
+
+
+@pytest.mark.parametrize(
+    ('loop', 'name'), [(ValLoop, 'val'), (OwnValLoop, 'val'), (MMTestLoop, 'test')]
+)
 def test_the_loader_of_the_loop_is_named(loop, name):
     def step(self):
         raise torch.OutOfMemoryError('CUDA out of memory.')

@@ -101,7 +101,8 @@ def _loader_in_use(error: Exception) -> str:
     for frame, _ in traceback.walk_tb(error.__traceback__):
         loop = frame.f_locals.get('self')
         if isinstance(loop, BaseLoop):
-            name = {ValLoop: 'val_dataloader', TestLoop: 'test_dataloader'}.get(type(loop), name)
+            kinds = {ValLoop: 'val_dataloader', TestLoop: 'test_dataloader'}
+            name = next((kinds[kind] for kind in kinds if isinstance(loop, kind)), name)
     return name
 
 
@@ -136,6 +137,14 @@ def _raising_worker(seen: Circumstances) -> str:
     return (
         f'{seen.loader} failed with {name}: {reason.rstrip(".")}; correct the data or the '
         f'pipeline; {seen.loader}.num_workers=0 raises the error where it happens'
+    )
+
+
+def _late_batch(seen: Circumstances) -> str:
+    return (
+        f'{seen.loader} waited {seen.match[1]} seconds for a batch, since a data loading process '
+        f'hangs or the disk is slow; raise {seen.loader}.timeout, or look with '
+        f'{seen.loader}.num_workers=0 (now {seen.workers}) for where it stands'
     )
 
 
@@ -181,6 +190,29 @@ def _wrong_gpu(seen: Circumstances) -> str:
     )
 
 
+def _gpu_assertion(seen: Circumstances) -> str:
+    return (
+        'a check within a GPU program failed, mostly since a label or an index is out of range; '
+        'compare the labels with num_classes, or look with CUDA_LAUNCH_BLOCKING=1 in the '
+        'environment, or on the processor, for the operation'
+    )
+
+
+def _shared_gpu(seen: Circumstances) -> str:
+    return (
+        'two processes of the run were put on the same GPU; start one process for each GPU, and '
+        'see that CUDA_VISIBLE_DEVICES names none twice'
+    )
+
+
+def _full_disk(seen: Circumstances) -> str:
+    file = f' to write {seen.match[1]}' if seen.match[1] else ''
+    return (
+        f'there is no space left on the disk{file}; make room (df -h names full ones), or set '
+        'work_dir, or TMPDIR for temporary files, to a place on another one'
+    )
+
+
 def _port(seen: Circumstances) -> str:
     port = os.environ.get('MASTER_PORT', '29500')
     return (
@@ -211,6 +243,7 @@ _KNOWN: list[tuple[str, Callable[[Circumstances], str]]] = [
         r'exited unexpectedly( with exit code -?\d+)?)|Pin memory thread exited unexpectedly',
         _killed_worker,
     ),
+    (r'DataLoader timed out after (\S+) seconds', _late_batch),
     (
         r'CUDA out of memory|CUDA error: out of memory|CU(DNN|BLAS)_STATUS_ALLOC_FAILED|'
         r'^OutOfMemoryError',
@@ -229,6 +262,9 @@ _KNOWN: list[tuple[str, Callable[[Circumstances], str]]] = [
         _no_gpu,
     ),
     (r'no kernel image is available', _wrong_gpu),
+    (r'device-side assert', _gpu_assertion),
+    (r'Duplicate GPU detected', _shared_gpu),
+    (r"\[Errno 28\][^:\n]*(?:: ('[^'\n]*'))?", _full_disk),
     (r'EADDRINUSE|(?i:address already in use)', _port),
     (
         r'^(?!Connection|BrokenPipe|URL|HTTP)\w+: .*(Connection closed by peer|'
