@@ -57,6 +57,86 @@ def test_more_processes_than_gpus_are_refused(started, monkeypatch):
         prepare_launch(cfg)
 
 
+def test_more_processes_of_mpi_than_gpus_are_refused(started, monkeypatch):
+    cfg = started('mpi', OMPI_COMM_WORLD_LOCAL_SIZE='8')
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+
+    with pytest.raises(UserError, match='8 processes were started'):
+        prepare_launch(cfg)
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A function that starts a run where torch sees no GPU, and says what is printed."""
+
+    def start(capsys, visible: str | None, files: tuple[str, ...], device: str = 'cpu') -> str:
+        monkeypatch.setattr(distributed, 'get_device', lambda: device)
+        monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+        if visible is not None:
+            monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
+        for name in files:
+            (tmp_path / name).touch()
+        distributed._look_for_unseen_gpus(tmp_path)
+        return capsys.readouterr().err
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ('visible', 'files', 'reason'),
+    [
+        ('3', (), 'CUDA_VISIBLE_DEVICES is 3'),
+        (None, ('nvidia0', 'nvidia1', 'nvidiactl'), 'this machine has nvidia0, nvidia1;'),
+    ],
+)
+def test_that_a_gpu_is_not_seen_is_said(machine, capsys, visible, files, reason):
+    said = machine(capsys, visible, files)
+
+    assert said.startswith('warning: the run uses the processor, since torch ')
+    assert reason in said
+
+
+def test_a_torch_without_cuda_is_named(machine, capsys, monkeypatch):
+    monkeypatch.setattr('torch.version.cuda', None)
+
+    assert 'that torch was built without CUDA' in machine(capsys, None, ('nvidia0',))
+
+
+@pytest.mark.parametrize(
+    ('visible', 'files', 'device'),
+    [
+        (None, ('nvidiactl',), 'cpu'),
+        ('', ('nvidia0',), 'cpu'),
+        ('-1', ('nvidia0',), 'cpu'),
+        ('0', ('nvidia0',), 'cuda'),
+    ],
+)
+def test_where_no_gpu_is_missed_nothing_is_said(machine, capsys, visible, files, device):
+    assert machine(capsys, visible, files, device) == ''
+
+
+def test_every_run_looks_for_gpus_that_torch_does_not_see(started, monkeypatch, capsys):
+    monkeypatch.setattr(distributed, 'get_device', lambda: 'cpu')
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3')
+
+    prepare_launch(Config(dict(launcher='none')))
+
+    assert 'warning: the run uses the processor' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('backend', 'lines'), [('nccl', 1), ('gloo', 0)])
+def test_that_gloo_takes_the_place_of_nccl_is_said(started, monkeypatch, capsys, backend, lines):
+    cfg = started('pytorch', CUDA_VISIBLE_DEVICES='')
+    cfg.env_cfg = dict(dist_cfg=dict(backend=backend))
+    joined = []
+    monkeypatch.setattr('torch.distributed.init_process_group', joined.append)
+
+    prepare_launch(cfg)
+
+    assert joined == ['gloo']
+    assert capsys.readouterr().err.count('gloo in place of nccl') == lines
+
+
 def group_threads():
     """Names of this process's threads that serve a group of processes."""
     names = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
