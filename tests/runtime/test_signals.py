@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mmengine.hooks import EMAHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from tiny_run import read, run_apart, run_two, tiny_runner
 
 from mmtoken.runtime.guards.signal_hook import SIGNALS, SignalHook
@@ -93,6 +93,44 @@ def test_a_signal_is_answered_by_a_checkpoint_without_a_hook_for_them(tmp_path):
     stop(tmp_path, Send('before_train_iter', (1, 5), signal.SIGTERM), default_hooks=default_hooks)
 
     assert choose_checkpoint(tmp_path).checkpoint.name == 'iter_6.pth'
+
+
+@pytest.mark.parametrize('iterations', [0, 12])
+def test_beside_mmengines_hook_files_are_kept_as_it_would(tmp_path, iterations):
+    def hook():
+        folder, by_epoch = str(tmp_path / 'out'), not iterations
+        return CheckpointHook(interval=1, by_epoch=by_epoch, max_keep_ckpts=2, out_dir=folder)
+
+    send = Send('before_train_iter', (0, 9) if iterations else (2, 9), signal.SIGTERM)
+    stop(tmp_path / 'run', send, hook=hook(), iterations=iterations)
+
+    folder = tmp_path / 'out' / 'run'
+    kept = {'iter_9.pth', 'iter_10.pth'} if iterations else {'epoch_2.pth', 'iter_10.pth'}
+    assert {path.name for path in folder.glob('*.pth')} == kept
+    assert not [*(tmp_path / 'run').glob('*.pth')]
+    more = dict(epochs=5, resume=True, load_from=None)
+    tiny_runner(tmp_path / 'run', hook(), iterations=iterations, **more).train()
+    # mmengine knows no file of an iteration among those of epochs.
+    ends = ['iter_11.pth', 'iter_12.pth'] if iterations else ['epoch_4.pth', 'epoch_5.pth']
+    assert {path.name for path in folder.glob('*.pth')} - {'iter_10.pth'} == {*ends}
+    assert (folder / 'iter_10.pth').exists() == (not iterations)
+
+
+def test_beside_mmengines_hook_a_validation_is_saved_where_its_step_was_not(tmp_path):
+    send = Send('before_val_epoch', (2, 8), signal.SIGTERM)
+
+    stop(tmp_path, send, scores=[0.0, 1.0], hook=CheckpointHook(interval=3, by_epoch=False))
+
+    assert (tmp_path / 'last_checkpoint').read_text() == 'iter_8.pth'
+
+
+def test_beside_mmengines_hook_a_validation_forgets_no_file(tmp_path):
+    send = Send('before_val_epoch', (2, 8), signal.SIGTERM)
+
+    stop(tmp_path, EMAHook(), send, scores=[0.0, 1.0], hook=CheckpointHook(1, max_keep_ckpts=2))
+
+    hub = read(tmp_path / 'epoch_2.pth')['message_hub']
+    assert hub['runtime_info']['keep_ckpt_ids'] == [1, 2]
 
 
 def test_a_background_write_is_waited_for(tmp_path):

@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from os import path as osp
 from types import FrameType
 from typing import Any, NoReturn
 
-from mmengine.hooks import EMAHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
@@ -167,12 +168,27 @@ class SignalHook(Guard):
 
 
 def _checkpoint_hook(runner: Runner) -> ReliableCheckpointHook:
-    """The run's own hook, or where it has none one that saves beside its log."""
-    for hook in runner.hooks:
-        if isinstance(hook, ReliableCheckpointHook):
-            return hook
-    hook = ReliableCheckpointHook(by_epoch=False)
+    """The run's own hook, or where it has none one that saves as mmengine's, or beside its log."""
+    found = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+    if isinstance(found, ReliableCheckpointHook):
+        return found
+    if found is None:
+        hook = ReliableCheckpointHook(by_epoch=False)
+    else:
+        # To what is set it adds the last part of the work dir, and so will ours.
+        folder = osp.dirname(found.out_dir) if found.out_dir != runner.work_dir else None
+        hook = ReliableCheckpointHook(
+            by_epoch=found.by_epoch,
+            max_keep_ckpts=found.max_keep_ckpts,
+            out_dir=folder,
+            filename_tmpl=found.filename_tmpl,
+            backend_args=found.backend_args,
+        )
     hook.before_train(runner)
+    # It takes the last checkpoint for that of this step, and the list of the others away.
+    hook.saved_at = None
+    if hook.max_keep_ckpts > 0:
+        runner.message_hub.update_info('keep_ckpt_ids', list(hook.keep_ckpt_ids))
     return hook
 
 
