@@ -25,8 +25,8 @@ PYTHONPATH="$TOOLS/../projects:${PYTHONPATH:-}" srun -p "$1" --job-name="$2" \
     python -u "$TOOLS/train.py" "$3" --work-dir "$4" --launcher slurm "${@:5}" \
     ${RESUME[@]+"${RESUME[@]}"} </dev/null &
 SRUN=$!
-# srun hands USR1 on to the processes; for TERM it would kill them, and INT it keeps to itself. A trap
-# ends `wait` early.
+# srun hands USR1 on to the processes; for TERM it would kill them, and INT it keeps to itself.
+# A trap ends `wait` early.
 ASKED=
 for SIGNAL in USR1 TERM INT; do
     # shellcheck disable=SC2064

@@ -1,4 +1,4 @@
-"""One process of several that was killed or hangs ends the run with the reason, within a minute."""
+"""One process of several that was killed or hangs ends the run with the reason, in time."""
 
 import faulthandler
 import os
