@@ -84,27 +84,31 @@ def test_the_first_process_blames_nobody_when_it_does_not_answer_itself():
     assert watched(beating(20), rank=0).judge(now=70) is None
 
 
-def test_one_that_loads_while_others_wait_in_a_step_ends_the_run_when_that_lasts():
-    heard = beating(500, second=replace(WORKING, phase=DATA))
+def moving(until: int, **changes: Report) -> dict[float, dict[int, Report]]:
+    """The same, of which the main thread of the second one moves."""
+    heard = beating(until, **changes)
+    for now in heard:
+        heard[now][1] = replace(heard[now][1], place=now)
+    return heard
+
+
+def test_one_that_waits_for_data_while_others_are_in_a_step_hangs():
+    verdict = watched(beating(100, second=replace(WORKING, phase=DATA))).judge(101)
+
+    assert verdict.ranks == (1,) and verdict.ends
+    sentence = 'rank 1 (host a, process 7) has not got on for 101 s: it is loading data after 30 '
+    assert verdict.sentence.startswith(sentence)
+
+
+@pytest.mark.parametrize('phase', [DATA, STEP])
+def test_one_that_moves_is_warned_of_and_ends_the_run_when_that_lasts(phase):
+    heard = moving(500, second=replace(WORKING, phase=phase))
 
     warning, verdict = watched(heard).judge(101), watched(heard).judge(501)
 
-    assert warning.ranks == verdict.ranks == (1,)
     assert (warning.ends, verdict.ends) == (False, True)
-    sentence = 'rank 1 (host a, process 7) has not got on for {} s: it is loading data after 30 '
-    assert warning.sentence.startswith(sentence.format(101))
-    assert verdict.sentence.startswith(sentence.format(501))
-    assert warning.sentence.endswith('the others wait; the run ends when that has lasted 400 s')
-
-
-def test_one_that_moves_in_a_step_ends_the_run_when_that_lasts():
-    heard = beating(500)
-    for now in heard:
-        heard[now][1] = replace(heard[now][1], place=now)
-    watch = watched(heard)
-
-    assert watch.judge(101).ends is False
-    assert watch.judge(501).ends is True
+    assert 'for 101 s' in warning.sentence and 'for 501 s' in verdict.sentence
+    assert warning.sentence.endswith('the run ends when that has lasted 400 s')
 
 
 def test_one_that_moves_keeps_no_other_one_that_is_behind_from_ending_the_run():

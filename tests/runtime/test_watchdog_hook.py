@@ -164,8 +164,8 @@ def test_one_that_hangs_in_a_step_ends_both(two, tmp_path):
     assert 'are in the step after' in outputs(tmp_path)
 
 
-def test_one_that_loads_for_long_ends_both_with_the_reason(two, tmp_path):
-    codes = two([WatchdogHook(timeout=5, slow_timeout=5)], fault=loop)
+def test_one_that_hangs_while_it_loads_ends_both_with_the_reason(two, tmp_path):
+    codes = two([WatchdogHook(timeout=5)], fault=loop)
 
     # The second one to end may find that the first one did.
     assert EXIT_CODE in codes and not {0, None} & {*codes}
@@ -182,7 +182,7 @@ def test_one_that_loads_for_long_ends_both_with_the_reason(two, tmp_path):
 def test_one_that_loads_slowly_is_warned_of_and_waited_for(two, tmp_path):
     def load_slowly() -> None:
         while 'warning: rank 1 (host ' not in outputs(tmp_path):
-            time.sleep(0.01)
+            pass  # Reading, it is somewhere else whenever it is looked at.
 
     assert two([WatchdogHook(timeout=4)], fault=load_slowly) == [0, 0]
     assert outputs(tmp_path).count('has not got on') == 1

@@ -153,8 +153,8 @@ class Watch:
     def _stuck(self, now: float) -> Verdict | None:
         """A sentence about processes that are there and do not get on, while others wait.
 
-        A main thread that stands still in a step hangs. One that moves may be slow, and so may a
-        disk: what these do ends the run only when that has lasted long.
+        A main thread that stands still hangs. One that moves may be slow, and ends the run only
+        when that has lasted long.
         """
         reports = self.reports
         phases = {report.phase for report in reports.values()}
@@ -166,9 +166,9 @@ class Watch:
         behind = tuple(sorted(rank for rank in place if place[rank] == min(place.values())))
         last = reports[behind[0]]
         most = max(self._slow_patience, patience)
-        hangs = last.phase == STEP and now - max(map(self._stood.get, behind)) > patience
+        hangs = now - max(map(self._stood.get, behind)) > patience
         # None waits for another one where all of them load.
-        ends = hangs or (waited > most and phases != {DATA})
+        ends = phases != {DATA} and (hangs or waited > most)
         if len(behind) == len(reports):
             who, others = f'no process has got on for {waited:.0f} s: all are', ''
         else:

@@ -47,11 +47,11 @@ class WatchdogHook(Guard):
     heard of has gone.
 
     When none gets on in the middle of an epoch, it is told who is behind. It hangs if its main
-    thread stands still in a training step, for 20 times as long as a step usually takes, too. If it
-    loads data, or moves, it may just be slow: then there is a warning, and the run ends after
-    `slow_timeout`. Where all processes load data, there is the warning alone. Nothing is judged
-    that may take long: start, first steps, compiling, validation, and whatever hooks do, such as
-    saving. A single process is not watched.
+    thread stands still, in a training step or waiting for data, for 20 times as long as a step
+    usually takes, too. If it moves, it may just be slow: then there is a warning, and the run ends
+    after `slow_timeout`. Where all processes load data, there is the warning alone. Nothing is
+    judged that may take long: start, first steps, compiling, validation, and whatever hooks do,
+    such as saving. A single process is not watched.
 
     The main thread is then stuck in a collective operation that no exception reaches, so the
     process ends by `os._exit`: it prints the sentence, writes its stacks into the log folder and
@@ -60,7 +60,7 @@ class WatchdogHook(Guard):
 
     Args:
         timeout: Seconds within which the run ends. A single call that keeps Python's lock for as
-            long counts as a hang.
+            long counts as a hang, and so does a disk that gives nothing to one process alone.
         slow_timeout: Seconds within which it ends where a process may just be slow. The default
             is that after which NCCL gives up.
 
@@ -201,7 +201,7 @@ class _Post:
         frames = sys._current_frames()
         # What hooks do is seen on the stack.
         for frame in _frames(frames.get(self._main)):
-            stack.append((id(frame), frame.f_lasti))
+            stack.append((id(frame.f_code), frame.f_lasti))
             if frame.f_code.co_name == 'call_hook':
                 phase = 'in a hook'
         if any(map(_is_compiling, frames.values())):
