@@ -84,6 +84,7 @@ def make_runner(
     checkpoint: dict | None = None,
     init_cfg: dict | None = None,
     loader: dict | DataLoader | None = None,
+    validation: dict | None = None,
     accumulate: int = 1,
     train_cfg: dict | None = None,
     param_scheduler: list | None = None,
@@ -100,6 +101,7 @@ def make_runner(
         hooks: Custom ones.
         checkpoint: Arguments of the checkpoint hook.
         loader: More of the training loader's config, or one that is built.
+        validation: More of the validation loader's config.
         train_cfg: More of the loop's.
         more: Of the runner.
     """
@@ -114,7 +116,12 @@ def make_runner(
     )
     end = dict(max_epochs=length) if epochs else dict(max_iters=length * BATCHES)
     kind = 'EpochBasedTrainLoop' if epochs else 'IterBasedTrainLoop'
-    validation = dict(dataset=Noisy(4), sampler=dict(type='DefaultSampler', shuffle=False))
+    measured = dict(
+        dataset=Noisy(4),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        num_workers=0,
+        persistent_workers=False,
+    )
     default = dict(
         logger=dict(type='LoggerHook', interval=1000),
         checkpoint={
@@ -133,7 +140,7 @@ def make_runner(
         train_cfg={'type': kind, **end, 'val_interval': 1000, **(train_cfg or {})},
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.05), accumulative_counts=accumulate),
         param_scheduler=param_scheduler or [dict(type='CosineAnnealingLR', by_epoch=False, end=20)],
-        val_dataloader={**data, **validation, 'num_workers': 0, 'persistent_workers': False},
+        val_dataloader={**data, **measured, **(validation or {})},
         val_cfg=dict(),
         val_evaluator=dict(type=Error),
         default_hooks=default,
@@ -158,7 +165,8 @@ def train(runner: Runner) -> dict[str, Tensor]:
     finally:
         loop = runner.train_loop
         endless = getattr(loop, 'dataloader_iterator', None)
-        for holder in (loop.dataloader, getattr(endless, 'mmengines', endless)):
+        validation = runner.val_loop and runner.val_loop.dataloader
+        for holder in (loop.dataloader, getattr(endless, 'mmengines', endless), validation):
             if holder is not None:
                 holder._iterator = None
     return {name: tensor.clone() for name, tensor in runner.model.state_dict().items()}

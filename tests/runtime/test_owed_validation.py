@@ -2,11 +2,15 @@
 
 import pytest
 from mmengine.hooks import Hook
-from resumable_runs import same, trained
+from resumable_runs import logged, same, trained
 
 from mmtoken.runtime.safe_loading import load_from_file
 
 KINDS = pytest.mark.parametrize('epochs', [True, False], ids=['epochs', 'iterations'])
+VALIDATIONS = {
+    'anew': dict(num_workers=2),
+    'persistent': dict(num_workers=2, persistent_workers=True),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +57,42 @@ def test_it_measures_what_the_uninterrupted_run_did(epochs, tmp_path):
 
     assert again == scores
     assert same(found, expected)
+
+
+@pytest.mark.parametrize('validation', VALIDATIONS.values(), ids=VALIDATIONS)
+@KINDS
+def test_its_workers_go_on_as_those_of_the_uninterrupted_run(epochs, validation, tmp_path):
+    settings = dict(length=3, checkpoint=dict(by_epoch=False), validation=validation)
+    expected, scores = validated(tmp_path / 'whole', epochs, **settings)
+
+    # Before, in the place of, between and after validations.
+    for step in (1, 4, 5, 9):
+        checkpoint = tmp_path / 'whole' / f'iter_{step}.pth'
+        found, again = validated(tmp_path / 'on', epochs, **settings, resume=checkpoint)
+        assert same(found, expected), step
+        assert again == {place: scores[place] for place in again}, step
+
+
+@pytest.mark.parametrize('validation', VALIDATIONS.values(), ids=VALIDATIONS)
+def test_following_its_workers_changes_nothing(validation, tmp_path):
+    options = dict(checkpoint=dict(by_epoch=False), validation=validation)
+    expected, scores = validated(tmp_path / 'without', False, **options, hook=None)
+
+    found, again = validated(tmp_path / 'with', False, **options)
+
+    assert again == scores
+    assert same(found, expected)
+
+
+def test_another_number_of_its_workers_is_said(tmp_path):
+    options = dict(checkpoint=dict(by_epoch=False))
+    validated(tmp_path / 'whole', False, **options, validation=VALIDATIONS['persistent'])
+    resume = dict(options, validation=VALIDATIONS['anew'])
+
+    for step in (1, 5):
+        validated(tmp_path / 'on', False, **resume, resume=tmp_path / 'whole' / f'iter_{step}.pth')
+        # Before the first validation nothing has been started yet.
+        assert ('another number of workers that wait' in logged(tmp_path / 'on')) == (step == 5)
 
 
 def test_after_the_last_step_it_is_not_lost(tmp_path):
@@ -107,9 +147,12 @@ class SaveWithin(Hook):
             runner.save_checkpoint(runner.work_dir, 'within.pth', meta=meta)
 
 
+@pytest.mark.parametrize('validation', [None, VALIDATIONS['persistent']], ids=['', 'persistent'])
 @KINDS
-def test_one_that_a_checkpoint_was_written_in_is_run_from_its_beginning(epochs, tmp_path):
-    plain = dict(checkpoint=None)
+def test_one_that_a_checkpoint_was_written_in_is_run_from_its_beginning(
+    epochs, validation, tmp_path
+):
+    plain = dict(checkpoint=None, validation=validation)
     scores = Scores()
     interval = dict(val_interval=1 if epochs else 2)
     options = dict(train_cfg=interval, **plain)

@@ -113,6 +113,7 @@ class ResumableLoader(DataLoader):
             workers=[list(states) for states in self._worker_states],
             seeds=[numbers_of(sampler) for sampler in self._samplers()],
             worker_seed=seed_of(self.worker_init_fn),
+            waiting=self._waiting,
         )
 
     def go_on_from(self, position: dict, states: States | None = None) -> None:
@@ -133,6 +134,14 @@ class ResumableLoader(DataLoader):
             # by removing it.
             self._iterator = _WAITING if self._keeps_workers else None
 
+    def suits(self, position: dict) -> bool:
+        """Whether as many workers wait for the next pass as did for that of a position.
+
+        Args:
+            position: Of :meth:`position`, between two passes.
+        """
+        return position['created'] is None or position['waiting'] == self._waiting
+
     @property
     def was_restarted(self) -> bool:
         """Whether a hook has asked for new workers since :meth:`go_on_from`."""
@@ -146,6 +155,11 @@ class ResumableLoader(DataLoader):
     @property
     def _keeps_workers(self) -> bool:
         return self.persistent_workers and self.num_workers > 0
+
+    @property
+    def _waiting(self) -> int:
+        """How many workers wait between two passes."""
+        return self.num_workers if self._keeps_workers else 0
 
     @property
     def _index_sampler(self) -> Any:

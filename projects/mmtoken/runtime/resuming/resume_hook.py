@@ -12,7 +12,12 @@ from mmpretrain.registry import HOOKS
 
 from mmtoken.runtime.guards.guard import Guard
 from mmtoken.runtime.resuming.early_stopping import restore_stopping, stopping_state
-from mmtoken.runtime.resuming.random_states import States, capture_all
+from mmtoken.runtime.resuming.random_states import capture_all
+from mmtoken.runtime.resuming.resumable_loader import (
+    ResumableLoader,
+    can_resume,
+    make_resumable,
+)
 from mmtoken.runtime.resuming.resumable_loops import Follower, follow, start_lazily
 from mmtoken.runtime.resuming.resume_settings import check_settings, fit_state, settings_of
 from mmtoken.unwrap import unwrap
@@ -24,7 +29,7 @@ KEY = 'resume'
 @HOOKS.register_module()
 class ExactResumeHook(Guard):
     """Let checkpoints hold what mmengine's lack, and a resumed run go on exactly: the states of
-    all random generators, those of the data loader's workers too, the place in the data, gradients
+    all random generators, those of the data loaders' workers too, the place in the data, gradients
     that are being accumulated, and whether the validation after the checkpoint had ended; one that
     had not is run. Nothing is drawn or reordered for it.
 
@@ -51,8 +56,10 @@ class ExactResumeHook(Guard):
         self._state: dict | None = None
         self._gathered: list[dict] | None = None
         self._loaded = self._uninitialized = False
-        # Of the generators when a validation began, until it has ended.
-        self._before_validation: States | None = None
+        # Whose workers go on from one validation to the next, and draw when they are started.
+        self._validation: ResumableLoader | None = None
+        # What had been drawn when a validation began, until it has ended.
+        self._before_validation: dict | None = None
         self._validating = False
         # Of a validation that hooks are being told of.
         self._metrics: dict | None = None
@@ -67,6 +74,7 @@ class ExactResumeHook(Guard):
         if self._follower is not None or not isinstance(loop, BaseLoop):
             return
         self._follower, save = follow(loop), runner.save_checkpoint
+        self._validation = _validation_of(runner)
 
         def save_checkpoint(*args: Any, **kwargs: Any) -> Any:
             self._gathered = gather_object(self._state_of_process(runner))
@@ -133,6 +141,7 @@ class ExactResumeHook(Guard):
         if state is None:
             return
         _put_gradients(runner, state)
+        self._place_validation(runner, state.get('validation'))
         restore_stopping(runner, state['stopping'])
         if state['data'] is None:
             Follower(runner.train_loop).before_train(runner, state)
@@ -146,7 +155,7 @@ class ExactResumeHook(Guard):
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Know where a validation begins: what is saved within it is resumed there."""
-        self._validating, self._before_validation = True, capture_all()
+        self._validating, self._before_validation = True, self._drawn()
 
     def end_validation(self, metrics: dict | None) -> None:
         """Know that everything has been measured, and hooks are about to be told.
@@ -166,8 +175,25 @@ class ExactResumeHook(Guard):
 
     def _state_of_process(self, runner: Runner) -> dict:
         """What the other processes have otherwise."""
-        generators = self._before_validation or capture_all()
-        return dict(generators=generators, data=self._follower.position(), **_gradients_of(runner))
+        drawn = self._before_validation or self._drawn()
+        return dict(drawn, data=self._follower.position(), **_gradients_of(runner))
+
+    def _drawn(self) -> dict:
+        """The generators, and the place of the validation between two."""
+        place = None if self._validation is None else self._validation.position()
+        return dict(generators=capture_all(), validation=place)
+
+    def _place_validation(self, runner: Runner, place: dict | None) -> None:
+        """Let the validation have the workers that it would have without an interruption."""
+        if self._validation is None or place is None:
+            return
+        if self._validation.suits(place):
+            self._validation.go_on_from(place)
+        else:
+            runner.logger.warning(
+                'resume: the validation has another number of workers that wait between two, so '
+                'this run has other random numbers than an uninterrupted one from the next on'
+            )
 
 
 class _EndOfValidation(Guard):
@@ -189,6 +215,15 @@ class _EndOfValidation(Guard):
 
 def _leave_to_the_checkpoint() -> None:
     """Stands in for `init_weights`."""
+
+
+def _validation_of(runner: Runner) -> ResumableLoader | None:
+    """The validation's loader, which knows its place from here on."""
+    loop = runner._val_loop
+    if not isinstance(loop, BaseLoop) or not can_resume(loop.dataloader):
+        return None
+    make_resumable(loop.dataloader)
+    return loop.dataloader
 
 
 def _wrappers(runner: Runner) -> list:
