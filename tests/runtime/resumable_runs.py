@@ -86,8 +86,10 @@ def make_runner(
     loader: dict | DataLoader | None = None,
     validation: dict | None = None,
     accumulate: int = 1,
+    optimizer: dict | None = None,
     train_cfg: dict | None = None,
     param_scheduler: list | None = None,
+    kind: type = Runner,
     **more,
 ) -> Runner:
     """A runner that writes a checkpoint after each iteration.
@@ -102,7 +104,9 @@ def make_runner(
         checkpoint: Arguments of the checkpoint hook.
         loader: More of the training loader's config, or one that is built.
         validation: More of the validation loader's config.
+        optimizer: Another one than AdamW.
         train_cfg: More of the loop's.
+        kind: The runner's class.
         more: Of the runner.
     """
     name = sampler or ('DefaultSampler' if epochs else 'InfiniteSampler')
@@ -115,7 +119,8 @@ def make_runner(
         collate_fn=dict(type='default_collate'),
     )
     end = dict(max_epochs=length) if epochs else dict(max_iters=length * BATCHES)
-    kind = 'EpochBasedTrainLoop' if epochs else 'IterBasedTrainLoop'
+    loop = 'EpochBasedTrainLoop' if epochs else 'IterBasedTrainLoop'
+    optimizer = optimizer or dict(type='AdamW', lr=0.05)
     measured = dict(
         dataset=Noisy(4),
         sampler=dict(type='DefaultSampler', shuffle=False),
@@ -133,12 +138,12 @@ def make_runner(
     )
     if hook is not None:
         default['resume'] = hook
-    return Runner(
+    return kind(
         dict(type=Model, init_cfg=init_cfg),
-        str(work_dir),
+        work_dir=str(work_dir),
         train_dataloader=(loader if isinstance(loader, DataLoader) else {**data, **(loader or {})}),
-        train_cfg={'type': kind, **end, 'val_interval': 1000, **(train_cfg or {})},
-        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.05), accumulative_counts=accumulate),
+        train_cfg={'type': loop, **end, 'val_interval': 1000, **(train_cfg or {})},
+        optim_wrapper=dict(optimizer=optimizer, accumulative_counts=accumulate),
         param_scheduler=param_scheduler or [dict(type='CosineAnnealingLR', by_epoch=False, end=20)],
         val_dataloader={**data, **measured, **(validation or {})},
         val_cfg=dict(),

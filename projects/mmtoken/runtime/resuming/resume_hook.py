@@ -12,6 +12,7 @@ from mmpretrain.registry import HOOKS
 
 from mmtoken.runtime.guards.guard import Guard
 from mmtoken.runtime.resuming.early_stopping import restore_stopping, stopping_state
+from mmtoken.runtime.resuming.fsdp_optimizers import load_as_torch_does
 from mmtoken.runtime.resuming.random_states import capture_all
 from mmtoken.runtime.resuming.resumable_loader import (
     ResumableLoader,
@@ -34,7 +35,8 @@ class ExactResumeHook(Guard):
     had not is run. Nothing is drawn or reordered for it.
 
     When a run is resumed, its parameters come from the checkpoint alone: nothing is initialized,
-    and no file of pre-trained weights is read.
+    and no file of pre-trained weights is read. mmengine's `FlexibleRunner` has done both before any
+    hook is asked.
 
     Not restored is what augmentations, datasets and hooks of other packages keep beside the global
     generators, such as mmdet's `CachedMosaic`.
@@ -64,6 +66,7 @@ class ExactResumeHook(Guard):
         # Of a validation that hooks are being told of.
         self._metrics: dict | None = None
         start_lazily()
+        load_as_torch_does()
 
     def before_run(self, runner: Runner) -> None:
         """Follow the loop, and see to it that every process is asked before a checkpoint is
@@ -83,7 +86,9 @@ class ExactResumeHook(Guard):
         runner.save_checkpoint = save_checkpoint
         runner.register_hook(_EndOfValidation(self))
         saved = any(Path(runner.work_dir).glob('*.pth'))
-        if runner._resume and (saved or runner._load_from is not None):
+        # A runner of strategies has initialized the model, and loaded the checkpoint, before.
+        begins = hasattr(runner, '_init_model_weights')
+        if begins and runner._resume and (saved or runner._load_from is not None):
             # An attribute of the model's own, in the way of the class's method.
             unwrap(runner.model).init_weights = _leave_to_the_checkpoint
             self._uninitialized = True
@@ -103,7 +108,7 @@ class ExactResumeHook(Guard):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take it out again, where the run is resumed and not begun from another's weights."""
-        if not runner._resume or self._follower is None:
+        if not runner._resume or not isinstance(runner._train_loop, BaseLoop):
             return
         self._loaded = True
         found = checkpoint.get(KEY)
@@ -116,7 +121,8 @@ class ExactResumeHook(Guard):
             return
         before, now = found['settings'], settings_of(runner.train_loop)
         changed = check_settings(before, now, self.allow_changed)
-        self._state = dict(found['ranks'][0 if changed else get_rank()])
+        # The file of one of several processes, as of sharded FSDP, has that one's alone.
+        self._state = dict(found['ranks'][get_rank() % len(found['ranks'])])
         if changed:
             self._state = fit_state(found['ranks'], get_rank(), before, now)
             runner.logger.warning(
