@@ -28,7 +28,7 @@ from mmtoken.runtime.cli import (
 from mmtoken.runtime.distributed import leave_launch, prepare_launch
 from mmtoken.runtime.failures import explain_failures
 from mmtoken.runtime.quiet import build_runner
-from mmtoken.runtime.resuming.checkpoints import check_device_for_amp
+from mmtoken.runtime.resuming.checkpoints import check_device_for_amp, named_checkpoints
 from mmtoken.runtime.resuming.resume_choice import choose_checkpoint
 
 from mmengine.config import Config
@@ -98,6 +98,8 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> None:
             loader.pin_memory = False
         if loader and args.no_persistent_workers:
             loader.persistent_workers = False
+    # Before any is chosen, for which they are read.
+    trust_named(args, cfg.get('load_from'), *named_checkpoints(Path(cfg.work_dir), args.resume))
     if args.resume:
         apply_resume(cfg, args.resume)
 
@@ -168,7 +170,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         args, needs=('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
     )
     apply_flags(cfg, args)
-    trust_named(args, cfg.get('load_from'))
     loaders = ('train_dataloader', 'val_dataloader')
     check_files(cfg, loaders, mode=args.check)
     check_loaders(cfg, loaders, mode=args.check)

@@ -93,3 +93,28 @@ def test_a_class_of_its_own_may_look_elsewhere(capsys):
         del DATASETS.module_dict['ReadsElsewhere']
 
     assert "data_root 'nowhere' does not exist" in capsys.readouterr().err
+
+
+@pytest.fixture
+def resumed(tmp_path) -> Config:
+    """Of a run that is resumed by its record, whose pre-trained weights are gone."""
+    (tmp_path / 'last_checkpoint').write_text('../elsewhere/epoch_1.pth')
+    backbone = dict(init_cfg=dict(type='Pretrained', checkpoint='gone.pth'))
+    model = dict(type='ImageClassifier', backbone=backbone)
+    return Config(
+        dict(default_scope='mmpretrain', model=model, resume=True, work_dir=str(tmp_path))
+    )
+
+
+def test_a_run_that_is_resumed_by_its_record_needs_no_pretrained_weights(resumed):
+    check_files(resumed, ('train_dataloader',))
+
+
+@pytest.mark.parametrize(
+    'change', [dict(resume=False), dict(work_dir='nowhere'), dict(runner_type='FlexibleRunner')]
+)
+def test_one_that_initializes_its_weights_needs_them(resumed, change):
+    resumed.merge_from_dict(change)
+
+    with pytest.raises(UserError, match=r"init_cfg.checkpoint 'gone.pth' does not exist"):
+        check_files(resumed, ('train_dataloader',))

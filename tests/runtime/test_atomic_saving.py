@@ -202,6 +202,17 @@ def test_the_record_can_be_moved_with_the_checkpoint(tmp_path, place, text):
     assert latest_checkpoint(after / 'run').resolve() == after / place / 'a.pth'
 
 
+def test_the_record_of_a_folder_behind_a_link_leads_to_the_checkpoint(tmp_path):
+    (tmp_path / 'large' / 'deep' / 'work_dirs' / 'run').mkdir(parents=True)
+    (tmp_path / 'work_dirs').symlink_to(tmp_path / 'large' / 'deep' / 'work_dirs')
+    checkpoint = tmp_path / 'checkpoints' / 'run' / 'a.pth'
+    write_checkpoint({'a': 1}, checkpoint)
+
+    record_checkpoint(tmp_path / 'work_dirs' / 'run', str(checkpoint))
+
+    assert latest_checkpoint(tmp_path / 'work_dirs' / 'run').resolve() == checkpoint
+
+
 def test_a_record_that_cannot_be_written_is_kept(tmp_path, monkeypatch):
     write_checkpoint({'a': 1}, tmp_path / 'a.pth')
     record_checkpoint(tmp_path, str(tmp_path / 'a.pth'))

@@ -173,6 +173,17 @@ def test_checkpoints_may_have_names_of_their_own(tmp_path):
     assert choose_checkpoint(tmp_path).checkpoint == tmp_path / 'at_1.ckpt'
 
 
+@pytest.mark.parametrize('damage', [Path.unlink, cut(0.5)], ids=['gone', 'cut'])
+def test_checkpoints_in_a_folder_of_their_own_are_found(tmp_path, damage):
+    out = tmp_path / 'checkpoints'
+    tiny_runner(tmp_path / 'run', dict(out_dir=str(out)), epochs=2).train()
+    damage(out / 'run' / 'epoch_2.pth')
+
+    found = choose_checkpoint(tmp_path / 'run').checkpoint
+
+    assert found.resolve() == out / 'run' / 'epoch_1.pth'
+
+
 def test_weights_of_another_origin_are_nothing_to_resume(tmp_path):
     torch.save({'weight': torch.zeros(2)}, tmp_path / 'pretrained.pth')
 

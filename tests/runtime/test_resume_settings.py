@@ -110,6 +110,21 @@ def test_the_pretrained_file_is_not_needed_again(named, tmp_path):
     assert 'init_weights' not in vars(runner.model)
 
 
+def test_it_is_not_where_checkpoints_have_a_folder_of_their_own(tmp_path):
+    file, out = tmp_path / 'pretrained.pth', dict(out_dir=str(tmp_path / 'out'))
+    torch.save(make_runner(tmp_path / 'before').model.state_dict(), file)
+    init = dict(init_cfg=dict(type='Pretrained', checkpoint=str(file)), checkpoint=out)
+    expected = trained(tmp_path / 'run', **init)
+    file.unlink()
+    (tmp_path / 'run' / 'last_checkpoint').write_text('../out/run/iter_2.pth')
+    runner = make_runner(tmp_path / 'run', **init)
+    runner._resume = True
+
+    train(runner)
+
+    assert same(dict(runner.model.state_dict()), expected)
+
+
 def test_with_nothing_to_resume_the_weights_are_initialized(tmp_path, monkeypatch):
     init = dict(init_cfg=dict(type='Constant', layer='Linear', val=0.3))
     expected = trained(tmp_path / 'first', **init)

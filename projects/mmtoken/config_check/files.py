@@ -18,6 +18,7 @@ from mmtoken.config_check.problem import Problem
 from mmtoken.config_check.types import Scopes
 from mmtoken.config_check.walk import Place, walk
 from mmtoken.errors import near_miss
+from mmtoken.runtime.resuming.checkpoints import has_checkpoint
 from mmtoken.weights import is_pretrained
 
 # What writes the data that this project brings along.
@@ -81,9 +82,11 @@ def _missing(cfg: Config, loaders: Sequence[str]) -> Iterator[Problem]:
 def _checkpoints(content: dict, scope: str, training: bool) -> Iterator[Opened]:
     """The weights that are loaded: ``init_cfg``'s only when training begins."""
     yield Opened('checkpoint', content.get('load_from'))
-    # ExactResumeHook leaves all weights to the checkpoint.
-    if content.get('resume') and content.get('load_from'):
-        return
+    if content.get('resume') and content.get('runner_type', 'Runner') == 'Runner':
+        # ExactResumeHook leaves all weights to the checkpoint.
+        work_dir = content.get('work_dir')
+        if content.get('load_from') or (work_dir and has_checkpoint(Path(work_dir))):
+            return
     for place in walk(('model',), content.get('model'), (scope,)) if training else ():
         if 'checkpoint' in place.node and is_pretrained(place.node):
             yield Opened(f'{place}.checkpoint', place.node.get('checkpoint'))

@@ -95,14 +95,14 @@ def test_step(
     return Step('test', argv, weight)
 
 
-def last_checkpoint(folder: Path) -> Path:
+def last_checkpoint(folder: Path) -> Path | str:
     """The checkpoint a finished training recorded last.
 
     Args:
         folder: The work dir.
 
     Returns:
-        Its path.
+        Its path or address.
 
     Raises:
         UserError: If no checkpoint was recorded.

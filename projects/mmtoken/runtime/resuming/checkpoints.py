@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from mmengine.config import Config
@@ -13,7 +14,7 @@ from mmtoken.runtime.saving.atomic_saving import replacing
 RECORD = 'last_checkpoint'
 
 
-def latest_checkpoint(work_dir: Path) -> Path | None:
+def latest_checkpoint(work_dir: Path) -> Path | str | None:
     """Find the checkpoint that a run recorded last.
 
     We record its path from the folder. mmengine records an absolute one, which is wrong once the
@@ -23,21 +24,51 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
         work_dir: The run's folder.
 
     Returns:
-        The checkpoint, or None where none was recorded.
+        The checkpoint, an address where it is on another machine, or None where none was recorded.
 
     Raises:
         UserError: If the recorded checkpoint is gone.
     """
     text = recorded_text(work_dir)
-    if not text:
-        return None
-    for path in _meant_by(text, work_dir):
+    if not text or is_address(text):
+        return text or None
+    for path in meant_by(text, work_dir):
         if path.exists():
             return path
     raise UserError(
         f'{work_dir / RECORD} names the checkpoint {text!r}, which does not exist; '
         'name another one with --resume PATH, or delete the record to start from the beginning'
     )
+
+
+def has_checkpoint(work_dir: Path) -> bool:
+    """Whether a run has left something in its folder that it may go on from.
+
+    Args:
+        work_dir: The folder.
+    """
+    return bool(recorded_text(work_dir)) or any(work_dir.glob('*.pth'))
+
+
+def named_checkpoints(work_dir: Path, resume: str | None) -> list[str]:
+    """The files that a run is told to go on from.
+
+    Args:
+        work_dir: The run's folder.
+        resume: A path or an address, ``'auto'`` or ``'must'`` for the recorded one, or None.
+
+    Returns:
+        One, those of each process where it is a folder, or none where it is gone.
+    """
+    checkpoint: Path | str | None = resume
+    if resume in ('auto', 'must'):
+        checkpoint = None
+        with suppress(UserError):
+            checkpoint = latest_checkpoint(work_dir)
+    if not checkpoint:
+        return []
+    parts = [] if is_address(str(checkpoint)) else sorted(Path(checkpoint).glob('rank*.pth'))
+    return [str(part) for part in parts or [checkpoint]]
 
 
 def recorded_text(work_dir: Path) -> str:
@@ -57,13 +88,26 @@ def record_checkpoint(work_dir: Path, checkpoint: str) -> None:
     Raises:
         UserError: If the record cannot be written; the one before is kept.
     """
-    text = checkpoint if '://' in checkpoint else os.path.relpath(checkpoint, work_dir)
+    text = checkpoint
+    if not is_address(checkpoint):
+        # Of the folders as they are: the way up from what a link leads to is another one.
+        text = os.path.relpath(os.path.realpath(checkpoint), os.path.realpath(work_dir))
     with replacing(work_dir / RECORD) as file:
         file.write(text.encode())
 
 
-def _meant_by(text: str, work_dir: Path) -> Iterator[Path]:
-    """What a record may mean, the likeliest first."""
+def is_address(text: str) -> bool:
+    """Whether something is on another machine, where a library has to look for it."""
+    return '://' in text
+
+
+def meant_by(text: str, work_dir: Path) -> Iterator[Path]:
+    """What a record may mean, the likeliest first.
+
+    Args:
+        text: What was recorded.
+        work_dir: The run's folder.
+    """
     yield work_dir / text
     if Path(text).name != text:  # As mmengine records where a relative `out_dir` was given.
         yield Path(text)

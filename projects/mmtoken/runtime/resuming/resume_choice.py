@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import mmengine.runner._flexible_runner
 import mmengine.runner.runner
@@ -17,7 +18,13 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import find_latest_checkpoint as mmengine_find
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.resuming.checkpoints import RECORD, latest_checkpoint, recorded_text
+from mmtoken.runtime.refused_globals import refused_globals
+from mmtoken.runtime.resuming.checkpoints import (
+    RECORD,
+    latest_checkpoint,
+    meant_by,
+    recorded_text,
+)
 from mmtoken.runtime.safe_loading import load_from_file, the_cause
 from mmtoken.runtime.saving.atomic_saving import replace_everywhere
 from mmtoken.runtime.saving.background_writer import wait_for_writes
@@ -28,11 +35,11 @@ class Choice:
     """What a run goes on from.
 
     Args:
-        checkpoint: A file, or the folder of the files of several processes.
+        checkpoint: A file, the folder of the files of several processes, or an address.
         passed_over: Newer ones that cannot be read, and why.
     """
 
-    checkpoint: Path
+    checkpoint: Path | str
     passed_over: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -61,7 +68,7 @@ def choose_checkpoint(work_dir: Path, thorough: bool = True) -> Choice | None:
             that torch wrote beside it. Otherwise it is enough that it is complete.
 
     Returns:
-        It, or None where no run has saved any.
+        It, or None where no run has saved any. One on another machine is taken unread.
 
     Raises:
         UserError: If one was recorded and none can be read.
@@ -75,6 +82,8 @@ def choose_checkpoint(work_dir: Path, thorough: bool = True) -> Choice | None:
     except UserError as error:
         gone = error
         passed_over.append(f'{text} is gone')
+    if isinstance(recorded, str):
+        return Choice(recorded)
     if recorded is not None:
         try:
             _progress(recorded, thorough)
@@ -82,7 +91,7 @@ def choose_checkpoint(work_dir: Path, thorough: bool = True) -> Choice | None:
         except _Unreadable as error:
             passed_over.append(f'{recorded.name} cannot be resumed ({error})')
     bad = list(passed_over)
-    for path in _others(work_dir, recorded, Path(text).suffix or '.pth', bad):
+    for path in _others(work_dir, recorded, text, bad):
         try:
             _progress(path, thorough)
             return Choice(path, tuple(passed_over))
@@ -138,13 +147,18 @@ def find_together(path: str) -> str | None:
     return found[0]
 
 
-def _others(work_dir: Path, recorded: Path | None, suffix: str, bad: list[str]) -> Iterator[Path]:
+def _others(work_dir: Path, recorded: Path | None, text: str, bad: list[str]) -> Iterator[Path]:
     """The checkpoints of a run beside the recorded one, the newest first."""
-    known = {}
-    folders = {work_dir} if recorded is None else {work_dir, recorded.parent}
-    for path in sorted(path for folder in folders for path in folder.glob(f'[!.]*{suffix}')):
+    known, taken = {}, recorded and recorded.resolve()
+    # Where the recorded one is gone, it may have been in any of the folders that may be meant.
+    places = [recorded] if recorded else list(meant_by(text, work_dir)) if text else []
+    folders = {path.resolve(): path for path in (*(place.parent for place in places), work_dir)}
+    suffix = Path(text).suffix or '.pth'
+    for path in sorted(
+        path for folder in folders.values() for path in folder.glob(f'[!.]*{suffix}')
+    ):
         # A best one has no optimizer to go on with.
-        if path != recorded and not path.name.startswith('best_'):
+        if path.resolve() != taken and not path.name.startswith('best_'):
             try:
                 known[path] = _progress(path, thorough=False)
             except _Unreadable as error:
@@ -176,6 +190,11 @@ def _progress(path: Path, thorough: bool) -> _Progress:
         raise
     except Exception as error:  # Damaged files are answered with whatever breaks first.
         cause = error.__cause__ if isinstance(error, UserError) else None
+        refused = refused_globals(path) if isinstance(cause, UnpicklingError) else []
+        if refused:
+            raise _Unreadable(
+                f'it asks for {", ".join(refused)}, refused without --trust-checkpoint'
+            ) from error
         raise _Unreadable(the_cause(cause or error)) from error
     return _progress_of(checkpoint)
 

@@ -11,6 +11,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from mmtoken.runtime.guards.guard import Guard
+from mmtoken.runtime.resuming.checkpoints import has_checkpoint
 from mmtoken.runtime.resuming.early_stopping import restore_stopping, stopping_state
 from mmtoken.runtime.resuming.fsdp_optimizers import load_as_torch_does
 from mmtoken.runtime.resuming.random_states import capture_all
@@ -85,7 +86,7 @@ class ExactResumeHook(Guard):
 
         runner.save_checkpoint = save_checkpoint
         runner.register_hook(_EndOfValidation(self))
-        saved = any(Path(runner.work_dir).glob('*.pth'))
+        saved = has_checkpoint(Path(runner.work_dir))
         # A runner of strategies has initialized the model, and loaded the checkpoint, before.
         begins = hasattr(runner, '_init_model_weights')
         if begins and runner._resume and (saved or runner._load_from is not None):
