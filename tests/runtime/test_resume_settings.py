@@ -5,10 +5,20 @@ import torch
 from mmengine.registry import LOOPS
 from mmengine.runner import IterBasedTrainLoop
 from resumable_runs import HOOK, Noisy, logged, make_runner, same, train, trained
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader, RandomSampler, Subset
 
 from mmtoken.errors import UserError
+from mmtoken.runtime.resuming.resume_settings import settings_of
 from mmtoken.runtime.safe_loading import load_from_file
+
+
+class Images(Noisy):
+    """In a folder, as the libraries' data sets are."""
+
+    def __init__(self, folder, root='/data'):
+        super().__init__()
+        self.data_root, self.data_prefix = root, dict(img_path=f'{root}/{folder}')
+
 
 ALLOWING = dict(HOOK, allow_changed=True)
 CHANGES = {
@@ -16,6 +26,8 @@ CHANGES = {
     'workers': (dict(workers=0), 'workers of a process 2 → 0'),
     'persistent': (dict(persistent=True), 'persistent workers False → True'),
     'data': (dict(loader=dict(dataset=Noisy(10))), 'training samples 8 → 10'),
+    'files': (dict(loader=dict(dataset=Images('val'))), 'training data Noisy → Images val'),
+    'accumulation': (dict(accumulate=4), 'batches of a step 1 → 4'),
     'loop': (dict(epochs=False), 'train loop EpochBasedTrainLoop → IterBasedTrainLoop'),
 }
 
@@ -54,6 +66,37 @@ def test_another_setting_may_be_allowed(change, sentence, checkpoint, tmp_path):
 
     assert 'which is allowed' in logged(tmp_path)
     assert runner.iter > 6
+
+
+@pytest.mark.parametrize(
+    ('before', 'now', 'alike'),
+    [
+        (Images('train'), Images('train', '/scratch/7'), True),
+        (Images(''), Images('', '/scratch/7'), True),
+        (Images('train'), Images('val'), False),
+        (Subset(Images('train'), [1]), Subset(Images('val'), [1]), False),
+        (Images('a') + Images('b'), Images('a') + Images('c'), False),
+    ],
+)
+def test_data_are_told_by_the_names_of_their_files(before, now, alike, tmp_path):
+    found = [
+        settings_of(make_runner(tmp_path, loader=dict(dataset=dataset)).train_loop)['data']
+        for dataset in (before, now)
+    ]
+
+    assert (found[0] == found[1]) == alike
+
+
+def test_a_checkpoint_that_does_not_say_is_not_refused(checkpoint, tmp_path):
+    older = load_from_file(str(checkpoint))
+    for name in ('accumulated', 'data'):
+        del older['resume']['settings'][name]
+    torch.save(older, tmp_path / 'older.pth')
+
+    assert same(
+        trained(tmp_path, workers=2, resume=tmp_path / 'older.pth'),
+        trained(tmp_path, workers=2, resume=checkpoint),
+    )
 
 
 def test_with_larger_batches_it_goes_on_after_the_same_samples(checkpoint, tmp_path):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import gather_object, get_rank
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
@@ -21,7 +20,12 @@ from mmtoken.runtime.resuming.resumable_loader import (
     make_resumable,
 )
 from mmtoken.runtime.resuming.resumable_loops import Follower, follow, start_lazily
-from mmtoken.runtime.resuming.resume_settings import check_settings, fit_state, settings_of
+from mmtoken.runtime.resuming.resume_settings import (
+    check_settings,
+    fit_state,
+    settings_of,
+    wrappers_of,
+)
 from mmtoken.unwrap import unwrap
 
 # What a checkpoint has beside what mmengine puts there.
@@ -44,7 +48,7 @@ class ExactResumeHook(Guard):
 
     Args:
         allow_changed: Whether a run with another number of processes or workers, another batch
-            size or other data may go on from a checkpoint, inexactly.
+            size, also by accumulation, or other data may go on from a checkpoint, inexactly.
 
     Raises:
         UserError: While a checkpoint is loaded, if these differ and may not.
@@ -233,15 +237,9 @@ def _validation_of(runner: Runner) -> ResumableLoader | None:
     return loop.dataloader
 
 
-def _wrappers(runner: Runner) -> list:
-    """The optimizer's wrappers, mostly one."""
-    wrapper = runner.optim_wrapper
-    return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-
-
 def _gradients_of(runner: Runner) -> dict:
     """Gradients that more are to be added to, and how many were."""
-    wrappers, gradients = _wrappers(runner), None
+    wrappers, gradients = wrappers_of(runner), None
     if any(getattr(wrapper, '_accumulative_counts', 1) > 1 for wrapper in wrappers):
         gradients = {
             name: parameter.grad.detach().to('cpu', copy=True)
@@ -258,6 +256,6 @@ def _put_gradients(runner: Runner, state: dict) -> None:
     for name, gradient in (state['gradients'] or {}).items():
         if name in parameters:
             parameters[name].grad = gradient.to(parameters[name].device)
-    for wrapper, count in zip(_wrappers(runner), state['inner_counts'] or [], strict=False):
+    for wrapper, count in zip(wrappers_of(runner), state['inner_counts'] or [], strict=False):
         if count is not None:
             wrapper._inner_count = count
