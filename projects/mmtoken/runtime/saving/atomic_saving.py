@@ -75,8 +75,14 @@ def save_checkpoint(
     Raises:
         UserError: If the file cannot be written; what was there before is kept.
     """
-    if not _is_local(str(filename), file_client_args, backend_args):
-        mmengine_save_checkpoint(checkpoint, filename, file_client_args, backend_args)
+    if not is_local(str(filename), file_client_args, backend_args):
+        try:
+            mmengine_save_checkpoint(checkpoint, filename, file_client_args, backend_args)
+        except Exception as error:  # Each client has errors of its own.
+            raise UserError(
+                f'{filename} cannot be written ({type(error).__name__}: {error}); when it can '
+                'again, or with another out_dir, go on with --resume'
+            ) from error
     elif _collected is not None:
         _collected[Path(filename)] = checkpoint
     else:
@@ -260,7 +266,14 @@ def _tell_if_refused(path: Path) -> None:
         )
 
 
-def _is_local(filename: str, file_client_args: dict | None, backend_args: dict | None) -> bool:
+def is_local(filename: str, file_client_args: dict | None, backend_args: dict | None) -> bool:
+    """Whether something is on this machine's file systems.
+
+    Args:
+        filename: A file or folder.
+        file_client_args: As of :func:`save_checkpoint`.
+        backend_args: As well.
+    """
     if '://' in filename:
         return False
     if file_client_args is not None:

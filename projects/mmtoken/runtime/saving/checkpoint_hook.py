@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from mmtoken.errors import UserError
 from mmtoken.runtime.guards.agreement import Agreement
-from mmtoken.runtime.saving.atomic_saving import collect_saves
+from mmtoken.runtime.saving.atomic_saving import collect_saves, is_local
 from mmtoken.runtime.saving.background_writer import BackgroundWriter, wait_for_writes
 from mmtoken.runtime.saving.device_copies import left_on_device
 from mmtoken.runtime.saving.save_job import Removals, SaveJob, is_part_of_folder
@@ -53,6 +54,7 @@ class ReliableCheckpointHook(CheckpointHook):
 
     Raises:
         UserError: While training, if a checkpoint cannot be written; the files before it are kept.
+            Before, if an `out_dir` on another machine is to have what only files of this one can.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class ReliableCheckpointHook(CheckpointHook):
         # Their paths may be those of another place, from which the folder was moved here.
         kept = runner.message_hub.runtime_info.get('keep_ckpt_ids', [])
         runner.message_hub.pop_info('keep_ckpt_ids', None)
+        self._check_place()
         super().before_train(runner)
         if getattr(self, 'best_ckpt_path', None):
             self.best_ckpt_path = self._here(self.best_ckpt_path)
@@ -207,6 +210,8 @@ class ReliableCheckpointHook(CheckpointHook):
         try:
             with collect_saves() as saves, left_on_device() if self.asynchronous else nullcontext():
                 yield
+        except UserError as error:  # Of a file on another machine, which is written within.
+            self._agreement.raise_together(error)
         finally:
             self.file_backend = backend
         for checkpoint in saves.values():
@@ -222,6 +227,17 @@ class ReliableCheckpointHook(CheckpointHook):
         else:
             self._together(job.write)
             self._finish(job)
+
+    def _check_place(self) -> None:
+        """Refuse what only a file of this machine can have."""
+        options = [name for name in ('asynchronous', 'safetensors') if getattr(self, name)]
+        place = self.out_dir
+        if options and place and not is_local(place, self.file_client_args, self.backend_args):
+            raise UserError(
+                f'default_hooks.checkpoint.out_dir {place!r} is on another machine, for which '
+                f'{" and ".join(f"{name}=True" for name in options)} is not made; leave it out, or '
+                'name a folder of this machine'
+            )
 
     def _begin(self, job: SaveJob) -> None:
         """Have a copy written while training goes on."""
