@@ -89,6 +89,23 @@ def test_a_copied_run_leaves_the_files_of_its_origin_alone(tmp_path):
     assert 'epoch_0.pth' in checkpoint_names(tmp_path / 'copy')
 
 
+@pytest.mark.parametrize('save_best', ['acc', ['acc', 'top']], ids=['one', 'two'])
+def test_a_copied_run_publishes_no_best_checkpoint_of_its_origin(tmp_path, save_best):
+    hook = dict(save_best=save_best, published_keys=['state_dict'])
+    tiny_runner(tmp_path / 'origin', hook, scores=[2.0], epochs=1).train()
+    before = checkpoint_names(tmp_path / 'origin')
+    origin = str(tmp_path / 'origin' / 'epoch_1.pth')
+
+    runner = tiny_runner(
+        tmp_path / 'copy', hook, scores=[2.0], epochs=2, resume=True, load_from=origin
+    )
+    runner.train()
+
+    assert checkpoint_names(tmp_path / 'origin') == before
+    assert checkpoint_names(tmp_path / 'copy') == ['epoch_2-digest.pth', 'epoch_2.pth']
+    assert 'is not in this folder' in next(tmp_path.glob('copy/*/*.log')).read_text()
+
+
 def test_a_best_checkpoint_that_takes_the_place_of_its_namesake_stays(tmp_path):
     hook = ReliableCheckpointHook(interval=1, save_best='acc')
 

@@ -90,9 +90,9 @@ class ReliableCheckpointHook(CheckpointHook):
         self._check_place()
         super().before_train(runner)
         if getattr(self, 'best_ckpt_path', None):
-            self.best_ckpt_path = self._here(self.best_ckpt_path)
+            self.best_ckpt_path = self._best_here(runner, self.best_ckpt_path)
         for key, path in getattr(self, 'best_ckpt_path_dict', {}).items():
-            self.best_ckpt_path_dict[key] = self._here(path) if path else None
+            self.best_ckpt_path_dict[key] = self._best_here(runner, path) if path else None
         last = runner.message_hub.runtime_info.get('last_ckpt')
         resumed = runner.iter > 0 and last and self.file_backend.exists(self._here(last))
         if resumed:
@@ -280,6 +280,17 @@ class ReliableCheckpointHook(CheckpointHook):
         for handle in self._handles:
             handle.remove()
         self._handles = []
+
+    def _best_here(self, runner: Runner, path: str) -> str | None:
+        """The best checkpoint of a resumed run; None where it stayed in another folder."""
+        here = self._here(path)
+        if self.file_backend.exists(here):
+            return here
+        runner.logger.warning(
+            f'resume: the best checkpoint so far, {path}, is not in this folder; it stays where it '
+            'is, and one is saved here when a better model is found'
+        )
+        return None
 
     def _here(self, path: str) -> str:
         return self.file_backend.join_path(self.out_dir, osp.basename(path))
