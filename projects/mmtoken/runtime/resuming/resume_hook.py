@@ -44,7 +44,8 @@ class ExactResumeHook(Guard):
     hook is asked.
 
     Not restored is what augmentations, datasets and hooks of other packages keep beside the global
-    generators, such as mmdet's `CachedMosaic`.
+    generators, such as mmdet's `CachedMosaic`, and models beside their buffers, such as its
+    `DynamicRoIHead`.
 
     Args:
         allow_changed: Whether a run with another number of processes or workers, another batch
