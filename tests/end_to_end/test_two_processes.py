@@ -42,6 +42,20 @@ def test_two_cpu_processes_train_and_test(tmp_path, digit_scenes):
     assert 'accuracy/top1' in run_tool('test', str(tmp_path / 'epoch_1.pth'), *options)
 
 
+def test_two_processes_go_on_without_the_pretrained_weights(tmp_path, digit_scenes):
+    options = tiny_options(tmp_path / 'run', digit_scenes)
+    weights = tmp_path / 'pretrained.pth'
+    init = [f'model.init_cfg.checkpoint={weights}', 'model.init_cfg.type=Pretrained']
+    options += [*init, 'train_cfg.val_interval=9']
+    torch.save({}, weights)
+    run_tool('train', *options, 'train_cfg.max_epochs=1')
+    weights.unlink()
+
+    log = run_tool('train', '--resume', *options, 'train_cfg.max_epochs=2')
+
+    assert 'resumed epoch: 1' in log
+
+
 def test_two_processes_find_the_rules_of_classes_that_one_would(tmp_path, digit_scenes, load_tool):
     config = 'configs/digits/auto-calibrated-deit-d6w96_digits-cls.py'
     two = tiny_options(tmp_path / 'two', digit_scenes)
