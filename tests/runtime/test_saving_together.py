@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.runner import FlexibleRunner
-from tiny_run import checkpoint_names, read, run_two, tiny_runner
+from tiny_run import At, checkpoint_names, read, run_two, tiny_runner
 
 from mmtoken.errors import UserError
 from mmtoken.runtime.resuming.resume_choice import choose_checkpoint, install_resume_choice
@@ -22,6 +22,15 @@ def test_two_processes_end_when_the_first_cannot_write(tmp_path, asynchronous):
             save_job.write_checkpoint = lambda *args: 1 / 0
         with pytest.raises((UserError, ZeroDivisionError), match='division by zero'):
             tiny_runner(tmp_path / 'run', dict(asynchronous=asynchronous)).train()
+
+    assert run_two(work, tmp_path / 'meeting') == [0, 0]
+
+
+def test_two_processes_end_when_a_hook_refuses_what_the_first_saves(tmp_path):
+    def work(rank):
+        refuse = At('before_save_checkpoint', lambda runner: 1 / 0)
+        with pytest.raises((UserError, ZeroDivisionError), match='division by zero'):
+            tiny_runner(tmp_path / 'run', hooks=[refuse]).train()
 
     assert run_two(work, tmp_path / 'meeting') == [0, 0]
 

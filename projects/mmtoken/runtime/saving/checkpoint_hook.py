@@ -210,7 +210,7 @@ class ReliableCheckpointHook(CheckpointHook):
         try:
             with collect_saves() as saves, left_on_device() if self.asynchronous else nullcontext():
                 yield
-        except UserError as error:  # Of a file on another machine, which is written within.
+        except Exception as error:  # Of a hook, or of a file that is written on another machine.
             self._agreement.raise_together(error)
         finally:
             self.file_backend = backend
