@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.model import initialize
 from mmengine.registry import HOOKS, MODELS
 from torch import nn
 
@@ -153,3 +154,13 @@ def test_what_a_library_prints_at_length_is_cut():
 
     assert 'model cannot be built (ValueError: 0.5, 0.5' in str(error.value)
     assert str(error.value).count('0.5') == 60
+
+
+def test_a_way_of_initialization_that_fails_when_it_is_used_is_named():
+    layer = dict(type='Constant', val=0.0, layer=[[1, 'a']])
+    init_cfg = [dict(type='Constant', val=0.0, layer='Linear'), layer]
+    content = dict(model=dict(type='Fussy', init_cfg=init_cfg))
+
+    named = pytest.raises(UserError, match=r'model\.init_cfg\.1 cannot be built')
+    with named, blame_parts(Config(content)):
+        initialize(nn.Linear(2, 2), init_cfg)

@@ -27,6 +27,8 @@ _BUILDERS = {
     'register_default_hooks': 'default_hooks',
     'register_custom_hooks': 'custom_hooks',
 }
+# What builds from a dict that stands somewhere in the config, or initializes by it.
+_FROM_CFG = ('build_from_cfg', '_initialize')
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _EVALUATORS = ('val_evaluator', 'test_evaluator')
 
@@ -53,7 +55,7 @@ def blamed_part(error: BaseException, content: Mapping) -> str | None:
             path = _alike(content, _EVALUATORS, seen.get('evaluator')) or path
         elif name == 'call_hook' and 'hook' in seen:
             path = _find(content, (), dict(type=type(seen['hook']))) or path
-        elif name == 'build_from_cfg' and isinstance(seen.get('cfg'), Mapping):
+        elif name in _FROM_CFG and isinstance(seen.get('cfg'), Mapping):
             path = _find(content, path, seen['cfg']) or path
     return '.'.join(path) or None
 
