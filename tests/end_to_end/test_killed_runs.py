@@ -39,7 +39,8 @@ def start(config: Path, work_dir: Path, task: str, data: Path) -> subprocess.Pop
     """Start or resume a training in a process of its own."""
     command = [sys.executable, 'tools/train.py', str(config), '--work-dir', str(work_dir)]
     command += ['--resume', *options(task, data), *LENGTH[task]]
-    command += ['train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
+    for loader in ('train_dataloader', 'val_dataloader'):
+        command += [f'{loader}.num_workers=2', f'{loader}.persistent_workers=True']
     env = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1'}
     return subprocess.Popen(
         command, cwd=REPO, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
