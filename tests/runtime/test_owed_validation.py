@@ -73,6 +73,19 @@ def test_its_workers_go_on_as_those_of_the_uninterrupted_run(epochs, validation,
         assert again == {place: scores[place] for place in again}, step
 
 
+def test_its_workers_go_on_in_a_run_that_is_resumed_twice_before_it(tmp_path):
+    settings = dict(length=3, checkpoint=dict(by_epoch=False), validation=VALIDATIONS['persistent'])
+    expected, scores = validated(tmp_path / 'whole', True, **settings)
+
+    # The first validation was before both, after four iterations, and the second one is after them.
+    first, second = (tmp_path / 'whole' / 'iter_5.pth', tmp_path / 'once' / 'iter_6.pth')
+    validated(tmp_path / 'once', True, **settings, resume=first)
+    found, again = validated(tmp_path / 'twice', True, **settings, resume=second)
+
+    assert same(found, expected)
+    assert again == {place: scores[place] for place in again}
+
+
 @pytest.mark.parametrize('validation', VALIDATIONS.values(), ids=VALIDATIONS)
 def test_following_its_workers_changes_nothing(validation, tmp_path):
     options = dict(checkpoint=dict(by_epoch=False), validation=validation)

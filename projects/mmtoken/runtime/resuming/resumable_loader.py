@@ -103,8 +103,11 @@ class ResumableLoader(DataLoader):
         """How far it is, as plain data.
 
         Returns:
-            What :meth:`go_on_from` takes.
+            What :meth:`go_on_from` takes: what it has been told, as long as nothing was asked for
+            since.
         """
+        if self._pending is not None:
+            return self._pending[0]
         return dict(
             in_pass=self._in_pass,
             handed_out=self._handed_out,
