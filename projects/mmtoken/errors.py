@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 Result = TypeVar('Result')
+_MOST = 300  # Characters of what a library says: some print all that they hold.
 PACKAGE = Path(__file__).resolve().parent
 # Where this project's tools stand: in a checkout, and in an installed package.
 TOOLS = (PACKAGE.parents[1] / 'tools', PACKAGE / '.mim' / 'tools')
@@ -92,6 +93,25 @@ def sentence_of(error: UserError) -> str:
     if not text.startswith('Caught UserError in '):
         return text
     return text.rpartition('UserError: ')[2].strip()
+
+
+def reason_of(error: BaseException) -> str:
+    """What another library's error says, on one line of a readable length.
+
+    Args:
+        error: The error.
+    """
+    text = ' '.join(str(error).split()).rstrip('.')
+    return text if len(text) <= _MOST else f'{text[:_MOST]} …'
+
+
+def named_reason(error: BaseException) -> str:
+    """The same, with the type of the error, without which some say little.
+
+    Args:
+        error: The error.
+    """
+    return f'{type(error).__name__}: {reason_of(error)}'
 
 
 def near_miss(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -36,6 +36,6 @@ def test_what_lacks_one_of_three_is_refused(missing, said):
 def test_tools_that_run_nothing_do_not_mind():
     cfg = small_config('mmpretrain', WHOLE | {'train_dataloader': None})
 
-    check_config(cfg, ('model',))
+    check_config(cfg, ('model', 'val_dataloader'))
     with pytest.raises(UserError, match='train_dataloader is missing, and train_cfg and optim_wr'):
-        check_config(cfg, ('model', 'val_dataloader'))
+        check_config(cfg, ('model', 'val_dataloader', 'val_cfg'))

@@ -5,6 +5,7 @@ from small_configs import small_config
 
 from mmtoken.config_check.trial import check_loaders, own_part_problems, schedule_problems
 from mmtoken.config_check.values import value_problems
+from mmtoken.config_check.words import word_problems
 from mmtoken.errors import UserError
 
 
@@ -30,6 +31,7 @@ def first(find, scope='mmpretrain', **changes):
         ('param_scheduler', dict(type='StepLR', step_size=0)),
         ('param_scheduler', [dict(type='CosineAnnealingLR', T_max=0)]),
         ('param_scheduler', [dict(type='MultiStepLR', milestones=[8, 'a'])]),
+        ('param_scheduler', [dict(type='MultiStepLR', milestones=[-0.5])]),
         ('train_cfg.max_epochs', -3),
         ('train_cfg.max_epochs', '12'),
         ('train_cfg.max_iters', 0),
@@ -77,18 +79,23 @@ def test_randomness_without_a_seed_is_refused():
 
 
 @pytest.mark.parametrize(
-    ('key', 'value', 'known'),
+    ('key', 'value', 'named'),
     [
-        ('val_evaluator.iou_metrics', ['mIoU', 'mIoUU'], 'mIoU, mDice, mFscore'),
-        ('model.test_cfg.mode', 'wholee', 'whole, slide, slide_flip'),
+        (
+            'val_evaluator', dict(type='IoUMetric', iou_metrics=['mIoU', 'mIoUU']),
+            "val_evaluator.iou_metrics 'mIoUU' is none of mIoU, mDice, mFscore",
+        ),
+        ('model.test_cfg.mode', 'wholee', "model.test_cfg.mode 'wholee' is none of whole, slide,"),
     ],
-)
-def test_what_a_library_has_no_name_for_is_refused(key, value, known):
-    wrong = value[-1] if isinstance(value, list) else value
+)  # fmt: skip
+def test_what_mmseg_has_no_name_for_is_refused(key, value, named):
+    assert first(word_problems, 'mmseg', **{key: value}).startswith(named)
 
-    said = first(value_problems, 'mmseg', **{key: value})
 
-    assert said == f'{key} {wrong!r} is none of {known}; use one of these'
+def test_the_words_of_other_projects_classes_are_theirs():
+    changes = {'model.type': 'mmpretrain.ImageClassifier', 'model.test_cfg.mode': 'mine'}
+
+    assert not first(word_problems, 'mmseg', **changes)
 
 
 @pytest.mark.parametrize('level', [0.37, 'LOUD', 'info'])
@@ -135,6 +142,8 @@ def test_a_seed_that_is_drawn_and_parts_that_are_built_are_let_pass():
         ('mmpretrain', 'model.neck', dict(in_channels=[None, 64], drop_path_rate=[0, 0.1])),
         ('mmpretrain', 'model.backbone.drop_path_rate', 0),
         ('mmpretrain', 'train_cfg.val_interval', 57300.0),
+        ('mmpretrain', 'param_scheduler', dict(type='CosineAnnealingLR', T_max=150.0)),
+        ('mmpretrain', 'param_scheduler', [dict(type='MultiStepLR', milestones=[0.5, 8.0])]),
         ('mmpretrain', 'randomness.seed', None),
         ('mmseg', 'model.decode_head.dropout_ratio', -1),
         ('mmdet', 'model.backbone', dict(type='SwinTransformer', window_size=7, num_heads=[3, 6])),

@@ -11,7 +11,7 @@ from watched_maps import Boxes, Maps, labels, segmentation
 from watched_runs import loader, watched_run, write_images
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.bad_data.boxes import fault_of_annotation
+from mmtoken.runtime.bad_data.boxes import fault_of_annotation, watched_annotations
 from mmtoken.runtime.bad_data.hook import BadDataHook
 
 IMAGE = dict(id=7, file_name='scene.png', width=48, height=40)
@@ -196,6 +196,30 @@ def test_mmdet_reads_annotations_as_before_once_the_loop_is_built(tmp_path):
 
     assert CocoDataset.parse_data_info is before
     assert not [line for line in warnings if 'annotation' in line]
+
+
+def test_a_data_set_with_its_file_by_another_name_is_watched(tmp_path):
+    from mmdet.datasets import CocoDataset
+    from pycocotools.coco import COCO
+
+    class LikeLvis(CocoDataset):
+        """As those of LVIS, which read their file themselves."""
+
+        def load_data_list(self):
+            self.lvis = COCO(self.ann_file)
+            # Of pycocotools, by the names of lvis.
+            self.lvis.img_ann_map = self.lvis.imgToAnns
+            self.cat_ids, self.cat2label = [3, 5], {3: 0, 5: 1}
+            images = [dict(image, img_id=key) for key, image in self.lvis.imgs.items()]
+            raw = [(image, self.lvis.imgToAnns[image['img_id']]) for image in images]
+            return [self.parse_data_info(dict(raw_img_info=i, raw_ann_info=a)) for i, a in raw]
+
+    config = coco(tmp_path, annotations(['NaN'], right=2))
+    del config['type'], config['metainfo']
+    with watched_annotations('mmdet') as read:
+        built = LikeLvis(**config | dict(pipeline=[]))
+
+    assert len(built) == 1 and (read[0].count, len(read[0].bad)) == (3, 1)
 
 
 def test_an_image_of_another_size_than_annotated_is_named(tmp_path):

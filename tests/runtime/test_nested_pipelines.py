@@ -153,6 +153,8 @@ class Head(nn.Module):
         ('panoptic_head', dict(num_things_classes=2, num_stuff_classes=1, num_classes=3), 3),
         ('roi_head.semantic_head', dict(num_classes=183), 183),
         ('decode_head', dict(num_classes=150), 150),
+        # As mmseg's MaskFormer has them.
+        ('decode_head', dict(num_things_classes=80, num_stuff_classes=53, num_classes=150), 150),
     ],
 )
 def test_the_labels_of_masks_are_those_of_the_head(place, numbers, labels):

@@ -86,6 +86,35 @@ def test_its_workers_go_on_in_a_run_that_is_resumed_twice_before_it(tmp_path):
     assert again == {place: scores[place] for place in again}
 
 
+class Peek(Hook):
+    """Look at the first batch of the validation and no further."""
+
+    def before_train(self, runner):
+        next(iter(runner.val_loop.dataloader))
+
+
+class Count(Hook):
+    """Count the batches of validations."""
+
+    def __init__(self):
+        self.seen = []
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.seen.append(batch_idx)
+
+
+def test_what_was_broken_off_is_measured_whole_by_a_resumed_run(tmp_path):
+    settings = dict(epochs=True, length=2, checkpoint=dict(by_epoch=False))
+    settings |= dict(train_cfg=dict(val_interval=1))
+    count, again = Count(), Count()
+    trained(tmp_path / 'whole', **settings, hooks=(Peek(), count))
+
+    checkpoint = tmp_path / 'whole' / 'iter_2.pth'
+    trained(tmp_path / 'on', **settings, hooks=(again,), resume=checkpoint)
+
+    assert len(count.seen) > 2 and again.seen == count.seen
+
+
 @pytest.mark.parametrize('validation', VALIDATIONS.values(), ids=VALIDATIONS)
 def test_following_its_workers_changes_nothing(validation, tmp_path):
     options = dict(checkpoint=dict(by_epoch=False), validation=validation)

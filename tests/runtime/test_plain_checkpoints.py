@@ -29,6 +29,7 @@ HARMLESS = {
     'span': datetime.timedelta(seconds=3),
     'range': range(1, 7, 2),
     'frozen': frozenset({1, 2}),
+    'no bytes': b'',
     'config': ConfigDict(a=ConfigDict(b=[1])),
 }
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 from mmengine.runner import FlexibleRunner
 from resumable_runs import Noisy, make_runner, same, trained
+from sending_hook import SendSignal
 from tiny_run import run_two
 
 from mmtoken.errors import UserError
+from mmtoken.runtime.guards.signal_hook import SignalHook
 from mmtoken.runtime.safe_loading import trust_checkpoint
 
 STRATEGIC = dict(kind=FlexibleRunner)
@@ -33,6 +35,17 @@ def test_on_one_device_it_ends_with_the_same_weights(epochs, tmp_path):
     for step in (1, 4, 6):
         checkpoint = tmp_path / 'whole' / f'iter_{step}.pth'
         assert same(trained(tmp_path / 'on', **settings, resume=checkpoint), expected), step
+
+
+def test_signals_are_heard(tmp_path):
+    hooks = (SendSignal(at=1), SignalHook())
+    runner = make_runner(tmp_path, **STRATEGIC, epochs=False, hooks=hooks)
+
+    with pytest.raises(SystemExit) as stopped:
+        runner.train()
+
+    assert stopped.value.code == 143
+    assert (tmp_path / 'last_checkpoint').read_text() == 'iter_2.pth'
 
 
 def test_other_settings_are_refused(tmp_path):

@@ -103,6 +103,16 @@ def test_proposals_of_mmdet_are_read(tmp_path):
     assert load(tmp_path / 'x.pkl')['a.png'].bboxes.shape == (2, 4)
 
 
+def test_what_is_empty_is_read(tmp_path):
+    empty = InstanceData(bboxes=np.zeros((0, 4), np.float32), scores=np.zeros(0))
+    dump({'a.png': empty, 'raw': b'', 'size': torch.Size([2])}, tmp_path / 'x.pkl')
+
+    found = load(tmp_path / 'x.pkl')
+
+    assert found['a.png'].bboxes.shape == (0, 4) and found['a.png'].scores.shape == (0,)
+    assert found['raw'] == b'' and found['size'] == torch.Size([2])
+
+
 def test_annotations_in_a_pickle_or_yaml_file_train(tmp_path):
     for name in ('x.pkl', 'x.yaml'):
         dump(PLAIN, tmp_path / name)

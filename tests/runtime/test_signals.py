@@ -220,7 +220,7 @@ def test_torchrun_repeating_a_signal_is_no_second_one(tmp_path, monkeypatch):
 def test_what_slurm_sends_to_processes_and_script_is_no_second_signal(tmp_path):
     send = Send('before_train_iter', (1, 5), signal.SIGTERM, signal.SIGUSR1)
     runner = tiny_runner(tmp_path, hooks=[send, SignalHook()])
-    runner._launcher = 'slurm'
+    runner.cfg.launcher = 'slurm'
 
     with pytest.raises(SystemExit) as stopped:
         runner.train()

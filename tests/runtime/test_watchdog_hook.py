@@ -181,7 +181,8 @@ def test_one_that_hangs_while_it_loads_ends_both_with_the_reason(two, tmp_path):
 
 def test_one_that_loads_slowly_is_warned_of_and_waited_for(two, tmp_path):
     def load_slowly() -> None:
-        while 'warning: rank 1 (host ' not in outputs(tmp_path):
+        end = time.monotonic() + 60
+        while 'warning: rank 1 (host ' not in outputs(tmp_path) and time.monotonic() < end:
             pass  # Reading, it is somewhere else whenever it is looked at.
 
     assert two([WatchdogHook(timeout=4)], fault=load_slowly) == [0, 0]

@@ -26,6 +26,7 @@ from mmtoken.config_check.values import value_problems
 from mmtoken.config_check.variables import doubled_keys, unread_variables, vain_variables
 from mmtoken.config_check.weights import loose_weights
 from mmtoken.config_check.windows import window_problems
+from mmtoken.config_check.words import word_problems
 from mmtoken.errors import UserError
 
 # What looks at values alone; each takes the config as a dict, and its default scope.
@@ -37,6 +38,7 @@ FINDERS = (
     optimizer_key_problems,
     model_cfg_problems,
     value_problems,
+    word_problems,
     schedule_problems,
     own_part_problems,
     neck_problems,
@@ -59,8 +61,9 @@ def check_config(cfg: Config, needs: Sequence[str] = (), mode: str | None = None
     Raises:
         UserError: For the first fault, with what may have been meant.
     """
-    runs = 'model' in needs and any(name.endswith('_dataloader') for name in needs)
-    found = find_problems(cfg, with_data=runs or not needs)
+    together = 'model' in needs and any(name.endswith('_dataloader') for name in needs)
+    found = find_problems(cfg, with_data=together or not needs)
+    runs = any(name.endswith('_cfg') for name in needs)
     apart = together_problems(cfg.to_dict()) if runs else ()
     report(itertools.chain(found, apart), mode, f'config {cfg.filename}: ')
     for name in needs:

@@ -16,16 +16,3 @@ class Problem:
 
     text: str
     certain: bool = True
-
-
-_MOST = 300  # Characters of what a library says: some print all that they hold.
-
-
-def reason_of(error: BaseException) -> str:
-    """What an error says, on one line of a readable length.
-
-    Args:
-        error: The error.
-    """
-    text = ' '.join(str(error).split()).rstrip('.')
-    return text if len(text) <= _MOST else f'{text[:_MOST]} …'

@@ -20,11 +20,11 @@ from torch.utils.data import DataLoader
 
 from mmtoken.config_check.mode import report
 from mmtoken.config_check.parts import dict_at, find_parts, type_name
-from mmtoken.config_check.problem import Problem, reason_of
+from mmtoken.config_check.problem import Problem
 from mmtoken.config_check.signature import accepted_keywords
 from mmtoken.config_check.types import find_targets
 from mmtoken.config_check.walk import Place, walk
-from mmtoken.errors import UserError
+from mmtoken.errors import UserError, reason_of
 
 _LOADER_KEYS = {'batch_size', 'num_workers', 'drop_last', 'timeout', 'multiprocessing_context'}
 _LOADER_KEYS |= {'prefetch_factor', 'persistent_workers', 'pin_memory'}

@@ -8,8 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmtoken.config_check.blame import blamed_part
-from mmtoken.config_check.problem import reason_of
-from mmtoken.errors import UserError
+from mmtoken.errors import UserError, named_reason
 from mmtoken.runtime.failures import keep_traceback
 
 # What the machine refuses, and no part of a config.
@@ -48,9 +47,8 @@ def blame_parts(cfg: Config) -> Iterator[None]:
         part = blamed_part(error, content)
         if part is None or _MACHINE.search(str(error)):
             raise
-        said = f'{type(error).__name__}: {reason_of(error)}'
         raise UserError(
-            f'config {cfg.filename}: {part} cannot be built ({said}); '
+            f'config {cfg.filename}: {part} cannot be built ({named_reason(error)}); '
             f'correct it{keep_traceback(error)}'
         ) from error
 

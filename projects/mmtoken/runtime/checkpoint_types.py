@@ -57,7 +57,7 @@ def why_unreadable(file: Path) -> str | None:
         return ', '.join(sorted(refused))
     try:
         torch.load(file, map_location='cpu', mmap=True, weights_only=True)
-    except MemoryError:  # No fault of the file.
+    except (OSError, MemoryError):  # No fault of the file.
         pass
     except Exception as error:  # torch answers what it refuses with whatever breaks first.
         return the_cause(error)
@@ -67,6 +67,8 @@ def why_unreadable(file: Path) -> str | None:
 def the_cause(error: BaseException) -> str:
     """The type of an error and the first sentence of what torch found."""
     # The safe unpickler says first how to do without it.
-    message = str(error).partition('WeightsUnpickler error: ')[2] or str(error)
+    message = str(error)
+    for mark in ('WeightsUnpickler error: ', 'from a trusted source.'):
+        message = message.partition(mark)[2] or message
     sentence = message.strip().partition('\n')[0].partition('. ')[0]
     return f'{type(error).__name__}: {sentence}' if sentence else type(error).__name__

@@ -12,7 +12,7 @@ from mmengine.config import Config, DictAction
 from mmtoken.config_check.check import check_config
 from mmtoken.config_check.mode import MODES, VARIABLE
 from mmtoken.config_check.options import check_options
-from mmtoken.errors import UserError, near_miss
+from mmtoken.errors import UserError, near_miss, reason_of
 from mmtoken.runtime.safe_loading import trust_checkpoint
 
 
@@ -107,8 +107,7 @@ def check_device(name: str) -> None:
         torch.empty(0, device=name)
     # torch asserts that it was built for it.
     except (RuntimeError, AssertionError) as error:
-        reason = ' '.join(str(error).split())
-        raise UserError(f'--device {name!r} is not here; use cpu ({reason})') from error
+        raise UserError(f'--device {name!r} is not here; use cpu ({reason_of(error)})') from error
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
@@ -194,7 +193,7 @@ def load_config(path: str, options: dict | None = None, check: str | None = None
             f'{remedy}'
         ) from error
     except Exception as error:  # A config is a program, so reading it can fail in any way.
-        message = ' '.join(str(error).split()).rstrip('.')
+        message = reason_of(error)
         remedy = 'correct the file'
         if 'load mmtoken config' in message:  # mmengine's answer to _base_ = 'mmtoken::…'
             remedy = (

@@ -10,7 +10,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import nn
 
-from mmtoken.errors import UserError
+from mmtoken.errors import UserError, reason_of
 from mmtoken.vit.pretrained import compare_state, enforce, update_names
 from mmtoken.weights import read_state
 
@@ -107,9 +107,8 @@ def load_image(cfg: Config, path: Path) -> dict:
         packed = Compose(steps)(dict(img_path=str(path), img_id=0))
     # mmcv asserts that OpenCV knows the format.
     except (OSError, AssertionError, cv2.error) as error:
-        reason = ' '.join(str(error).split())
         raise UserError(
-            f'image {str(path)!r} cannot be read ({reason}); '
+            f'image {str(path)!r} cannot be read ({reason_of(error)}); '
             'give an image file, such as PNG or JPEG'
         ) from error
     return dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']])

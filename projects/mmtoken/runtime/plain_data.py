@@ -91,8 +91,14 @@ def path(*parts: str) -> Path:
     return Path(*parts)
 
 
+def no_bytes() -> bytes:
+    """Stands for `bytes`, which older protocols call where there are none."""
+    return b''
+
+
 # What stands for what a file names.
 DATA: dict[str, Callable] = {
+    'builtins.bytes': no_bytes,
     'builtins.frozenset': frozenset,
     'builtins.range': range,
     'builtins.slice': slice,

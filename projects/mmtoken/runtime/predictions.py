@@ -5,8 +5,8 @@ The libraries write them as a pickle, whose reader would run what stands in it. 
 
 from pathlib import Path
 
-from mmtoken.errors import UserError
-from mmtoken.runtime.safe_pickles import read_pickle, reason_of
+from mmtoken.errors import UserError, named_reason
+from mmtoken.runtime.safe_pickles import read_pickle
 
 
 def read_predictions(file: Path) -> list[dict]:
@@ -28,6 +28,6 @@ def read_predictions(file: Path) -> list[dict]:
         raise
     except Exception as error:  # Damaged, it may break anything that it names.
         raise UserError(
-            f'predictions {file} cannot be read ({reason_of(error)}); the file may be damaged, or '
-            'hold code, which is never executed: write it again with tools/test.py --out'
+            f'predictions {file} cannot be read ({named_reason(error)}); the file may be damaged, '
+            'or hold code, which is never executed: write it again with tools/test.py --out'
         ) from error

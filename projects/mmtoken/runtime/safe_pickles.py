@@ -13,12 +13,14 @@ from typing import Any, BinaryIO, TextIO
 import mmengine
 import torch
 import yaml
+from mmengine.config import ConfigDict
 from mmengine.fileio.handlers.pickle_handler import PickleHandler
 from mmengine.fileio.handlers.registry_utils import file_handlers
 from mmengine.fileio.handlers.yaml_handler import YamlHandler
 from mmengine.structures import InstanceData
 
-from mmtoken.errors import UserError
+from mmtoken.errors import UserError, named_reason
+from mmtoken.runtime.checkpoint_types import the_cause
 from mmtoken.runtime.plain_data import CONTAINERS, DATA
 from mmtoken.runtime.saving.atomic_saving import replace_everywhere
 
@@ -31,7 +33,10 @@ _TURNED = re.compile(rb'K[\x03\x04](X\x01\0\0\0|\x8c\x01|U\x01)>')
 
 def _storage(content: bytes) -> Any:
     """The numbers of a tensor, a file within the file, which torch would unpickle freely."""
-    return torch.load(io.BytesIO(content), weights_only=True)
+    try:
+        return torch.load(io.BytesIO(content), weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise pickle.UnpicklingError(f'in the numbers of a tensor, {the_cause(error)}') from error
 
 
 _BUILTINS = {name: type_ for name, type_ in (CONTAINERS | DATA).items() if 'builtins' in name}
@@ -45,6 +50,8 @@ _ALLOWED = {
     '_codecs.encode': codecs.encode,
     'torch._utils._rebuild_tensor_v2': torch._utils._rebuild_tensor_v2,
     'torch.storage._load_from_bytes': _storage,
+    'torch.Size': torch.Size,
+    'mmengine.config.config.ConfigDict': ConfigDict,
     # mmdet's proposals.
     'mmengine.structures.instance_data.InstanceData': InstanceData,
 }
@@ -76,15 +83,6 @@ def read_pickle(stream: BinaryIO, **options: Any) -> Any:
             'it holds numbers in the byte order of other machines, which are not read'
         )
     return _Unpickler(io.BytesIO(content), **options).load()
-
-
-def reason_of(error: Exception) -> str:
-    """What an error of a reader says, in one line, without a stop.
-
-    Args:
-        error: The error.
-    """
-    return f'{type(error).__name__}: ' + ' '.join(str(error).split()).rstrip('.')
 
 
 def install_safe_pickles() -> None:
@@ -126,7 +124,7 @@ class _SafePickles(PickleHandler):
         except (OSError, MemoryError):
             raise
         except Exception as error:  # Damaged, it may break anything that it names.
-            raise _NoData(reason_of(error)) from error
+            raise _NoData(named_reason(error)) from error
 
 
 class _SafeYaml(YamlHandler):
@@ -134,4 +132,4 @@ class _SafeYaml(YamlHandler):
         try:
             return super().load_from_fileobj(file, **{'Loader': _YAML, **kwargs})
         except yaml.constructor.ConstructorError as error:
-            raise _NoData(reason_of(error)) from error
+            raise _NoData(named_reason(error)) from error

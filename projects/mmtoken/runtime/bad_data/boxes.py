@@ -12,7 +12,7 @@ from numbers import Real
 from typing import Any
 
 from mmtoken.config_check.types import registries
-from mmtoken.errors import UserError
+from mmtoken.errors import UserError, named_reason
 from mmtoken.runtime.bad_data.files import Fault
 
 
@@ -57,22 +57,21 @@ def watched_annotations(scope: str) -> Iterator[list[Annotations]]:
         except (OSError, MemoryError, UserError):
             raise
         except Exception as error:  # What is no such file breaks whatever comes first.
-            reason = ' '.join(str(error).split())
             raise UserError(
                 f"{dataset.ann_file} cannot be read as annotations in COCO's format "
-                f'({type(error).__name__}: {reason}); it may be truncated or lack a key'
+                f'({named_reason(error)}); it may be truncated or lack a key'
             ) from error
 
     def parse_data_info(dataset: Any, raw_data_info: dict) -> Any:
         image, listed = raw_data_info['raw_img_info'], raw_data_info['raw_ann_info']
         if id(dataset) not in found:
-            lost = list(_without_image(dataset.coco))
+            lost = list(_without_image(_index_of(dataset)))
             found[id(dataset)] = Annotations(dataset.ann_file, len(lost), lost)
             read.append(found[id(dataset)])
         _check_image(dataset.ann_file, image)
         annotations = found[id(dataset)]
         annotations.count += len(listed)
-        annotations.bad += _bad(listed, image, dataset.coco.cats)
+        annotations.bad += _bad(listed, image, _index_of(dataset).cats)
         readable = [a for a in listed if a.get('ignore') or _fault_of_form(a) is None]
         return parse(dataset, {**raw_data_info, 'raw_ann_info': readable})
 
@@ -92,6 +91,11 @@ def _check_image(file: str, image: dict) -> None:
                 f'{image.get(key)!r}, which is no {"text" if kind is str else "number"}; correct '
                 'the file'
             )
+
+
+def _index_of(dataset: Any) -> Any:
+    """What the file holds; LVIS's data sets have it by another name."""
+    return dataset.coco if hasattr(dataset, 'coco') else dataset.lvis
 
 
 def _without_image(coco: Any) -> Iterator[tuple[str, Fault]]:

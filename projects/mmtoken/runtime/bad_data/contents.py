@@ -40,7 +40,7 @@ class Expected:
         trained = None if hasattr(model, 'prototype') else getattr(model, 'head', None)
         return cls(
             _whole(getattr(trained, 'num_classes', None)),
-            _mask_labels(head),
+            _mask_labels(head, of_detector=not hasattr(model, 'decode_head')),
             getattr(head, 'ignore_index', 255),
             mean.numel() if several else None,
         )
@@ -60,10 +60,11 @@ def _mask_head(model: nn.Module) -> nn.Module | None:
     return None
 
 
-def _mask_labels(head: nn.Module | None) -> int | None:
-    # A panoptic head may predict all things as one class, and maps have each.
+def _mask_labels(head: nn.Module | None, of_detector: bool) -> int | None:
     things, stuff = (getattr(head, f'num_{kind}_classes', None) for kind in ('things', 'stuff'))
-    if things is not None and stuff is not None:
+    # A panoptic head may predict all things as one class, and maps have each. Of mmseg's heads
+    # that derive from mmdet's these are defaults that say nothing.
+    if of_detector and things is not None and stuff is not None:
         return things + stuff
     return _whole(getattr(head, 'num_classes', None))
 

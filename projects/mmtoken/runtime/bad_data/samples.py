@@ -11,7 +11,7 @@ from typing import Any
 from mmcv.transforms import Compose as TransformCompose
 from mmengine.dataset import BaseDataset, Compose
 
-from mmtoken.errors import UserError
+from mmtoken.errors import UserError, named_reason
 from mmtoken.runtime.bad_data.contents import (
     Expected,
     channel_fault,
@@ -235,8 +235,7 @@ def fault_of_error(error: Exception) -> Fault:
         return Fault('missing', 'does not exist')
     if isinstance(error, AssertionError):
         return Fault('unreadable', 'cannot be decoded')
-    text = ' '.join(str(error).split())[:200]
-    return Fault('unreadable', f'cannot be read ({type(error).__name__}: {text})')
+    return Fault('unreadable', f'cannot be read ({named_reason(error)})')
 
 
 def _is_local(transform: Any) -> bool:

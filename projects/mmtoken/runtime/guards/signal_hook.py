@@ -55,7 +55,9 @@ class SignalHook(Guard):
         """Have the training loop listen for signals as long as it runs, however it ends."""
         # What the terminal sends to all processes torchrun sends once more to those it started, and
         # what Slurm sends to all of a job its batch script hands on.
-        self._repeated = 'TORCHELASTIC_RUN_ID' in os.environ or runner.launcher == 'slurm'
+        self._repeated = (
+            'TORCHELASTIC_RUN_ID' in os.environ or runner.cfg.get('launcher') == 'slurm'
+        )
         loop = runner._train_loop
         if isinstance(loop, BaseLoop) and getattr(loop.run, 'listener', None) is not self:
             loop.run = self._listening(loop.run)

@@ -274,7 +274,11 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
 
 def _is_compiling(frame: FrameType) -> bool:
     """Whether torch compiles in the thread of a frame."""
-    return any(one.f_code.co_filename.endswith(COMPILERS) for one in _frames(frame))
+    return any(
+        # What a compiled graph runs stands there, too.
+        one.f_code.co_filename.endswith(COMPILERS) and one.f_code.co_name != 'run'
+        for one in _frames(frame)
+    )
 
 
 def _shared_store(rank: int, world: int, timeout: float) -> TCPStore | None:

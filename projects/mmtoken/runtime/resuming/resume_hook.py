@@ -192,7 +192,10 @@ class ExactResumeHook(Guard):
 
     def _drawn(self) -> dict:
         """The generators, and the place of the validation between two."""
-        place = None if self._validation is None else self._validation.position()
+        place = None
+        if self._validation is not None:
+            # A pass that was broken off is not gone on with.
+            place = dict(self._validation.position(), in_pass=False, handed_out=0)
         return dict(generators=capture_all(), validation=place)
 
     def _place_validation(self, runner: Runner, place: dict | None) -> None:
