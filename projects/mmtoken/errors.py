@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 Result = TypeVar('Result')
-_MOST = 300  # Characters of what a library says: some print all that they hold.
+# Characters kept of what a library says, at its start and its end, where the remedy stands: some
+# print all that they hold in between.
+_START, _END = 200, 100
 PACKAGE = Path(__file__).resolve().parent
 # Where this project's tools stand: in a checkout, and in an installed package.
 TOOLS = (PACKAGE.parents[1] / 'tools', PACKAGE / '.mim' / 'tools')
@@ -102,7 +104,7 @@ def reason_of(error: BaseException) -> str:
         error: The error.
     """
     text = ' '.join(str(error).split()).rstrip('.')
-    return text if len(text) <= _MOST else f'{text[:_MOST]} …'
+    return text if len(text) <= _START + _END else f'{text[:_START]} … {text[-_END:]}'
 
 
 def named_reason(error: BaseException) -> str:

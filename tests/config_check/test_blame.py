@@ -23,7 +23,7 @@ class Fussy(nn.Module):
         if word == 'bad':
             raise ValueError('of two\nlines')
         if word == 'long':
-            raise ValueError('0.5, ' * 10_000)
+            raise ValueError('first ' + '0.5 ' * 10_000 + 'last')
         if word == 'full':
             raise RuntimeError('CUDA out of memory')
         if inner:
@@ -152,8 +152,9 @@ def test_what_a_library_prints_at_length_is_cut():
     with pytest.raises(UserError) as error, blame_parts(Config(content)):
         MODELS.build(content['model'])
 
-    assert 'model cannot be built (ValueError: 0.5, 0.5' in str(error.value)
-    assert str(error.value).count('0.5') == 60
+    said = str(error.value)
+    assert 'model cannot be built (ValueError: first 0.5 0.5' in said and '0.5 last); corr' in said
+    assert said.count('0.5') < 75
 
 
 def test_a_way_of_initialization_that_fails_when_it_is_used_is_named():
