@@ -17,8 +17,9 @@ from mmtoken.errors import UserError
 from mmtoken.runtime.resuming.resume_choice import choose_checkpoint, install_resume_choice
 from mmtoken.runtime.saving import save_job, snapshot
 from mmtoken.runtime.saving.background_writer import BackgroundWriter
-from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook, optimizers_of
+from mmtoken.runtime.saving.checkpoint_hook import ReliableCheckpointHook
 from mmtoken.runtime.saving.device_copies import left_on_device
+from mmtoken.runtime.saving.optimizers import optimizers_of
 from mmtoken.runtime.saving.snapshot import Snapshot
 
 install_resume_choice()

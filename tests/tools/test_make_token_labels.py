@@ -13,7 +13,7 @@ from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
 
-from mmtoken.datasets import LabelStore, LabelStoreWriter, make_labels
+from mmtoken.datasets import LabelStore, LabelStoreWriter, train_images
 from mmtoken.datasets.annotator import position_scores
 
 REPO = Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def test_masks_of_another_size_than_their_images_are_refused(make, config, masks
 
 
 def test_images_that_are_loaded_turned_have_masks_that_are(make, config, tmp_path, digit_scenes):
-    from mmtoken.datasets.make_labels import TrainImages
+    from mmtoken.datasets.train_images import TrainImages
 
     folder, masks = tmp_path / 'images', tmp_path / 'masks'
     for place in (folder / '0', masks / '0'):
@@ -341,7 +341,7 @@ def spoiled(config, tmp_path, digit_scenes):
 def test_an_image_that_cannot_be_read_is_named_when_the_others_are_done(
     make, spoiled, checkpoint, tmp_path, capsys, monkeypatch, workers
 ):
-    monkeypatch.setattr(make_labels, 'MOST_UNREADABLE', 0.1)
+    monkeypatch.setattr(train_images, 'MOST_UNREADABLE', 0.1)
     file, image, whole = spoiled
     words = (file, checkpoint, '--out', tmp_path / 'labels', '--workers', workers)
 
@@ -359,7 +359,7 @@ def test_an_image_that_cannot_be_read_is_named_when_the_others_are_done(
 def test_an_image_that_masks_are_of_and_cannot_be_read_is_named(
     make, spoiled, masks, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(make_labels, 'MOST_UNREADABLE', 0.1)
+    monkeypatch.setattr(train_images, 'MOST_UNREADABLE', 0.1)
     file, image, _ = spoiled
     image.write_bytes(b'words')
 

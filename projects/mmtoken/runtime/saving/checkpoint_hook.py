@@ -11,10 +11,8 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
@@ -23,6 +21,7 @@ from mmtoken.runtime.guards.agreement import Agreement
 from mmtoken.runtime.saving.atomic_saving import collect_saves, is_local
 from mmtoken.runtime.saving.background_writer import BackgroundWriter, wait_for_writes
 from mmtoken.runtime.saving.device_copies import left_on_device
+from mmtoken.runtime.saving.optimizers import changed_by, optimizers_of
 from mmtoken.runtime.saving.save_job import Removals, SaveJob, is_part_of_folder
 from mmtoken.runtime.saving.snapshot import Snapshot
 
@@ -294,32 +293,3 @@ class ReliableCheckpointHook(CheckpointHook):
 
     def _here(self, path: str) -> str:
         return self.file_backend.join_path(self.out_dir, osp.basename(path))
-
-
-def optimizers_of(wrapper: Any) -> list[Optimizer]:
-    """The optimizers of one wrapper or a dict of them; none where torch does not call hooks before
-    the step of each.
-
-    Args:
-        wrapper: What a runner steps.
-    """
-    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-    found = [getattr(wrapper, 'optimizer', None) for wrapper in wrappers]
-    # Torch prepares a step to call hooks where its own constructor is called.
-    hooked = (
-        isinstance(optimizer, Optimizer) and getattr(optimizer.step, 'hooked', False)
-        for optimizer in found
-    )
-    return found if all(hooked) else []
-
-
-def changed_by(optimizer: Optimizer) -> Iterator[Tensor]:
-    """What nothing changes in a training step but the optimizer: trained weights and its states.
-
-    Args:
-        optimizer: The optimizer.
-    """
-    # Weights that are not trained may be averages, which a model updates as it goes forward.
-    yield from (p for g in optimizer.param_groups for p in g['params'] if p.requires_grad)
-    for state in optimizer.state.values():
-        yield from (value for value in state.values() if isinstance(value, Tensor))
