@@ -184,7 +184,7 @@ def write_leaf(search: Config, space: Space, schedule: Schedule, path: Path, com
     path.write_text(
         f'"""The schedule {schedule}, found by a search: F has an attention map of its own,\n'
         f'S shares that of the layer before, tokens are pooled at each bar.\n\n'
-        f'Reproduces: the choice of `{command}`.\n'
+        f'Reproduces: the choice of\n    {command}\n'
         f'Command: python tools/train.py {path.as_posix()}\n"""\n\n'
         f'_base_ = {base!r}\n\n'
         f'model = dict(\n    backbone=dict(\n        _delete_=True,\n'

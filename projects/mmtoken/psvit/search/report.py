@@ -120,11 +120,11 @@ def plot_pareto(found: dict[str, Any], path: Path) -> None:
         [entry['value'] for entry in measured],
         s=14, color='0.6', label='every schedule measured',
     )  # fmt: skip
-    front = _front(measured)
+    front, most = _front(measured), max(entry['price'] for entry in measured)
     left.plot(
-        [entry['price'] / scale for entry in front],
-        [entry['value'] for entry in front],
-        drawstyle='steps-post', color='0.2', label='best at this cost',
+        [price / scale for price in (*(entry['price'] for entry in front), most)],
+        [entry['value'] for entry in (*front, front[-1])],
+        drawstyle='steps-post', color='0.2', label='best up to this cost',
     )  # fmt: skip
     left.set_title('by the supernet')
     kinds = {SEARCHED: 'C3', DRAWN: 'C0', '': 'C2'}
@@ -184,7 +184,9 @@ def plot_schedules(found: dict[str, Any], path: Path) -> None:
         side.set_visible(False)
     panel.tick_params(length=0)
     widths = ', '.join(map(str, found['space']['widths']))
-    panel.set_title(f'F full, S shares; lower boxes: pooled (widths {widths})', fontsize=9)
+    what = '{name} ({unit})'.format(**found['metric'])
+    legend = f'F full, S shares; lower boxes: pooled (widths {widths})'
+    panel.set_title(f'{what}; {legend}', fontsize=9)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
