@@ -3,7 +3,7 @@
 Reproduces: nothing published; our design. The three stages give the strides 8, 16 and 32, FPN two
     more; anchors are as large as those of a pyramid from stride 4.
 Needs: the weights of psvit-2d-tiny-p8_8xb128_in1k.py, trained by you.
-Costs: 40.3 M parameters; backbone and neck 144 G multiply-adds at 800 x 1344 px.
+Costs: 40.3 M parameters; backbone and neck 143 G multiply-adds at 800 x 1344 px.
     Training time was not measured.
 Command:
     bash tools/dist_train.sh configs/psvit/mask-rcnn_psvit-2d-tiny-p8_fpn_1x_coco.py 8 --amp

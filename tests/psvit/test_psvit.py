@@ -17,6 +17,7 @@ SMALL = [
     dict(depth=2, embed_dims=24, num_heads=3, pattern='FF'),
     dict(depth=1, embed_dims=24, num_heads=3),
 ]
+PLAIN = dict(embed_dims=24, num_layers=3, num_heads=3, feedforward_channels=48)
 
 
 @pytest.mark.parametrize(
@@ -157,15 +158,38 @@ def test_its_trace_is_the_explicit_product():
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize(
+    ('pool', 'strides'),
+    [
+        (dict(norm_cfg=dict(eps=1e-3)), [(1, 2), (2, 1)]),
+        (dict(along='columns'), [(2, 1), (2, 1)]),
+        ([dict(norm_cfg=dict(eps=1e-3)), {}], [(1, 2), (2, 1)]),
+        ({}, [(1, 2), (2, 1)]),
+    ],
+)
+def test_pools_that_name_no_type_are_of_the_kind_that_pooling_asks_for(pool, strides):
+    pools = PSViT(stages=SMALL, pooling='1d', pool=pool, img_size=32, patch_size=4).pools.values()
+
+    assert all(isinstance(pool, SequencePool) for pool in pools)
+    assert [pool.stride for pool in pools] == strides
+    assert next(iter(pools)).norm.eps == (1e-3 if 'norm_cfg' in str(pool) else 1e-6)
+
+
+@pytest.mark.parametrize('pool_before', [(1, 2), (1, -1), (2, 1), (-1, 2, 1)])
+def test_lines_take_turns_from_layer_to_layer(pool_before):
+    options = dict(img_size=32, patch_size=4, pool_before=pool_before)
+
+    pools = PSViT(PLAIN, pooling='1d', **options).pools
+
+    assert {layer: pool.stride for layer, pool in pools.items()} == {'1': (1, 2), '2': (2, 1)}
+
+
 def test_a_plain_schedule_is_a_token_vits():
-    arch = dict(embed_dims=24, num_layers=3, num_heads=3, feedforward_channels=48)
     options = dict(img_size=32, patch_size=4, pool_before=(1, 2), pattern='FFF')
 
-    lines = PSViT(arch, pooling='1d', **options)
-    plain = PSViT(arch, num_aux_tokens=1, **options)
+    plain = PSViT(PLAIN, num_aux_tokens=1, **options)
 
-    assert [pool.stride for pool in lines.pools.values()] == [(1, 2), (2, 1)]
-    reference = TokenViT(arch, **options)
+    reference = TokenViT(PLAIN, **options)
     assert {n: p.shape for n, p in plain.named_parameters()} == {
         n: p.shape for n, p in reference.named_parameters()
     }
@@ -181,6 +205,11 @@ def test_a_plain_schedule_is_a_token_vits():
         (dict(stages=SMALL, pool_before=(1,)), r'pool_before \(1,\) is set beside stages'),
         (dict(stages=SMALL[:1], pool=dict(type='TokenPool')), r'pool is set, and pool_before'),
         (dict(stages=SMALL, pooling='1d', pool_before=(1,)), r'pool_before \(1,\) is set beside'),
+        (dict(arch=PLAIN, pooling='1d', pool_before='1'), r"pool_before \('1',\) is not a choice"),
+        (
+            dict(stages=SMALL, pooling='1d', pool=[dict(along='rows')]),
+            r'pool has 1 configs for the 2 layers that are pooled before, \(2, 4\)',
+        ),
         (
             dict(stages=SMALL, pooling='1d', pool=dict(type='TokenPool')),
             "'1d' is set beside a pool",

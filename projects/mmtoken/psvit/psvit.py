@@ -9,6 +9,8 @@ from mmpretrain.registry import MODELS
 from mmtoken.errors import UserError
 from mmtoken.vit import TokenViT
 from mmtoken.vit.arguments import resolve_arch
+from mmtoken.vit.building import complete
+from mmtoken.vit.schedule import plan_layers
 
 POOLINGS = ('1d', '2d')
 POOLS = ('SequencePool', 'TokenPool')
@@ -81,17 +83,21 @@ class PSViT(TokenViT):
             num_aux_tokens = 1 if pooling == '1d' or out_type == 'cls_token' else 0
         if out_type is None:
             out_type = 'cls_token' if num_aux_tokens else 'avg_featmap'
-        if pooling == '1d' and options.get('pool') is None:
-            stages = resolve_arch(arch, self.archs).get('stages')
-            # A stage that is none has its error in what follows.
-            count = len(stages) - 1 if isinstance(stages, (list, tuple)) else 0
-            pooled = options.get('pool_before', ())
-            count += 1 if isinstance(pooled, int) else len(pooled)
-            options['pool'] = [
-                dict(type='SequencePool', along=('rows', 'columns')[place % 2])
-                for place in range(count)
-            ]
+        if pooling == '1d':
+            schedule = (options.get(name) for name in ('pattern', 'pool_before', 'pool'))
+            _, pooled = plan_layers(resolve_arch(arch, self.archs), *schedule)
+            options['pool'] = _lines(options.get('pool'), pooled)
         super().__init__(arch=arch, num_aux_tokens=num_aux_tokens, out_type=out_type, **options)
+
+
+def _lines(pool: dict | Sequence[dict] | None, pooled: Sequence[int]) -> list[dict]:
+    """Configs of pools along rows and columns in turn, where they say nothing else."""
+    each = pool if isinstance(pool, (list, tuple)) else [pool] * len(pooled)
+    ranks = map(sorted(pooled).index, pooled)
+    return [
+        complete(cfg, dict(type='SequencePool', along=('rows', 'columns')[rank % 2]))
+        for cfg, rank in zip(each, ranks, strict=True)
+    ]
 
 
 def _check_pool(pool: dict | Sequence[dict] | None, pooling: str | None) -> None:

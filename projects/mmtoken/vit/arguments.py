@@ -79,12 +79,13 @@ def resolve_layers(
     Raises:
         UserError: If an index is no layer's, or if there are too few.
     """
-    indices = (indices,) if isinstance(indices, int) else tuple(indices)
-    if len(indices) < minimum or not all(-num_layers <= i < num_layers for i in indices):
+    listed = tuple(indices) if isinstance(indices, (list, tuple, range)) else (indices,)
+    known = (isinstance(i, int) and -num_layers <= i < num_layers for i in listed)
+    if len(listed) < minimum or not all(known):
         raise UserError(
-            f'{name} {indices} is not a choice of layers 0..{num_layers - 1} or {-num_layers}..-1'
+            f'{name} {listed} is not a choice of layers 0..{num_layers - 1} or {-num_layers}..-1'
         )
-    return tuple(i % num_layers for i in indices)
+    return tuple(i % num_layers for i in listed)
 
 
 def resolve_pools(

@@ -41,7 +41,10 @@ class LayerPlan:
 
 
 def plan_layers(
-    arch: dict, pattern: str | None, pool_before: Sequence[int], pool: dict | Sequence[dict] | None
+    arch: dict,
+    pattern: str | None,
+    pool_before: int | Sequence[int] | None,
+    pool: dict | Sequence[dict] | None,
 ) -> tuple[tuple[LayerPlan, ...], tuple[int, ...]]:
     """The layers of an architecture, and those before which the tokens are pooled.
 
@@ -49,18 +52,17 @@ def plan_layers(
         arch: Of `resolve_arch`, with sizes that all layers have, or with `stages`.
         pattern: A letter for each layer: F has an attention map of its own, S shares that of the
             layer before. None where all have their own, or where each stage has its pattern.
-        pool_before: Layers before which tokens are pooled; none where there are stages, each of
-            which but the first pools before its first layer.
+        pool_before: Layers before which tokens are pooled; none, or None, where there are stages,
+            each of which but the first pools before its first layer.
         pool: The config of the pools, or one of each.
 
     Raises:
         UserError: If the stages, the pattern or the pools have no meaning; the message names them.
     """
-    if isinstance(pool_before, int):
-        pool_before = (pool_before,)
+    pool_before = () if pool_before is None else pool_before
     if 'stages' in arch:
-        for name, given in (('pattern', pattern), ('pool_before', tuple(pool_before))):
-            if given:
+        for name, given in (('pattern', pattern), ('pool_before', pool_before)):
+            if given not in (None, (), []):
                 raise UserError(
                     f'{name} {given!r} is set beside stages, which say it themselves; leave it out'
                 )
