@@ -2,7 +2,7 @@ r"""Mask R-CNN over a plain ViT and, at as many multiply-adds, one that shares m
 
 Needs: of the study psvit, with the same seeds and with 100, that of the sweep, the runs
 `--arms DeiT shared 'pooled 2D' 'both 2D'`.
-Costs: 20 runs of the sweep and 20 final ones, of 600 iterations.
+Costs: 12 runs of the sweep and 20 final ones, of 600 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/psvit_det.py \
@@ -15,8 +15,8 @@ title = 'Mask R-CNN over PSViT at the multiply-adds of a plain ViT'
 question = (
     'Where classifiers cost the same, what do shared attention maps, pooled tokens and both leave '
     'to a detector? Each run starts from the classifier of glyphs that the study psvit trained '
-    'with the same seed; all arms train equally long, each with the learning rate, weight decay '
-    'and rate of the backbone that a sweep chose for it on held-out training scenes. A pooled '
+    'with the same seed; all arms train equally long, each with the learning rate that a sweep '
+    'chose for it on held-out training scenes. A pooled '
     'backbone gives maps of strides 8 and 16, the others one of stride 8, of which a feature '
     'pyramid makes more.'
 )
@@ -54,3 +54,4 @@ arms = [
     )
 ]
 control = 'DeiT'
+sweep = dict(candidates=_base_.sweep.candidates[:3])  # the rates
