@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from small_configs import CONFIGS, small_config
+from small_configs import ARCH, BACKBONE, CONFIGS, small_config
 
 from mmtoken.config_check.check import find_problems
 from mmtoken.config_check.necks import neck_problems
@@ -16,6 +16,22 @@ PYRAMID = dict(type='mmpretrain.SimpleFeaturePyramid', in_channels=24, out_chann
 def problems(scope, **changes):
     content = small_config(scope, changes).to_dict()
     return [problem.text for problem in neck_problems(content, scope)]
+
+
+STAGES = [dict(depth=1, embed_dims=c, num_heads=2) for c in (12, 24, 48)]
+PYRAMIDAL = dict(
+    type='mmpretrain.PSViT', stages=STAGES, img_size=32, patch_size=4, out_indices=(0, 1, 2),
+    out_type='featmap',
+)  # fmt: skip
+FOUR_MAPS = dict(BACKBONE, arch=dict(ARCH, num_layers=4), out_type='featmap', out_indices=range(4))
+CHANNELS = dict(out_channels=8)
+FPN = dict(type='FPN', in_channels=[12, 24, 48], num_outs=3, **CHANNELS)
+MAPPER = dict(type='ChannelMapper', **CHANNELS)
+DILATED = dict(
+    type='DilatedEncoder', block_mid_channels=8, num_residual_blocks=1, block_dilations=[2],
+    **CHANNELS,
+)  # fmt: skip
+LINEAR = dict(type='LinearNeck', **CHANNELS)
 
 
 @pytest.mark.parametrize('scope', CONFIGS)
@@ -49,6 +65,63 @@ def test_what_does_not_fit_is_named_with_what_would(scope, changes, named):
     (text,) = problems(scope, **changes)
 
     assert named in text
+
+
+@pytest.mark.parametrize(
+    ('scope', 'backbone', 'neck', 'named'),
+    [
+        ('mmdet', PYRAMIDAL, dict(MAPPER, in_channels=[12, 24, 40]), 'ChannelMapper takes a map of '
+         '40 channels where its backbone PSViT gives one of 48; set the widths of its outputs, '
+         '[12, 24, 48], in the config of the neck'),
+        ('mmdet', PYRAMIDAL, dict(MAPPER, in_channels=[12, 24]), 'ChannelMapper does not take the '
+         '3 outputs of its backbone PSViT, of [12, 24, 48] channels; set these widths'),
+        ('mmdet', PYRAMIDAL, dict(DILATED, in_channels=40), 'DilatedEncoder takes a map of 40 '),
+        ('mmdet', PYRAMIDAL, [dict(DILATED, in_channels=40), FPN], 'DilatedEncoder takes a map of'),
+        ('mmseg', FOUR_MAPS, dict(type='Feature2Pyramid', embed_dim=12), 'Feature2Pyramid takes '),
+        ('mmpretrain', BACKBONE, dict(LINEAR, in_channels=12), 'LinearNeck takes a map of 12 '),
+    ],
+)  # fmt: skip
+def test_necks_that_keep_no_widths_to_compare_are_held_against_the_maps(
+    scope, backbone, neck, named
+):
+    (text,) = problems(scope, **{'model.backbone': backbone, 'model.neck': neck})
+
+    assert named in text
+
+
+@pytest.mark.parametrize(
+    ('scope', 'backbone', 'neck'),
+    [
+        ('mmdet', PYRAMIDAL, dict(MAPPER, in_channels=[12, 24, 48])),
+        ('mmdet', PYRAMIDAL, dict(DILATED, in_channels=48)),
+        ('mmdet', PYRAMIDAL, [FPN, dict(type='BFP', in_channels=8, num_levels=3)]),
+        # It leaves out the first maps.
+        ('mmdet', PYRAMIDAL, dict(FPN, type='CLRNetFPN', in_channels=[24, 48], num_outs=2)),
+        ('mmseg', FOUR_MAPS, dict(type='Feature2Pyramid', embed_dim=24)),
+        ('mmpretrain', BACKBONE, dict(LINEAR, in_channels=24)),
+        ('mmpretrain', BACKBONE, dict(type='GlobalAveragePooling')),
+        # As many as there are in a whole map of 4 x 4 patches.
+        ('mmpretrain', dict(BACKBONE, out_type='featmap'), dict(LINEAR, in_channels=384)),
+    ],
+)
+def test_necks_that_take_the_maps_are_let_pass(scope, backbone, neck):
+    assert problems(scope, **{'model.backbone': backbone, 'model.neck': neck}) == []
+
+
+@pytest.mark.parametrize('in_channels', [(12, 24, 48), 48])
+@pytest.mark.parametrize('backbone', [PYRAMIDAL, dict(type='ResNet', depth=50)])
+@pytest.mark.parametrize('in_list', [False, True])
+def test_a_neck_that_asserts_something_of_its_arguments_is_named_with_them(
+    in_channels, in_list, backbone
+):
+    neck = dict(FPN, in_channels=in_channels)
+
+    (text,) = problems(
+        'mmdet', **{'model.backbone': backbone, 'model.neck': [FPN, neck] if in_list else neck}
+    )
+
+    assert text.startswith(f'model.neck: FPN cannot be built with in_channels={in_channels}, num_')
+    assert text.endswith('of which it asserts: isinstance(in_channels, list)')
 
 
 def test_heads_in_a_list_are_looked_at_and_one_that_cannot_be_built_hides_none():

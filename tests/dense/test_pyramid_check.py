@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmdet.models.necks import FPN, YOLOV3Neck
+from mmdet.models.necks import FPN, ChannelMapper, YOLOV3Neck
 from mmengine.registry import HOOKS
 from torch import nn
 
@@ -172,6 +172,57 @@ def test_necks_and_heads_of_another_width_are_refused(model, named):
 )
 def test_necks_and_heads_that_fit_are_let_pass(model):
     check_pyramids(staged(**model))
+
+
+class Chosen(nn.Module):
+    """A neck that takes one of the maps."""
+
+    def __init__(self, index, kind=nn.Conv2d):
+        super().__init__()
+        self.in_channels, self.index = [STAGES[index]['embed_dims']], index
+        self.conv = kind(*self.in_channels, 8, 1)
+
+    def forward(self, maps):
+        return (self.conv(maps[self.index]),)
+
+
+class Sliced(nn.Conv2d):
+    """A convolution that leaves out the channels it has no weights for."""
+
+    def forward(self, image):
+        return super().forward(image[:, : self.in_channels])
+
+
+@pytest.mark.parametrize('neck', [Chosen(1), nn.Sequential(Chosen(0), nn.Identity())])
+def test_a_neck_may_take_one_map_of_its_choice(neck):
+    check_pyramids(staged(neck))
+
+
+def test_a_layer_of_another_kind_may_take_another_width_than_it_says():
+    neck = Chosen(0, Sliced)
+    neck.index = 1
+
+    check_pyramids(staged(neck))
+
+
+def test_a_neck_that_fails_for_another_reason_is_let_pass():
+    neck = Chosen(0)
+    del neck.in_channels
+    neck.index = 3
+
+    check_pyramids(staged(neck))
+
+
+def test_the_neck_of_a_run_is_left_as_it_was():
+    neck = ChannelMapper([12, 24, 40], 8, norm_cfg=dict(type='BN'), num_outs=3)
+    before = {name: value.clone() for name, value in neck.state_dict().items()}
+
+    with pytest.raises(UserError, match='ChannelMapper takes a map of 40 channels where its'):
+        check_pyramids(staged(neck))
+
+    assert all(torch.equal(value, before[name]) for name, value in neck.state_dict().items())
+    assert all(module.training for module in neck.modules())
+    assert not any(module._forward_pre_hooks for module in neck.modules())
 
 
 @pytest.mark.parametrize(

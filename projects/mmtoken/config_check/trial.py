@@ -146,12 +146,22 @@ def try_build(cfg: Any, scope: str) -> nn.Module | None:
     if not cfg:
         return None
     try:
-        with torch.device('meta'), DefaultScope.overwrite_default_scope(scope):
-            if isinstance(cfg, (list, tuple)):
-                return nn.ModuleList(MODELS.build(copy.deepcopy(one)) for one in cfg)
-            return MODELS.build(copy.deepcopy(cfg))
+        return build_bare(cfg, scope)
     except Exception:
         return None
+
+
+def build_bare(cfg: Any, scope: str) -> nn.Module:
+    """Build a part of a model without memory, or raise what it raises.
+
+    Args:
+        cfg: Its config, or a list of several.
+        scope: Where its type is looked up.
+    """
+    with torch.device('meta'), DefaultScope.overwrite_default_scope(scope):
+        if isinstance(cfg, (list, tuple)):
+            return nn.ModuleList(MODELS.build(copy.deepcopy(one)) for one in cfg)
+        return MODELS.build(copy.deepcopy(cfg))
 
 
 def _is_a(part: Place, base: type) -> bool:
