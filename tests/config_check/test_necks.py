@@ -6,8 +6,9 @@ import pytest
 from mmengine.config import Config
 from small_configs import ARCH, BACKBONE, CONFIGS, small_config
 
-from mmtoken.config_check.check import find_problems
+from mmtoken.config_check.check import check_config, find_problems
 from mmtoken.config_check.necks import neck_problems
+from mmtoken.errors import UserError
 
 REPO = Path(__file__).parents[2]
 PYRAMID = dict(type='mmpretrain.SimpleFeaturePyramid', in_channels=24, out_channels=24)
@@ -23,6 +24,8 @@ PYRAMIDAL = dict(
     type='mmpretrain.PSViT', stages=STAGES, img_size=32, patch_size=4, out_indices=(0, 1, 2),
     out_type='featmap',
 )  # fmt: skip
+# Every second map has another stride in height than in width.
+ROWS = dict(PYRAMIDAL, pooling='1d')
 FOUR_MAPS = dict(BACKBONE, arch=dict(ARCH, num_layers=4), out_type='featmap', out_indices=range(4))
 CHANNELS = dict(out_channels=8)
 FPN = dict(type='FPN', in_channels=[12, 24, 48], num_outs=3, **CHANNELS)
@@ -122,6 +125,26 @@ def test_a_neck_that_asserts_something_of_its_arguments_is_named_with_them(
 
     assert text.startswith(f'model.neck: FPN cannot be built with in_channels={in_channels}, num_')
     assert text.endswith('of which it asserts: isinstance(in_channels, list)')
+
+
+@pytest.mark.parametrize(
+    'model',
+    [
+        CONFIGS['mmdet']['model'],
+        dict(type='FastRCNN', roi_head=CONFIGS['mmdet']['model']['roi_head']),
+        dict(type='ATSS', bbox_head=dict(type='ATSSHead', num_classes=3, in_channels=8)),
+    ],
+    ids=lambda model: model['type'],
+)
+def test_the_check_refuses_detectors_over_maps_of_two_strides(model):
+    cfg = small_config('mmdet', {'model': dict(model, backbone=ROWS, neck=FPN)})
+
+    with pytest.raises(UserError, match='map 1 of PSViT has strides of 4 in height and 8 in width'):
+        check_config(cfg)
+
+
+def test_models_that_bring_maps_to_one_size_take_two_strides():
+    assert problems('mmseg', **{'model.backbone': ROWS, 'model.neck': FPN}) == []
 
 
 def test_heads_in_a_list_are_looked_at_and_one_that_cannot_be_built_hides_none():

@@ -9,7 +9,7 @@ from mmtoken.config_check.parts import dict_at, find_parts
 from mmtoken.config_check.problem import Problem
 from mmtoken.config_check.trial import build_bare, try_build
 from mmtoken.dense import check_pyramids
-from mmtoken.dense.pyramid_check import HEADS
+from mmtoken.dense.pyramid_check import DETECTING, HEADS
 from mmtoken.errors import UserError, reason_of
 
 
@@ -35,6 +35,11 @@ def neck_problems(content: dict, scope: str) -> Iterator[Problem]:
         model.backbone = try_build(part.node['backbone'], own)
         if not hasattr(model.backbone, 'out_strides'):
             continue
+        # That a detector has them is all that is asked of these.
+        for name in DETECTING:
+            if part.node.get(name):
+                setattr(model, name, nn.Identity())
+        model.bbox_head = try_build(part.node.get('bbox_head'), own)
         if necks:
             # One that cannot be built stays None, and what it makes for the heads is not known.
             model.neck = try_build(necks[0], own)
