@@ -8,132 +8,25 @@ from multiprocessing import Pipe, get_context
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib.image
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
+from search_files import DEIT, REPO, changed
 
 from mmtoken.config_check.check import check_config
 from mmtoken.errors import UserError
-from mmtoken.experiments.costs import count_costs, image_shape
 from mmtoken.experiments.scoreboard_stages import build_part
 from mmtoken.experiments.study_runs import make_grid, run_config
 from mmtoken.experiments.study_tasks import Place
-from mmtoken.psvit.search import budget, build_space, judge, results, runs
-from mmtoken.psvit.search.budget import Costs, scheduled_backbone
-from mmtoken.psvit.search.checks import check_fit, check_measure, claim, least_costly
+from mmtoken.psvit.search import build_space, judge, results, runs
+from mmtoken.psvit.search.budget import scheduled_backbone
+from mmtoken.psvit.search.checks import check_measure, claim
 from mmtoken.psvit.search.configs import check_training_set, supernet_config, write_leaf
-from mmtoken.psvit.search.evolution import evolve
 from mmtoken.psvit.search.judge import Judge
+from mmtoken.psvit.search.report import _front, write_search_report
 from mmtoken.psvit.search.results import first_names
-from mmtoken.psvit.search.search_file import EVOLUTION, load_search
-
-REPO = Path(__file__).parents[2]
-SMALL = """
-_base_ = '{repo}/tools/searches/digits.py'
-space = dict(units=2, widths=[12, 24], num_heads=[2, 3])
-budget = dict(macs=4e6)
-config = 'small.py'
-baselines = [dict(name='DeiT', config='deit.py')]
-folds = 4
-supernet = dict(iterations=3)
-retraining = dict(top=1, random=1, iterations=2)
-"""
-CONFIG = """
-_base_ = '{repo}/configs/digits/{name}-d8w96-144_digits-cls.py'
-model = dict(head=dict(in_channels=24), backbone=dict(arch=dict(_delete_=True, stages=[
-    dict(depth=2, embed_dims=12, num_heads=2), dict(depth=2, embed_dims=24, num_heads=3)])))
-train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
-test_dataloader = dict(num_workers=0, persistent_workers=False)
-"""
-DEIT = """
-_base_ = '{repo}/configs/digits/deit-d6w96_digits-cls.py'
-train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
-test_dataloader = dict(num_workers=0, persistent_workers=False)
-"""
-
-
-@pytest.fixture
-def search(tmp_path, monkeypatch, digit_scenes):
-    """A small search over tiny data, in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    Path('data').mkdir()
-    Path('data/digit_scenes').symlink_to(digit_scenes)
-    Path('small.py').write_text(CONFIG.format(repo=REPO, name='psvit'))
-    Path('deit.py').write_text(DEIT.format(repo=REPO))
-    Path('search.py').write_text(SMALL.format(repo=REPO))
-    return load_search(Path('search.py'))
-
-
-def changed(text):
-    """The search with some lines more."""
-    Path('search.py').write_text(SMALL.format(repo=REPO) + text)
-    return load_search(Path('search.py'))
-
-
-def test_costs_that_are_added_up_are_those_that_are_counted(search):
-    space = build_space(dict(units=3, widths=[12, 24], num_heads=[2, 3]))
-    cfg = Config.fromfile('small.py')
-    costs = Costs(cfg, space)
-
-    for text in ('FFFS|FS', 'FS|FFFF', 'FSFF|FF'):
-        cfg.model.backbone = scheduled_backbone(
-            cfg.model.backbone.to_dict(), space.stages(space.read(text))
-        )
-        counted = count_costs(build_part(cfg, cfg.model), image_shape(cfg, None), 'mmpretrain')
-        found = costs.count(space.read(text))
-        assert found == {kind: counted[kind] for kind in ('macs', 'params')}
-
-
-def test_latency_is_the_median_of_passes(search, monkeypatch):
-    space = build_space(search.space)
-
-    clock = iter(range(100))
-    monkeypatch.setattr(budget.time, 'perf_counter', lambda: next(clock) ** 2 / 1000)
-    milliseconds = Costs(Config.fromfile('small.py'), space).latency(next(iter(space)))
-
-    # Passes take 1, 5, 9, … ms by this clock; five are left out, and the median is the 13th.
-    assert milliseconds == pytest.approx(4 * 12 + 1)
-
-
-def test_a_budget_that_no_schedule_meets_names_the_least():
-    space = build_space(dict(units=5, widths=[12, 24, 48], num_heads=[2, 3, 4]))
-
-    def price(schedule):
-        # As parameters: wider stages cost more, so that those that pool late cost least.
-        widths = zip((1, 4, 16), str(schedule).split('|'), strict=True)
-        return sum(width * (12 * len(part) - 2 * part.count('S')) for width, part in widths)
-
-    true = min(space, key=price)
-    with pytest.raises(UserError, match=r'the least, FSFSFS\|FS\|FS, costs 506: raise'):
-        least_costly(space, dict(macs=505), price)
-    assert least_costly(space, dict(macs=506), price) == true
-
-
-def test_a_budget_that_one_schedule_meets_is_searched():
-    space = build_space(dict(units=12, widths=[1, 2, 3], num_heads=[1, 1, 1]))
-    only = space.read('FS|FS|' + 'FS' * 10)
-
-    found = evolve(
-        space, lambda schedule: schedule == only, lambda some: dict.fromkeys(some, 1.0),
-        EVOLUTION, 0, [only],
-    )  # fmt: skip
-
-    assert list(found) == [only]
-
-
-def test_a_budget_from_and_to_has_schedules_within_it():
-    space = build_space(dict(units=3, widths=[12, 24], num_heads=[2, 3]))
-
-    def price(schedule):
-        return 10 * len(str(schedule).split('|')[0]) + str(schedule).count('S')
-
-    # Two or four layers before the pool, and up to three that share.
-    found = least_costly(space, dict(macs=(42, 100)), price)
-    assert found == space.read('FFFS|FS') and price(found) == 42
-    assert price(least_costly(space, dict(macs=(1, 100)), price)) == 23
-    with pytest.raises(UserError, match='no schedule of the space costs from 30 to 39 macs'):
-        least_costly(space, dict(macs=(30, 39)), price)
 
 
 def test_what_chance_draws_again_is_trained_and_counted_once(monkeypatch):
@@ -161,6 +54,14 @@ def test_what_chance_draws_again_is_trained_and_counted_once(monkeypatch):
     assert values == {**trained, 'random 1': 60.0, 'DeiT': 65.0}
     assert found['found'] == str(a)
     assert found['rank_correlation'] == pytest.approx(0.8)
+
+
+def test_the_front_has_what_nothing_cheaper_matches():
+    points = [(3, 50.0), (1, 40.0), (2, 40.0), (2, 45.0), (4, 49.0), (5, 60.0)]
+
+    front = _front([dict(price=price, value=value) for price, value in points])
+
+    assert [(e['price'], e['value']) for e in front] == [(1, 40.0), (2, 45.0), (3, 50.0), (5, 60.0)]
 
 
 def test_a_metric_that_is_not_measured_is_refused_before_anything_is_trained(search):
@@ -319,58 +220,40 @@ def test_a_folder_of_another_search_is_refused(search):
         claim(Path('work'), other, build_space(other.space), cfg)
 
 
-@pytest.mark.parametrize(
-    ('text', 'named'),
-    [
-        ('folds = 1', 'folds 1'),
-        ('budget = dict(macs=1e6, params=1e6, _delete_=True)', 'is not one of macs, params'),
-        ('budget = dict(flops=1e6, _delete_=True)', 'is not one of macs, params, latency_ms'),
-        ('retraining = dict(top=0)', 'retraining.top 0'),
-        ('evolution = dict(populaton=3)', 'populaton'),
-        ('supernet = dict(iterations=1)', 'iterations 1'),
-        ('space = dict(units=2, widths=[12], num_heads=[2, 3])', 'is not as long as'),
-        ('seeds = [0]', 'seeds'),
-        ("baselines = [dict(name='DeiT')]", 'config'),
-        ("baselines = [dict(name='a', config='deit.py')] * 2", "'a' of search .* named twice"),
-        ("baselines = [dict(name='searched 1', config='deit.py')]", 'as what is searched'),
-        ("baselines = [dict(name='a', config='nope.py')]", 'nope.py'),
-        ("budget = dict(macs='many')", "macs 'many' is not a number"),
-        ("metric = dict(kee='a')", 'kee'),
-        ('budget = 50e6', 'budget 50000000.0 of search .* is no dict'),
-        ('evolution = 5', 'evolution 5 of search .* is no dict'),
-        ('supernet = dict(options=5)', 'options 5 of search .* is no dict'),
-        ("seed = 'x'", "seed 'x'"),
-        ("folds = 'a'", "folds 'a'"),
-        ("config = 'nope.py'", 'nope.py'),
-        ('budget = dict(macs=(5e6, 4e6))', 'is not the least and the most; give a number, or two'),
-        ('budget = dict(macs=(5e6,))', 'is not the least and the most'),
+FULL = dict(price=3e6, macs=3e6, params=2e5)
+SHARING = dict(price=2e6, macs=2e6, params=1e5)
+FOUND = dict(
+    title='A search', question='Does it find?', command='python tools/search.py a.py',
+    metric=dict(key='accuracy/top1', name='top-1', unit='%'), budget=dict(macs=4e6),
+    space=dict(units=2, widths=[12, 24], num_heads=[2, 3], choices=['FF', 'FS'], schedules=4),
+    supernet=dict(iterations=3), folds=4, seed=0, exhaustive=True,
+    measured=[
+        dict(schedule='FF|FF', value=50.0, **FULL),
+        dict(schedule='FS|FS', value=40.0, **SHARING),
     ],
+    retrained=[
+        dict(name='searched 1', value=61.25, schedule='FF|FF', measured=50.0, **FULL),
+        dict(name='random 1', value=70.0, schedule='FS|FS', measured=40.0, **SHARING),
+        dict(name='DeiT', value=55.0, schedule=None, measured=None, **FULL),
+    ],
+    found='FF|FF', rank_correlation=-1.0,
+    environment=dict(versions=dict(torch='2'), processor='CPU', commit='abc'),
 )  # fmt: skip
-def test_search_files_without_meaning_are_refused(search, text, named):
-    with pytest.raises(UserError, match=named):
-        changed(text)
 
 
-@pytest.mark.parametrize(
-    ('space', 'metric', 'named'),
-    [
-        (dict(widths=[12, 36]), {}, 'set in_channels=36 in the config of head'),
-        (dict(num_heads=[2, 5]), {}, 'embed_dims 24 is not a multiple of num_heads 5'),
-        ({}, dict(key='loss'), "metric.key 'loss' is none that .* measures; .* accuracy/top1"),
-    ],
-)
-def test_what_would_fail_later_fails_before_anything_is_trained(search, space, metric, named):
-    search.metric.update(metric)
-    cfg = Config.fromfile('small.py')
+def test_the_report_shows_what_was_measured(tmp_path):
+    write_search_report(FOUND, tmp_path)
 
-    with pytest.raises(UserError, match=named):
-        check_fit(search, build_space(dict(search.space, **space)), cfg)
-    check_fit(load_search(Path('search.py')), build_space(search.space), cfg)
-
-
-def test_a_config_of_another_backbone_is_refused(search):
-    with pytest.raises(UserError, match="backbone of the config is TokenViT: set type='PSViT'"):
-        scheduled_backbone(Config.fromfile('deit.py').model.backbone, [])
+    page = (tmp_path / 'README.md').read_text()
+    rows = [line for line in page.splitlines() if line.startswith('| ') and '---' not in line]
+    assert [row.split(' | ')[0] for row in rows[1:]] == ['| random 1', '| searched 1', '| DeiT']
+    assert r'| searched 1 | `FF\|FF` | 61.2 | 50.0 | 3.0 M | 0.20 M |' in page
+    assert 'Found: `FF|FF`' in page and '(Spearman) of the two columns of figures: -1.00' in page
+    assert json.loads((tmp_path / 'results.json').read_text()) == FOUND
+    assert 'What chance drew has 70.0 on average, at 2.0 M multiply-adds.' in page
+    assert 'one path a step; at most 4 million multiply-adds.' in page
+    for picture in ('pareto.png', 'schedules.png'):
+        assert matplotlib.image.imread(tmp_path / picture).std() > 0.05
 
 
 def test_what_is_measured_stays_when_a_search_is_stopped(search, load_tool, monkeypatch, capsys):
@@ -458,6 +341,16 @@ def test_no_process_runs_nothing(search, load_tool, flags, capsys):
         load_tool('search.py').main(['search.py', *flags])
     assert stop.value.code == 2
     assert 'runs nothing; use 1 or more' in capsys.readouterr().err
+
+
+def test_a_budget_of_latency_is_shown_as_such(tmp_path):
+    entries = [dict(entry, price=12.5) for entry in FOUND['retrained']]
+    found = dict(FOUND, budget=dict(latency_ms=20), retrained=entries)
+
+    write_search_report(found, tmp_path)
+
+    page = (tmp_path / 'README.md').read_text()
+    assert '| parameters | an image |' in page and page.count('| 12.5 ms |') == 3
 
 
 @pytest.mark.long

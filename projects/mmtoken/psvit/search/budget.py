@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from mmengine.config import Config
 from mmtoken.errors import UserError
 from mmtoken.experiments.costs import count_costs, image_shape
 from mmtoken.experiments.scoreboard_stages import build_part
+from mmtoken.tasks.task import write_json
 
 from ..psvit import resolve_pooling
 from .space import Schedule, Space
@@ -79,6 +82,37 @@ class Costs:
         model = deepcopy(self.cfg.model)
         model.backbone = scheduled_backbone(model.backbone, stages)
         return build_part(self.cfg, model)
+
+
+class Prices:
+    """What schedules cost of a budget; what is timed is timed once in a search's folder.
+
+    Args:
+        costs: Of the space.
+        budget: As a search says it.
+        stamp: The file by which the folder is known to be of this search. As long as it is missing,
+            timings in the folder may be of another space: none are read, and none written.
+    """
+
+    def __init__(self, costs: Costs, budget: Mapping[str, Any], stamp: Path) -> None:
+        (self.kind,) = budget
+        self.costs, self.stamp, self.file = costs, stamp, stamp.with_name('latency.json')
+        earlier = stamp.exists() and self.file.exists()
+        self.timed: dict[str, float] = json.loads(self.file.read_text()) if earlier else {}
+
+    def __call__(self, schedule: Schedule) -> float:
+        """The cost of a schedule."""
+        if self.kind != 'latency_ms':
+            return self.costs.count(schedule)[self.kind]
+        if str(schedule) not in self.timed:
+            self.timed[str(schedule)] = self.costs.latency(schedule)
+            self.keep()
+        return self.timed[str(schedule)]
+
+    def keep(self) -> None:
+        """Write the timings, where the folder is this search's."""
+        if self.timed and self.stamp.exists():
+            write_json(self.file, self.timed)
 
 
 def latency(model: torch.nn.Module, shape: tuple[int, int]) -> float:

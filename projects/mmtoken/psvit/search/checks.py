@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 from mmengine.config import Config
@@ -20,6 +20,9 @@ from .budget import scheduled_backbone
 from .judge import Judge
 from .search_file import bounds
 from .space import Schedule, Space
+
+# In a search's folder: what it searches.
+STAMP = 'search.json'
 
 
 def check_fit(search: Config, space: Space, cfg: Config) -> None:
@@ -98,7 +101,7 @@ def claim(
         config=text_digest(str(cfg.to_dict())),
     )
     own = json.loads(json.dumps(own))
-    stamp = folder / 'search.json'
+    stamp = folder / STAMP
     if stamp.exists():
         theirs = {'processes': 1, **json.loads(stamp.read_text())}
         differing = [name for name in own if own[name] != theirs.get(name)]
@@ -125,7 +128,7 @@ def least_costly(
     space: Space, budget: Mapping[str, float], price: Callable[[Schedule], float]
 ) -> Schedule:
     """A schedule that meets a budget: that which costs least or, where the budget has a least, too,
-    the first that costs as much.
+    the first that costs as much. Where it is measured, the least is that of a few.
 
     Args:
         space: The space.
@@ -136,10 +139,18 @@ def least_costly(
         UserError: If no schedule meets it.
     """
     kind, lower, most = bounds(budget)
-    # Of those that share all they can: sharing is never dearer.
-    letters = 'FS' if 'FS' in space.choices else 'FF'
-    places = combinations(range(1, space.units), len(space.widths) - 1)
-    least = min((Schedule((letters,) * space.units, pools) for pools in places), key=price)
+    places = [*combinations(range(1, space.units), len(space.widths) - 1)]
+
+    def alike(letters: Sequence[str], pools: tuple[int, ...]) -> Schedule:
+        stages = (sum(pool <= unit for pool in pools) for unit in range(space.units))
+        return Schedule(tuple(letters[stage] for stage in stages), pools)
+
+    # A unit costs the same wherever it stands in a stage: all of a stage are of the cheaper kind,
+    # and of the same one wherever the pools are. By the clock it need not be the one that shares.
+    kinds = product(space.choices, repeat=len(space.widths))
+    tried = {alike(letters, places[0]): letters for letters in kinds}
+    letters = tried[min(tried, key=price)]
+    least = min([*tried, *(alike(letters, pools) for pools in places)], key=price)
     if price(least) > most:
         raise UserError(
             f'no schedule of the space meets the budget of {most:g} {kind}; the least, {least}, '

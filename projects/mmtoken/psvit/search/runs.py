@@ -19,8 +19,8 @@ from mmtoken.tasks.launch import run_from_command_line
 from mmtoken.tasks.task import Task, text_digest, write_json
 from mmtoken.tasks.tool_steps import environment, export_weights, last_checkpoint, train_step
 
-from .budget import Costs
-from .checks import check_fit, check_measure, claim, least_costly
+from .budget import Costs, Prices
+from .checks import STAMP, check_fit, check_measure, claim, least_costly
 from .configs import check_training_set, retraining_study, supernet_config
 from .evolution import best, evolve
 from .judge import judge_all
@@ -52,7 +52,7 @@ def run_search(
     check_fit(search, space, cfg)
     check_training_set(cfg, search.folds)
     costs = Costs(cfg, space)
-    price = _priced(costs, search.budget, place.work_dir)
+    price = Prices(costs, search.budget, place.work_dir / STAMP)
     first = least_costly(space, search.budget, price)
     _, lower, most = bounds(search.budget)
 
@@ -73,6 +73,7 @@ def run_search(
     study = study_of({f'{SEARCHED} 1': first})
     finish_runs(study, _runs(study, search), set(), retraining)
     keep()
+    price.keep()
     task = supernet_task(net, place, processes)
     run_from_command_line([task], 1)
 
@@ -167,24 +168,6 @@ def judged(
                 write_json(file, every)
                 progress.advance(bar)
     return {schedule: known[str(schedule)] for schedule in schedules}
-
-
-def _priced(costs: Costs, budget: Mapping[str, float], folder: Path) -> Callable[[Schedule], float]:
-    """What a schedule costs of the budget; what is timed is timed once."""
-    (kind,) = budget
-    if kind != 'latency_ms':
-        return lambda schedule: costs.count(schedule)[kind]
-    file = folder / 'latency.json'
-    known = json.loads(file.read_text()) if file.exists() else {}
-
-    def price(schedule: Schedule) -> float:
-        if str(schedule) not in known:
-            known[str(schedule)] = costs.latency(schedule)
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(file, known)
-        return known[str(schedule)]
-
-    return price
 
 
 def _to_retrain(
