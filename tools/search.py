@@ -8,7 +8,8 @@ A search is a config (see ``projects/mmtoken/psvit/search/search_file.py``)::
 A supernet is trained once, one schedule a step. Evolution, or with ``--exhaustive`` everything
 within the budget, measures schedules by it on held-out images of the training set; the best are
 trained from nothing, and some that chance drew beside them. The best of those is written as a leaf
-config for ``tools/train.py``. The same command goes on after an interruption.
+config for ``tools/train.py``. The same command goes on after an interruption. One search runs in a
+folder at a time.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from mmtoken.config_check.outputs import check_report
 from mmtoken.errors import UserError, exit_on_user_error
 from mmtoken.experiments.study_tasks import Place
 from mmtoken.psvit.search import build_space
+from mmtoken.psvit.search.checks import occupy
 from mmtoken.psvit.search.configs import write_leaf
 from mmtoken.psvit.search.report import write_search_report
 from mmtoken.psvit.search.runs import run_search
@@ -76,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             f'--workers {args.workers} --processes {args.processes} runs nothing; use 1 or more'
         )
     try:
-        found = run_search(search, args.search, place, args.exhaustive, args.processes)
+        with occupy(args.work_dir):
+            found = run_search(search, args.search, place, args.exhaustive, args.processes)
     except KeyboardInterrupt:
         print('\nstopped; the same command goes on from here', file=sys.stderr)
         raise SystemExit(130) from None

@@ -19,10 +19,9 @@ from mmtoken.config_check.check import check_config
 from mmtoken.errors import UserError
 from mmtoken.experiments.scoreboard_stages import build_part
 from mmtoken.experiments.study_runs import make_grid, run_config
-from mmtoken.experiments.study_tasks import Place
 from mmtoken.psvit.search import build_space, judge, results, runs
 from mmtoken.psvit.search.budget import scheduled_backbone
-from mmtoken.psvit.search.checks import check_measure, claim
+from mmtoken.psvit.search.checks import check_measure, claim, occupy
 from mmtoken.psvit.search.configs import check_training_set, supernet_config, write_leaf
 from mmtoken.psvit.search.judge import Judge
 from mmtoken.psvit.search.report import _front, write_search_report
@@ -71,16 +70,6 @@ def test_a_metric_that_is_not_measured_is_refused_before_anything_is_trained(sea
     check_measure(cfg, 'accuracy/top1', next(iter(space)))
     with pytest.raises(UserError, match="'accuracy/top3' is none of .* 'accuracy/top1', .*; use"):
         check_measure(cfg, 'accuracy/top3', next(iter(space)))
-
-
-def test_a_search_that_was_moved_goes_on(search):
-    space = build_space(search.space)
-    tasks = []
-    for folder in (Path('work'), Path('work').resolve(), Path('moved')):
-        cfg = supernet_config(search, space, folder)
-        tasks.append(runs.supernet_task(cfg, Place(folder, REPO / 'tools', folder / 'none', 1)))
-
-    assert tasks[0].identity == tasks[1].identity == tasks[2].identity
 
 
 def test_a_baseline_of_another_batch_is_refused_at_once(search, load_tool, capsys):
@@ -186,7 +175,7 @@ def test_a_judge_measures_paths_of_their_own(search):
     assert {text: judge.measure(text) for text in reversed(found)} == found
 
 
-def test_a_leaf_of_a_schedule_is_a_config_that_trains(search):
+def test_a_leaf_of_a_schedule_is_a_config_that_trains(search, load_tool):
     space = build_space(search.space)
     Path('out').mkdir()
 
@@ -196,7 +185,11 @@ def test_a_leaf_of_a_schedule_is_a_config_that_trains(search):
     check_config(cfg, ('model', 'train_dataloader'))
     assert cfg.model.backbone.stages == space.stages(space.read('FS|FF'))
     assert cfg.model.backbone.num_aux_tokens == 1
-    compile(Path('out/found.py').read_text(), 'found.py', 'exec')
+    # Two steps.
+    options = ['train_cfg.max_epochs=1', 'train_dataloader.dataset.indices=8']
+    command = ['out/found.py', '--work-dir', 'work', '--no-validate', '--cfg-options', *options]
+    load_tool('train.py').main(command)
+    assert Path('work/last_checkpoint').exists()
 
 
 def test_a_folder_of_another_search_is_refused(search):
@@ -256,44 +249,6 @@ def test_the_report_shows_what_was_measured(tmp_path):
         assert matplotlib.image.imread(tmp_path / picture).std() > 0.05
 
 
-def test_what_is_measured_stays_when_a_search_is_stopped(search, load_tool, monkeypatch, capsys):
-    space, asked = build_space(search.space), []
-
-    def measure_two(config, weights, key, schedules, workers):
-        asked.append([str(schedule) for schedule in schedules])
-        yield from ((schedule, 50.0) for schedule in schedules[:2])
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(runs, 'judge_all', measure_two)
-    monkeypatch.setattr(runs, 'run_from_command_line', lambda *_: None)
-    Path('work/supernet').mkdir(parents=True)
-
-    for _ in range(2):
-        with pytest.raises(SystemExit) as stop:
-            load_tool('search.py').main(['search.py', '--exhaustive', '--work-dir', 'work'])
-        assert stop.value.code == 130
-        assert 'the same command goes on from here' in capsys.readouterr().err
-
-    every = [str(schedule) for schedule in space]
-    assert asked == [every, every[2:]]
-
-
-def test_measures_of_another_metric_are_not_taken(search, tmp_path, monkeypatch):
-    asked, place = [], Place(tmp_path, REPO / 'tools', tmp_path / 'none', 1)
-
-    def measure(config, weights, key, schedules, workers):
-        asked.append(key)
-        yield from ((schedule, len(key)) for schedule in schedules)
-
-    monkeypatch.setattr(runs, 'judge_all', measure)
-    some = [*build_space(search.space)]
-    for key in ('top1', 'recall', 'top1'):
-        found = runs.judged(tmp_path, key, some, place)
-        assert found == dict.fromkeys(some, len(key))
-
-    assert asked == ['top1', 'recall']
-
-
 def test_a_page_that_is_no_report_is_not_written_over(search, load_tool, capsys):
     Path('README.md').write_text('mine')
 
@@ -333,6 +288,17 @@ def test_what_measures_for_a_search_that_is_killed_ends(tmp_path):
     with pytest.raises(EOFError):
         here.recv()
     assert not Path(f'/proc/{worker}/exe').exists()
+
+
+def test_a_second_search_in_the_same_folder_is_refused(search, load_tool, capsys):
+    with occupy(Path('work')), pytest.raises(SystemExit) as stop:
+        load_tool('search.py').main(['search.py', '--work-dir', 'work'])
+
+    assert stop.value.code == 2
+    assert 'another search runs in the folder work; let it end first' in capsys.readouterr().err
+    # The first has ended.
+    with occupy(Path('work')):
+        pass
 
 
 @pytest.mark.parametrize('flags', [['--workers', '0'], ['--processes', '0']])

@@ -179,7 +179,13 @@ def child_of(log: str) -> int | None:
     return found and int(found[1])
 
 
-def interrupt(folder: Path, number: int, code: str, on_interrupt: str) -> str:
+def is_there(number: int) -> bool:
+    """Whether a process runs; one that nobody has waited for is none."""
+    stat = Path(f'/proc/{number}/stat')
+    return stat.exists() and stat.read_text().rpartition(')')[2].split()[0] != 'Z'
+
+
+def interrupt(folder: Path, number: int, code: str, on_interrupt: str, ends_with: int = 130) -> str:
     """Start a task in a process of its own and send it a signal when the task has said its pid.
 
     Args:
@@ -187,9 +193,10 @@ def interrupt(folder: Path, number: int, code: str, on_interrupt: str) -> str:
         number: The signal.
         code: The task's code.
         on_interrupt: The process's handler of SIGINT.
+        ends_with: The process's exit code, as on an interruption or of a signal that kills.
 
     Returns:
-        The task's log, once the process has ended as it does on an interruption.
+        The task's log, once the process has ended.
     """
     script = PARENT.format(on_interrupt=on_interrupt, code=code, folder=str(folder))
     parent = subprocess.Popen([sys.executable, '-c', script])
@@ -198,10 +205,22 @@ def interrupt(folder: Path, number: int, code: str, on_interrupt: str) -> str:
         time.sleep(0.05)
     parent.send_signal(number)
     try:
-        assert parent.wait(30) == 130
+        assert parent.wait(30) == ends_with
     finally:
         parent.kill()
     return log.read_text()
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='needs what Linux tells a child')
+def test_a_child_of_a_process_that_is_killed_is_terminated(tmp_path):
+    code = 'import os, time; print("pid", os.getpid(), flush=True); time.sleep(60)'
+
+    log = interrupt(tmp_path / 'a', signal.SIGKILL, code, 'signal.SIG_DFL', -signal.SIGKILL)
+
+    deadline = time.monotonic() + 30
+    while is_there(child_of(log)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_there(child_of(log))
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

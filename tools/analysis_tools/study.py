@@ -13,6 +13,8 @@ changed since is repeated. Those that the report's results.json holds count as f
 a study can go on on another machine, or in parts::
 
     python tools/analysis_tools/study.py STUDY --arms 'from scratch' --x 100 --seeds 3 4
+
+Parts may run side by side, where no run is in two of them.
 """
 
 import argparse

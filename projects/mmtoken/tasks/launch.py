@@ -3,6 +3,7 @@
 Our design; ``tools/misc/demo.py`` and ``tools/analysis_tools/study.py`` are built on it.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ from mmtoken.tasks.task import Step, Task, log_fraction, open_folder, write_json
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 10.0
+# Of Linux's <sys/prctl.h>: the signal that a process gets when its parent has died.
+_PR_SET_PDEATHSIG = 1
 
 
 class TaskFailed(RuntimeError):
@@ -237,6 +240,7 @@ class _Running:
             self.process = subprocess.Popen(
                 argv, env=self.env, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, start_new_session=True,
+                preexec_fn=_ends_with(os.getpid()),
             )  # fmt: skip
 
     def _save(self) -> None:
@@ -258,6 +262,23 @@ def _check_order(tasks: Sequence[Task]) -> None:
                 f'{task.name} needs {", ".join(missing)}, which does not stand before it'
             )
         before.add(task.name)
+
+
+def _ends_with(parent: int) -> Callable[[], None] | None:
+    """What a child of this process calls first, so that it is terminated when this one is killed;
+    None where the system is not Linux.
+    """
+    if sys.platform != 'linux':
+        return None
+    # Looked up here: a child of a process of several threads shall do little before its program.
+    prctl = ctypes.CDLL(None).prctl
+
+    def terminate_later() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return terminate_later
 
 
 @contextmanager

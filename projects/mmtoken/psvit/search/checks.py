@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from itertools import combinations, product
 from pathlib import Path
@@ -72,6 +74,30 @@ def check_measure(cfg: Config, key: str, path: Schedule) -> None:
     dataset = cfg.test_dataloader.dataset.dataset
     cfg.test_dataloader.dataset = dict(dataset, indices=2)
     Judge(cfg, None, key).measure(str(path))
+
+
+@contextmanager
+def occupy(folder: Path) -> Iterator[None]:
+    """Keep other searches out of a folder, until this one ends, however it does.
+
+    Args:
+        folder: The folder; it need not exist.
+
+    Raises:
+        UserError: If another search is in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / 'lock').open('w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f'another search runs in the folder {folder}; let it end first, or give this one '
+                'another --work-dir'
+            ) from None
+        except OSError:
+            pass  # The file system has no locks.
+        yield
 
 
 def claim(
