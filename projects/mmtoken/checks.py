@@ -18,7 +18,7 @@ def check_whole(name: str, value: Any, least: int = 1, example: int = 1) -> None
     Raises:
         UserError: If the value is refused.
     """
-    if not isinstance(value, Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise UserError(
             f'{name} {value!r} is not a whole number from {least} up; use one, such as {example}'
         )
@@ -36,8 +36,9 @@ def check_number(name: str, value: Any, above: float | None = None, example: flo
     Raises:
         UserError: If the value is refused.
     """
+    number = isinstance(value, Real) and not isinstance(value, bool)
     # What is not a number compares as False.
-    if not isinstance(value, Real) or not (value >= 0 if above is None else value > above):
+    if not number or not (value >= 0 if above is None else value > above):
         expected = 'from 0 up' if above is None else f'above {above}'
         raise UserError(f'{name} {value!r} is not a number {expected}; use one, such as {example}')
 

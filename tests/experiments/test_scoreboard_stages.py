@@ -37,6 +37,12 @@ def digests(row: str = 'Flat', **where) -> dict[str, str]:
         ("question = 'What", "query = 'What", 'does not set question'),
         ("name='Flat', ", "name='Flat', option={}, ", 'a row of .* sets option, which nothing'),
         ('iterations=4', 'scenes=4, iterations=4', 'the stage classification .* sets scenes'),
+        ('iterations=4', "iterations='4'", "classification .* has iterations='4'; give a whole"),
+        (
+            "name='Flat', ",
+            "name='Flat', options=[], ",
+            r'a row of .* has options=\[\]; give a dict',
+        ),
         ("control = 'Flat'", "control = 'Fat'", "control of .* 'Fat', which is no row"),
         ("against='Deep'", "against='Dep'", "Deep, pooled of .* 'Dep', which is no row"),
         ("name='Deep, pooled'", "name='flat'", 'a name that differs from the others'),

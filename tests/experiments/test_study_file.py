@@ -60,6 +60,34 @@ def test_unknown_name_in_a_part_of_a_study_is_refused(place, old, new):
 
 
 @pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ("title = 'Depth'", 'title = 5', 'study depth.py has title=5; give a text'),
+        ("name='training scenes'", 'name=5', 'x of study depth.py has name=5; give a text'),
+        ("key='accuracy/top1'", 'key=5', 'entry of metrics of study depth.py has key=5; give a t'),
+        ('scale=100', "scale='100'", "has scale='100'; give a whole number or a number"),
+        ("name='Flat'", 'name=5', 'an entry of arms of study depth.py has name=5; give a text'),
+        ("config='model.py')", 'config=None)', 'has config=None; give a text'),
+        ("dict(name='Flat', config='model.py')", '5', 'arms of study depth.py is 5, and no dict'),
+        ('keep_checkpoint=True', 'keep_checkpoint=1', 'keep_checkpoint=1; give True or False'),
+        ('values=[dict(value=2), dict(value=4)]', 'values=2', 'values=2; give a list'),
+        ('total=10', 'total=True', 'subset of study depth.py has total=True; give a whole number'),
+        ("'Flat'", "'deep'", r"has the arms \['deep', 'Deep'\] .*; arms need names that differ in"),
+        ("'Flat'", "''", r"has the arms \['', 'Deep'\] .*; arms need names that differ in letters"),
+        ('value=4', 'value=2', r'x of study depth.py has the values \[2, 2\]; give one or more'),
+    ],
+)
+def test_what_is_of_another_type_or_has_no_folder_of_its_own_is_refused(old, new, message):
+    with pytest.raises(UserError, match=message):
+        load(STUDY.replace(old, new))
+
+
+@pytest.mark.parametrize('nothing', ['iterations', 'sweep'])
+def test_what_a_study_may_leave_out_may_be_none(nothing):
+    assert load(f'{STUDY}{nothing} = None\n')[nothing] is None
+
+
+@pytest.mark.parametrize(
     ('place', 'old', 'new'),
     [
         ('sweep', 'seeds=[100]', 'seeds=[100], seed=1'),

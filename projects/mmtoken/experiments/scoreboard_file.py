@@ -31,24 +31,34 @@ A scoreboard file is a Python config. All it may say::
 The format is our design.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
 
 from mmtoken.errors import UserError
-from mmtoken.experiments.study_file import check_names
-from mmtoken.experiments.study_runs import Run
+from mmtoken.experiments.file_entries import LIST, check_entry, check_file
 from mmtoken.runtime.cli import load_config
+from mmtoken.tasks.task import folders_differ
 
 CLASSIFICATION, PROBE, DETECTION, SEGMENTATION = STAGES = (
     'classification', 'probe', 'detection', 'segmentation',
 )  # fmt: skip
-BOARD = (('title', 'question', 'seeds', 'control', 'draws', 'stages', 'rows'), ('limits',))
-ROW = (('name', 'config'), ('options', 'dense', 'against', DETECTION, SEGMENTATION))
-_DENSE = (('config', 'iterations', 'scenes', 'metrics', 'data'), ('options',))
+BOARD = (
+    dict(title=str, question=str, seeds=LIST, control=str, draws=str, stages=Mapping, rows=LIST),
+    dict(limits=LIST),
+)
+ROW = (
+    dict(name=str, config=str),
+    dict(options=Mapping, dense=Mapping, against=str, detection=str, segmentation=str),
+)
+_DENSE = (
+    dict(config=str, iterations=int, scenes=int, metrics=LIST, data=str),
+    dict(options=Mapping),
+)
 STAGE = {
-    CLASSIFICATION: (('iterations', 'metrics', 'data'), ('options',)),
-    PROBE: (('metrics',), ()),
+    CLASSIFICATION: (dict(iterations=int, metrics=LIST, data=str), dict(options=Mapping)),
+    PROBE: (dict(metrics=LIST), {}),
     DETECTION: _DENSE,
     SEGMENTATION: _DENSE,
 }
@@ -68,15 +78,14 @@ def load_board(path: Path) -> Config:
         UserError: If something is missing or contradicts itself.
     """
     board = load_config(str(path))
-    own = {name: value for name, value in board.items() if not name.startswith('_')}
-    check_names(f'scoreboard {path}', own, *BOARD)
+    check_file(f'scoreboard {path}', board, BOARD)
     board.setdefault('limits', [])
-    check_names(f'stages of scoreboard {path}', board.stages, STAGES, ())
+    check_entry(f'stages of scoreboard {path}', board.stages, (dict.fromkeys(STAGES, Mapping), {}))
     for name, stage in board.stages.items():
-        check_names(f'the stage {name} of scoreboard {path}', stage, *STAGE[name])
+        check_entry(f'the stage {name} of scoreboard {path}', stage, STAGE[name])
         stage.setdefault('options', {})
     for row in board.rows:
-        check_names(f'a row of scoreboard {path}', row, *ROW)
+        check_entry(f'a row of scoreboard {path}', row, ROW)
         row.setdefault('options', {})
         row.setdefault('dense', {})
         row.setdefault('against', board.control)
@@ -86,8 +95,7 @@ def load_board(path: Path) -> Config:
 
 def _check_rows(board: Config, path: Path) -> None:
     names = [row.name for row in board.rows]
-    # Their folders have them with other signs made one.
-    if len({Run(name, '', 0).name for name in names}) < len(names):
+    if not folders_differ(names):
         raise UserError(
             f'scoreboard {path} has the rows {names}; give each a name that differs from the '
             'others in letters or digits'

@@ -43,32 +43,43 @@ Later options win: those of the study, the point, the arm, the candidate, and th
 candidate must not set what an arm sets. The format is our design.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
 from mmtoken.errors import UserError
+from mmtoken.experiments.file_entries import LIST, check_entry, check_file
 from mmtoken.experiments.study_sweep import check_candidates
 from mmtoken.runtime.cli import load_config
+from mmtoken.tasks.task import folders_differ
 
 # What each dict of a study must say, and what it may say.
 STUDY = (
-    ('title', 'question', 'metrics', 'x', 'arms', 'control'),
-    ('options', 'subset', 'iterations', 'sweep'),
+    dict(title=str, question=str, metrics=LIST, x=Mapping, arms=LIST, control=str),
+    dict(options=Mapping, subset=Mapping | None, iterations=int | None, sweep=Mapping | None),
 )
 PARTS = {
-    'x': (('name', 'values'), ('log', 'curves')),
-    'subset': (('key',), ('total', 'draws')),
-    'sweep': (('candidates', 'seeds', 'metric', 'options'), ('x', 'iterations')),
+    'x': (dict(name=str, values=LIST), dict(log=bool, curves=LIST)),
+    'subset': (dict(key=str), dict(total=int, draws=str)),
+    'sweep': (
+        dict(candidates=LIST, seeds=LIST, metric=str, options=Mapping),
+        dict(x=LIST, iterations=int | None),
+    ),
 }
 ENTRIES = {
-    'metrics': (('key', 'name', 'unit'), ('scale', 'report')),
-    'arms': (('name', 'config'), ('options', 'seed_options', 'keep_checkpoint', 'against')),
-    'x.curves': (('name', 'key'), ('where', 'log')),
-    'x.values': (('value',), ('label', 'scenes', 'iterations', 'options')),
-    'sweep.candidates': (('name', 'options'), ()),
+    'metrics': (dict(key=str, name=str, unit=str), dict(scale=int | float, report=str)),
+    'arms': (
+        dict(name=str, config=str),
+        dict(options=Mapping, seed_options=LIST, keep_checkpoint=bool, against=str | None),
+    ),
+    'x.curves': (dict(name=str, key=str), dict(where=Mapping | None, log=bool)),
+    'x.values': (
+        dict(value=str | int | float),
+        dict(label=str, scenes=int, iterations=int | None, options=Mapping),
+    ),
+    'sweep.candidates': (dict(name=str, options=Mapping), {}),
 }
 REPORTS = ('table', 'detail')
 
@@ -102,17 +113,16 @@ def fill_study(study: Config, path: Path) -> Config:
     Raises:
         UserError: If something is missing or contradicts itself.
     """
-    own = {name: value for name, value in study.items() if not name.startswith('_')}
-    check_names(f'study {path}', own, *STUDY)
+    check_file(f'study {path}', study, STUDY)
     for name in STUDY[1]:
         study.setdefault(name, {} if name == 'options' else None)
-    for name, names in PARTS.items():
+    for name, table in PARTS.items():
         if study[name] is not None:
-            check_names(f'{name} of study {path}', study[name], *names)
-    for name, names in ENTRIES.items():
+            check_entry(f'{name} of study {path}', study[name], table)
+    for name, table in ENTRIES.items():
         part, _, key = name.partition('.')
         for entry in (study[part] or {}).get(key, []) if key else study[part]:
-            check_names(f'an entry of {name} of study {path}', entry, *names)
+            check_entry(f'an entry of {name} of study {path}', entry, table)
     _check_arms(study, path)
     _fill_metrics(study, path)
     _fill_points(study, path)
@@ -161,38 +171,12 @@ def _find(entries: list[ConfigDict], key: str, wanted: Any, flag: str) -> Config
     raise UserError(f'{flag} {wanted}: the study has no such {key}; choose among {known}')
 
 
-def check_names(
-    place: str, given: Mapping[str, Any], required: Sequence[str], optional: Sequence[str]
-) -> None:
-    """Refuse names that are missing, and names that nothing reads.
-
-    Args:
-        place: Where they stand, for the error.
-        given: What stands there.
-        required: What must stand there.
-        optional: What may.
-
-    Raises:
-        UserError: If a name is missing or unknown.
-    """
-    missing = [name for name in required if name not in given]
-    if missing:
-        raise UserError(f'{place} does not set {", ".join(missing)}; add it')
-    unknown = sorted(given.keys() - {*required, *optional})
-    if unknown:
-        raise UserError(
-            f'{place} sets {", ".join(unknown)}, which nothing reads; it knows '
-            f'{", ".join((*required, *optional))}, '
-            'and names of your own at the top of the file start with an underscore'
-        )
-
-
 def _check_arms(study: Config, path: Path) -> None:
     names = [arm.name for arm in study.arms]
-    if len(set(names)) < len(names) or study.control not in names:
+    if not folders_differ(names) or study.control not in names:
         raise UserError(
             f'study {path} has the arms {names} and the control {study.control!r}; '
-            'arms need different names, and the control must be one of them'
+            'arms need names that differ in letters or digits, and the control must be one of them'
         )
     for arm in study.arms:
         if arm.get('against') is not None and arm.against not in {*names} - {arm.name}:
@@ -217,6 +201,12 @@ def _fill_metrics(study: Config, path: Path) -> None:
 
 
 def _fill_points(study: Config, path: Path) -> None:
+    values = [point.value for point in study.x['values']]
+    if not folders_differ(values):
+        raise UserError(
+            f'x of study {path} has the values {values}; give one or more that differ in letters '
+            'or digits'
+        )
     for point in study.x['values']:
         number = not isinstance(point.value, str)
         point.setdefault('label', f'{point.value:,}' if number else point.value)

@@ -1,7 +1,6 @@
 """The runs of a study, and the config of each."""
 
 import os
-import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from mmtoken.experiments.study_draws import drawn_indices, subset_indices
 from mmtoken.experiments.study_file import find_arm, find_point
 from mmtoken.experiments.study_sweep import check_held_out, tuned_x
 from mmtoken.runtime.cli import load_config, merge_options
-from mmtoken.tasks.task import Task
+from mmtoken.tasks.task import Task, folder_name
 
 Choices = dict[tuple[str, Any], str]
 
@@ -44,8 +43,7 @@ class Run:
     def name(self) -> str:
         """Folder name and label."""
         folder, middle = ('sweep/', f'_{self.candidate}') if self.tuning else ('', '')
-        text = f'{self.arm}_{self.x}{middle}_seed{self.seed}'.lower()
-        return folder + re.sub(r'[^\w.+-]+', '-', text)
+        return folder + folder_name(f'{self.arm}_{self.x}{middle}_seed{self.seed}')
 
 
 class Plan(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 from mmengine.config import Config
 
 from mmtoken.errors import UserError
+from mmtoken.tasks.task import folders_differ
 
 # What tells two data sets apart; they may differ in transforms and filters and be the same.
 SOURCE = ('data_root', 'ann_file', 'data_prefix', 'split')
@@ -34,10 +35,10 @@ def check_candidates(study: Config, path: Path) -> None:
     """
     candidates = study.sweep.candidates
     names = [candidate.name for candidate in candidates]
-    if len(set(names)) < len(names) or not names:
+    if not folders_differ(names):
         raise UserError(
             f'sweep.candidates of study {path} have the names {names}; '
-            'give one candidate or more, of different names'
+            'give one candidate or more, of names that differ in letters or digits'
         )
     for arm in study.arms:
         own = _places(arm.get('options', {}), whole=False)

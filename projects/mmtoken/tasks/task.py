@@ -89,6 +89,17 @@ class Task:
         return json.loads(json.dumps({'identity': self.identity, 'inputs': digests}))
 
 
+def folder_name(text: str) -> str:
+    """A text as a folder is named after it: lower letters, digits, and one sign for others."""
+    return re.sub(r'[^\w.+-]+', '-', text.lower())
+
+
+def folders_differ(names: Sequence[Any]) -> bool:
+    """Whether there are names, none empty, and each has a folder of its own."""
+    folders = {folder_name(str(name)) for name in names}
+    return 0 < len(names) == len(folders) and '' not in folders
+
+
 def file_digest(path: Path) -> str | None:
     """First 16 hexadecimal digits of a file's SHA-256, None where there is no such file."""
     if not path.is_file():

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import METRICS
+from mmpretrain.models import BaseClassifier
 
+from mmtoken.config_check.check import check_config
 from mmtoken.dense import check_pyramids
 from mmtoken.errors import UserError
 from mmtoken.experiments.scoreboard_stages import build_part
@@ -22,6 +24,7 @@ from .budget import scheduled_backbone
 from .judge import Judge
 from .search_file import bounds
 from .space import Schedule, Space
+from .supernet import check_free
 
 # In a search's folder: what it searches.
 STAMP = 'search.json'
@@ -36,12 +39,19 @@ def check_fit(search: Config, space: Space, cfg: Config) -> None:
         cfg: The config whose schedule it searches.
 
     Raises:
-        UserError: If the head does not fit the last stage, a schedule cannot be built, or the
-            metric is none of those that the config measures.
+        UserError: If it is no classifier, its backbone names layers of its own schedule, the head
+            does not fit the last stage, a schedule cannot be built, or the metric is none of those
+            that the config measures.
     """
+    check_config(cfg, ('model', 'train_dataloader', 'test_dataloader', 'test_evaluator'))
+    if not isinstance(build_part(cfg, cfg.model, 'meta'), BaseClassifier):
+        raise UserError(
+            f'{cfg.filename} is no config of a classifier; give one whose backbone is a PSViT'
+        )
     model = deepcopy(cfg.model)
     stages = space.stages(next(iter(space)))
     model.backbone = scheduled_backbone(model.backbone, stages)
+    check_free(dict(model.backbone, stages=None))
     check_pyramids(build_part(cfg, model, 'meta'))
     evaluators = cfg.test_evaluator
     evaluators = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]

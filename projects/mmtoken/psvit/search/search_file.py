@@ -31,18 +31,28 @@ from mmengine.config import Config
 
 from mmtoken.checks import check_number, check_probability, check_whole
 from mmtoken.errors import UserError
-from mmtoken.experiments.study_file import check_names
+from mmtoken.experiments.file_entries import LIST, check_entry, check_file
 from mmtoken.runtime.cli import load_config
+from mmtoken.tasks.task import folder_name, folders_differ
 
 from .space import build_space
 
+# What each dict of a search must say, and what it may say; of what is `object`, see below.
 SEARCH = (
-    ('title', 'question', 'config', 'space', 'budget', 'supernet', 'retraining', 'metric'),
-    ('folds', 'evolution', 'baselines', 'seed'),
-)
+    dict(
+        title=str, question=str, config=str, space=Mapping, budget=Mapping, supernet=Mapping,
+        retraining=Mapping, metric=Mapping,
+    ),
+    dict(folds=object, evolution=Mapping, baselines=LIST, seed=object),
+)  # fmt: skip
+PARTS = {
+    'supernet': (dict(iterations=object), dict(options=Mapping)),
+    'retraining': (dict(top=object, iterations=object), dict(random=object, options=Mapping)),
+    'metric': (dict(key=str, name=str, unit=str), {}),
+}
+BASELINE = (dict(name=str, config=str), {})
 # Names of what is retrained, before their numbers.
 SEARCHED, DRAWN = 'searched', 'random'
-EXAMPLES = 'tools/searches/digits.py'
 BUDGETS = ('macs', 'params', 'latency_ms')
 EVOLUTION = dict(
     population=50, generations=20, parents=10, crossover=25, mutation=25, probability=0.1
@@ -62,31 +72,18 @@ def load_search(path: Path) -> Config:
         UserError: If something is missing or has no meaning.
     """
     search = load_config(str(path))
-    for name in ('space', 'budget', 'supernet', 'evolution', 'retraining', 'metric'):
-        if not isinstance(search.get(name, {}), Mapping):
-            raise UserError(
-                f'{name} {search[name]!r} of search {path} is no dict; write it as in {EXAMPLES}'
-            )
-    own = {name: value for name, value in search.items() if not name.startswith('_')}
-    check_names(f'search {path}', own, *SEARCH)
+    check_file(f'search {path}', search, SEARCH)
+    for name, table in PARTS.items():
+        check_entry(f'{name} of search {path}', search[name], table)
     search.setdefault('folds', 10)
     search.setdefault('baselines', [])
     search.setdefault('seed', 0)
     search.evolution = {**EVOLUTION, **search.get('evolution', {})}
-    check_names(f'evolution of search {path}', search.evolution, tuple(EVOLUTION), ())
-    check_names(f'supernet of search {path}', search.supernet, ('iterations',), ('options',))
-    check_names(
-        f'retraining of search {path}', search.retraining,
-        ('top', 'iterations'), ('random', 'options'),
-    )  # fmt: skip
+    table = dict.fromkeys(EVOLUTION, object), {}
+    check_entry(f'evolution of search {path}', search.evolution, table)
     search.retraining.setdefault('random', 5)
     for part in (search.supernet, search.retraining):
         part.setdefault('options', {})
-        if not isinstance(part.options, Mapping):
-            raise UserError(
-                f'options {part.options!r} of search {path} is no dict; write them as of '
-                "--cfg-options, such as {'optim_wrapper.optimizer.lr': 1e-3}"
-            )
         check_whole('iterations', part.iterations, least=2, example=1000)
     check_whole('retraining.top', search.retraining.top, example=5)
     check_whole('retraining.random', search.retraining.random, least=0, example=5)
@@ -95,7 +92,6 @@ def load_search(path: Path) -> Config:
     for name in ('crossover', 'mutation'):
         check_whole(f'evolution.{name}', search.evolution[name], least=0, example=EVOLUTION[name])
     check_probability('evolution.probability', search.evolution.probability)
-    check_names(f'metric of search {path}', search.metric, ('key', 'name', 'unit'), ())
     check_whole('seed', search.seed, least=0, example=0)
     _check_budget(search.budget, path)
     check_whole('folds', search.folds, least=2, example=10)
@@ -130,14 +126,13 @@ def _check_budget(budget: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_baselines(search: Config, path: Path) -> None:
-    seen: set[str] = set()
     for baseline in search.baselines:
-        check_names(f'a baseline of search {path}', baseline, ('name', 'config'), ())
-        name = baseline.name
-        if name in seen or name.startswith((SEARCHED, DRAWN)):
-            raise UserError(
-                f'the baseline {name!r} of search {path} is named twice, or as what is searched '
-                f'({SEARCHED} 1, {DRAWN} 1 …); give it another name'
-            )
-        seen.add(name)
+        check_entry(f'a baseline of search {path}', baseline, BASELINE)
         load_config(baseline.config)
+    names = [baseline.name for baseline in search.baselines]
+    searched = any(folder_name(name).startswith((SEARCHED, DRAWN)) for name in names)
+    if searched or names and not folders_differ(names):
+        raise UserError(
+            f'the baselines of search {path} have the names {names}; give names that differ in '
+            f'letters or digits, and that are none of what is searched ({SEARCHED} 1, {DRAWN} 1 …)'
+        )

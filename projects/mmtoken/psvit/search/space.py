@@ -75,10 +75,10 @@ class Space:
                 f'space.widths {list(widths)} are more stages than the {units} units; '
                 'every stage has one unit at least'
             )
-        unknown = [choice for choice in choices if choice not in UNITS]
-        if unknown or not choices:
+        listed = isinstance(choices, (list, tuple)) and choices
+        if not listed or any(choice not in UNITS for choice in choices):
             raise UserError(
-                f'space.choices {list(choices)} are not some of {list(UNITS)}; a unit begins with '
+                f'space.choices {choices!r} are not some of {list(UNITS)}; a unit begins with '
                 'F, and its second layer may share'
             )
         self.units = units

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
+from typing import Any
 
 import numpy as np
 from mmengine.hooks import Hook
@@ -24,6 +26,24 @@ SCHEDULE_OPTIONS = dict(
     arch=None, stages=None, pattern=None, pool_before=(), out_indices=-1,
     window_size=0, global_attn_indexes=(), frozen_stages=-1,
 )  # fmt: skip
+
+
+def check_free(options: Mapping[str, Any]) -> None:
+    """Be sure that a backbone's options leave its schedule to a search.
+
+    Args:
+        options: Of a `PSViT`.
+
+    Raises:
+        UserError: If one says a schedule, or names layers of one.
+    """
+    for name, nothing in SCHEDULE_OPTIONS.items():
+        said = options.get(name)
+        if said is not None and said != nothing and said != []:
+            raise UserError(
+                f'{name} says what is searched, or depends on it: {said!r}; leave it out of the '
+                'backbone'
+            )
 
 
 @MODELS.register_module()
@@ -48,12 +68,7 @@ class PSViTSupernet(PSViT):
 
     def __init__(self, space: dict, **options) -> None:
         built = build_space(space)
-        for name, nothing in SCHEDULE_OPTIONS.items():
-            said = options.get(name)
-            if said is not None and said != nothing and said != []:
-                raise UserError(
-                    f'{name} says what is searched, or depends on it; leave it out of PSViTSupernet'
-                )
+        check_free(options)
         sizes = zip(built.widths, built.num_heads, strict=True)
         depth = 2 * built.units_of_stage
         stages = [dict(depth=depth, embed_dims=width, num_heads=h) for width, h in sizes]
