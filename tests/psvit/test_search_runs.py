@@ -8,7 +8,6 @@ from multiprocessing import Pipe, get_context
 from pathlib import Path
 from types import SimpleNamespace
 
-import matplotlib.image
 import pytest
 import torch
 from mmengine.config import Config
@@ -24,7 +23,6 @@ from mmtoken.psvit.search.budget import scheduled_backbone
 from mmtoken.psvit.search.checks import check_measure, claim, occupy
 from mmtoken.psvit.search.configs import check_training_set, supernet_config, write_leaf
 from mmtoken.psvit.search.judge import Judge
-from mmtoken.psvit.search.report import _front, write_search_report
 from mmtoken.psvit.search.results import first_names
 
 
@@ -53,14 +51,6 @@ def test_what_chance_draws_again_is_trained_and_counted_once(monkeypatch):
     assert values == {**trained, 'random 1': 60.0, 'DeiT': 65.0}
     assert found['found'] == str(a)
     assert found['rank_correlation'] == pytest.approx(0.8)
-
-
-def test_the_front_has_what_nothing_cheaper_matches():
-    points = [(3, 50.0), (1, 40.0), (2, 40.0), (2, 45.0), (4, 49.0), (5, 60.0)]
-
-    front = _front([dict(price=price, value=value) for price, value in points])
-
-    assert [(e['price'], e['value']) for e in front] == [(1, 40.0), (2, 45.0), (3, 50.0), (5, 60.0)]
 
 
 def test_a_metric_that_is_not_measured_is_refused_before_anything_is_trained(search):
@@ -213,42 +203,6 @@ def test_a_folder_of_another_search_is_refused(search):
         claim(Path('work'), other, build_space(other.space), cfg)
 
 
-FULL = dict(price=3e6, macs=3e6, params=2e5)
-SHARING = dict(price=2e6, macs=2e6, params=1e5)
-FOUND = dict(
-    title='A search', question='Does it find?', command='python tools/search.py a.py',
-    metric=dict(key='accuracy/top1', name='top-1', unit='%'), budget=dict(macs=4e6),
-    space=dict(units=2, widths=[12, 24], num_heads=[2, 3], choices=['FF', 'FS'], schedules=4),
-    supernet=dict(iterations=3), folds=4, seed=0, exhaustive=True,
-    measured=[
-        dict(schedule='FF|FF', value=50.0, **FULL),
-        dict(schedule='FS|FS', value=40.0, **SHARING),
-    ],
-    retrained=[
-        dict(name='searched 1', value=61.25, schedule='FF|FF', measured=50.0, **FULL),
-        dict(name='random 1', value=70.0, schedule='FS|FS', measured=40.0, **SHARING),
-        dict(name='DeiT', value=55.0, schedule=None, measured=None, **FULL),
-    ],
-    found='FF|FF', rank_correlation=-1.0,
-    environment=dict(versions=dict(torch='2'), processor='CPU', commit='abc'),
-)  # fmt: skip
-
-
-def test_the_report_shows_what_was_measured(tmp_path):
-    write_search_report(FOUND, tmp_path)
-
-    page = (tmp_path / 'README.md').read_text()
-    rows = [line for line in page.splitlines() if line.startswith('| ') and '---' not in line]
-    assert [row.split(' | ')[0] for row in rows[1:]] == ['| random 1', '| searched 1', '| DeiT']
-    assert r'| searched 1 | `FF\|FF` | 61.2 | 50.0 | 3.0 M | 0.20 M |' in page
-    assert 'Found: `FF|FF`' in page and '(Spearman) of the two columns of figures: -1.00' in page
-    assert json.loads((tmp_path / 'results.json').read_text()) == FOUND
-    assert 'What chance drew has 70.0 on average, at 2.0 M multiply-adds.' in page
-    assert 'one path a step; at most 4 million multiply-adds.' in page
-    for picture in ('pareto.png', 'schedules.png'):
-        assert matplotlib.image.imread(tmp_path / picture).std() > 0.05
-
-
 def test_a_page_that_is_no_report_is_not_written_over(search, load_tool, capsys):
     Path('README.md').write_text('mine')
 
@@ -307,16 +261,6 @@ def test_no_process_runs_nothing(search, load_tool, flags, capsys):
         load_tool('search.py').main(['search.py', *flags])
     assert stop.value.code == 2
     assert 'runs nothing; use 1 or more' in capsys.readouterr().err
-
-
-def test_a_budget_of_latency_is_shown_as_such(tmp_path):
-    entries = [dict(entry, price=12.5) for entry in FOUND['retrained']]
-    found = dict(FOUND, budget=dict(latency_ms=20), retrained=entries)
-
-    write_search_report(found, tmp_path)
-
-    page = (tmp_path / 'README.md').read_text()
-    assert '| parameters | an image |' in page and page.count('| 12.5 ms |') == 3
 
 
 @pytest.mark.long
