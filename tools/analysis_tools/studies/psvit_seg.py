@@ -1,7 +1,7 @@
 r"""UPerNet over a plain ViT and, at as many multiply-adds, one that shares maps, pools or both.
 
 Needs: as psvit_det.py.
-Costs: 12 runs of the sweep and 20 final ones, of 600 iterations.
+Costs: 16 runs of the sweep and 20 final ones, of 600 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/psvit_seg.py \
@@ -25,8 +25,17 @@ arms = [
     for arm in _base_.arms
 ]
 options = dict(_delete_=True)
+# Pooled backbones want more than the rates of the detectors.
+_higher = dict(
+    name='lr 0.006, decay 0.05, backbone x1',
+    options={
+        'optim_wrapper.optimizer.lr': 6e-3,
+        'optim_wrapper.optimizer.weight_decay': 0.05,
+        'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=1.0),
+    },
+)
 sweep = dict(
-    candidates=[_base_.sweep.candidates[0], _base_.sweep.candidates[2], _base_._lower],
+    candidates=[*_base_.sweep.candidates, _higher],
     metric='mIoU',
     options=dict(_delete_=True, **_base_._held_out),
 )
