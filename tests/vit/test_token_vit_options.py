@@ -1,5 +1,6 @@
 """Options of `TokenViT` that must not be ignored."""
 
+import numpy as np
 import pytest
 import torch
 from mmpretrain.registry import MODELS
@@ -56,3 +57,9 @@ def test_images_have_in_channels(in_channels):
     (out,) = model(torch.randn(2, in_channels, 16, 16))
 
     assert out.shape == (2, 24)
+
+
+def test_layers_may_be_numbers_of_numpy():
+    model = small(out_indices=list(np.array([0, -1])), out_type='featmap')
+
+    assert len(model(torch.zeros(1, 3, 16, 16))) == 2

@@ -1,6 +1,7 @@
 """What the arguments of a `TokenViT` may be, and one clear error for what they may not."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from mmtoken.checks import check_probability, check_whole
@@ -80,12 +81,12 @@ def resolve_layers(
         UserError: If an index is no layer's, or if there are too few.
     """
     listed = tuple(indices) if isinstance(indices, (list, tuple, range)) else (indices,)
-    known = (isinstance(i, int) and -num_layers <= i < num_layers for i in listed)
+    known = (isinstance(i, Integral) and -num_layers <= i < num_layers for i in listed)
     if len(listed) < minimum or not all(known):
         raise UserError(
             f'{name} {listed} is not a choice of layers 0..{num_layers - 1} or {-num_layers}..-1'
         )
-    return tuple(i % num_layers for i in listed)
+    return tuple(int(i) % num_layers for i in listed)
 
 
 def resolve_pools(
