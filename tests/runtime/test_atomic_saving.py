@@ -21,7 +21,8 @@ from mmtoken.errors import UserError
 from mmtoken.runtime.resuming.checkpoints import latest_checkpoint, record_checkpoint
 from mmtoken.runtime.resuming.resume_choice import choose_checkpoint
 from mmtoken.runtime.saving import atomic_saving
-from mmtoken.runtime.saving.atomic_saving import PART, install_atomic_saving, write_checkpoint
+from mmtoken.runtime.saving.atomic_files import PART
+from mmtoken.runtime.saving.atomic_saving import install_atomic_saving, write_checkpoint
 from mmtoken.runtime.saving.background_writer import wait_for_writes
 
 install_atomic_saving()

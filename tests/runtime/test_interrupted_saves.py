@@ -9,6 +9,7 @@ from tiny_run import die, read, run_apart, tiny_runner
 
 from mmtoken.runtime.resuming.resume_choice import choose_checkpoint, install_resume_choice
 from mmtoken.runtime.saving import atomic_saving, save_job
+from mmtoken.runtime.saving.atomic_files import PART
 
 install_resume_choice()
 RISING = [1.0, 2.0, 3.0, 4.0]
@@ -86,7 +87,7 @@ def test_one_checkpoint_is_enough(tmp_path, point, nth):
         assert read(choice.checkpoint)['meta']['epoch'] >= nth - 1
     tiny_runner(tmp_path, **options, resume=True).train()
     assert [path.name for path in tmp_path.glob('*.pth')] == ['epoch_3.pth']
-    assert list(tmp_path.glob(f'.*{atomic_saving.PART}')) == []
+    assert list(tmp_path.glob(f'.*{PART}')) == []
     assert (tmp_path / 'last_checkpoint').read_text() == 'epoch_3.pth'
 
 

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmtoken.errors import UserError
-from mmtoken.runtime.saving.atomic_saving import replacing
+from mmtoken.runtime.saving.atomic_files import replacing
 
 RECORD = 'last_checkpoint'
 

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from mmtoken.runtime.saving.atomic_saving import replacing
+from mmtoken.runtime.saving.atomic_files import replacing
 
 
 def write_safetensors(
