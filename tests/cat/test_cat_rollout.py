@@ -4,8 +4,10 @@ import pytest
 import torch
 from explicit_attention import layers_of
 from explicit_cat import explicit_trace, real_matrix
+from live_bytes import peak_of
 from small_cat import build_cat, images
 
+from mmtoken.cat import CrossPatchAttention
 from mmtoken.rollout import explicit_matrix, roll_back
 from mmtoken.rollout.capture import Step
 from mmtoken.rollout.explicit import roll_back_explicitly
@@ -61,3 +63,13 @@ def test_other_fusions_are_of_the_single_channels(fusion, size):
 
     expected = (fused + torch.eye(len(fused))) / 2
     torch.testing.assert_close(explicit_matrix(step, fusion), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize('grid', [(16, 16), (15, 13)])
+def test_many_sets_are_rolled_back_in_the_memory_of_a_few_of_their_maps(grid):
+    channels, sets = 96, torch.rand(1, grid[0] * grid[1], 64)
+    tokens = Tokens(torch.randn(1, grid[0] * grid[1], channels), grid, 0, sets)
+    mixer = CrossPatchAttention(4)
+
+    # Beside the values of every channel they would be there once for each.
+    assert peak_of(lambda: mixer(tokens)) < channels / 4 * sets.nbytes

@@ -12,6 +12,12 @@ from mmtoken.tokens import Tokens
 from mmtoken.vit.fused_attention import traced_attention
 from mmtoken.vit.windows import window_partition, window_reverse
 
+# Traced channels that go beside the values of every channel; more of them, as roll-outs have, wait
+# for the mean map. Labels beside padding are two.
+FEW = 2
+# Numbers of the maps between windows that exist at a time, before and after the softmax.
+NUMBERS = 2**22
+
 
 class CrossPatchAttention(nn.Module):
     """CAT's cross-patch attention (CPSA): of each channel of each image, the windows are tokens,
@@ -26,7 +32,8 @@ class CrossPatchAttention(nn.Module):
     A trace goes from window to window between the same places, by the mean of the attention over
     the channels: w ← ½(Ā·w + w), w (P, s²) (our design). qkv and proj mix the places of a window,
     and leave labels alone as all projections do. Padded places have no trace; that of the others
-    is divided by what attention leaves to them.
+    is divided by what attention leaves to them. Labels go through the fused call; for the many
+    channels of a roll-out Ā, (P, P), is formed, a few channels of it at a time.
 
     Args:
         window_size: Places per window side, s, which the paper calls the patch.
@@ -64,7 +71,10 @@ class CrossPatchAttention(nn.Module):
         drop = self.attn_drop if self.training else 0.0
         # What is left beside padding may be little.
         exact = tokens.exact_trace or padded
-        out, mixed = traced_attention(q, k, v, trace, dropout=drop, exact=exact)
+        many = trace is not None and trace.shape[-1] > FEW * size**2
+        out, mixed = traced_attention(q, k, v, None if many else trace, dropout=drop, exact=exact)
+        if many:
+            mixed = _mix_by_mean_map(q, k, trace)
         # (B, C, P, s²) → (B, P, s², C) → (B, H·W, C)
         out = self.proj(out[..., : size**2]).permute(0, 2, 3, 1)
         out = tokens.with_(x=window_reverse(out, grid, size))
@@ -115,3 +125,22 @@ class CrossPatchAttention(nn.Module):
         fused kernels to the P×P matrices of every channel for the 49 places of a window of 7.
         """
         return 1 if x.device.type == 'cpu' else 8
+
+
+def _mix_by_mean_map(q: Tensor, k: Tensor, trace: Tensor) -> Tensor:
+    """Ā·trace, which has a gradient with respect to the trace.
+
+    Args:
+        q: Queries, (B, C, P, d).
+        k: Keys, (B, C, P, d).
+        trace: (B, P, s²·M).
+    """
+    batch, channels, windows, width = q.shape
+    some = max(1, NUMBERS // (batch * windows**2))
+    with torch.autocast(q.device.type, enabled=False):
+        mean = trace.new_zeros(batch, windows, windows)
+        with torch.no_grad():
+            q, k = q.to(trace.dtype) * width**-0.5, k.to(trace.dtype)
+            for queries, keys in zip(q.split(some, dim=1), k.split(some, dim=1), strict=True):
+                mean += (queries @ keys.mT).softmax(dim=-1).sum(dim=1)
+        return mean.div_(channels) @ trace
