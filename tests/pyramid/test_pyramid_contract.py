@@ -1,6 +1,7 @@
 """What every pyramid can do, over all of them."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -112,6 +113,18 @@ def test_an_exported_graph_takes_another_batch_and_leaves_nothing_behind(build):
         assert all(type(out) is torch.Tensor for out in expected)
         found = exported(images(*size, batch=batch))
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('build', EXPORTED, indirect=True)
+def test_a_graph_that_was_traced_with_one_image_takes_several(build):
+    backbone = build(small=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        traced = torch.jit.trace(backbone, images(batch=1), check_trace=False)
+
+    torch.testing.assert_close(traced(images(batch=3)), backbone(images(batch=3)))
 
 
 @torch.no_grad()

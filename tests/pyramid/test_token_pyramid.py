@@ -365,6 +365,8 @@ def test_it_can_be_copied_and_stored():
     ('options', 'message'),
     [
         (dict(arch='tinny'), "arch 'tinny' is unknown.*mean 'tiny'"),
+        (dict(arch=3), 'arch 3 is unknown'),
+        (dict(img_size=(64,)), r'img_size \(64,\) is neither a side nor height and width'),
         (dict(arch=dict(embed_dims=12, depths=(2,))), 'is not a dict with embed_dims, depths and'),
         (dict(arch=dict(ARCH, num_heads=(2, 3))), 'is not a dict with embed_dims, depths and'),
         (

@@ -22,11 +22,11 @@ def resolve_pyramid(arch: str | dict, archs: Mapping[str, dict], keys: Sequence[
     Raises:
         UserError: If the preset is unknown, or the dict is not made so.
     """
-    if isinstance(arch, str):
-        if arch not in archs:
+    if not isinstance(arch, Mapping):
+        if arch not in [*archs]:
             raise UserError(
                 f'arch {arch!r} is unknown; use one of {sorted(archs)}'
-                f'{near_miss(arch, archs)}, or a dict with {", ".join(keys)}'
+                f'{near_miss(str(arch), archs)}, or a dict with {", ".join(keys)}'
             )
         return archs[arch]
     lists = [arch.get(key) for key in keys[1:]]

@@ -121,7 +121,8 @@ class WindowAttention(nn.Module):
                 # (R·Q, h, s², s²) → (B·R·Q, h, s², s²)
                 bias = bias + mask
                 batch = q.shape[0] // mask.shape[0]
-                bias = bias if known(batch == 1) else bias.repeat(batch, 1, 1, 1)
+                alone = known(batch == 1) and not torch.jit.is_tracing()
+                bias = bias if alone else bias.repeat(batch, 1, 1, 1)
             out, mixed = traced_attention(q, k, v, trace, bias, drop, exact)
         return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2))), mixed
 
