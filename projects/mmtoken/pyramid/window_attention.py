@@ -23,7 +23,7 @@ class WindowAttention(nn.Module):
 
     It is fused, with bias and mask added to the scores. No fused kernel of processors has a
     gradient for what is added, so that training forms the weights there, in fewer steps than
-    torch's own way to do so.
+    torch's own way to do so, and takes the trace through them.
 
     Args:
         embed_dims: C.
@@ -114,8 +114,10 @@ class WindowAttention(nn.Module):
         drop = self.attn_drop if self.training else 0.0
         # In low precision the fused call is the more exact one.
         formed = q.device.type == 'cpu' and _learns(bias) and not torch.is_autocast_enabled('cpu')
-        if trace is None and formed:
-            out, mixed = F.dropout(_weights(q, k, bias, mask), drop) @ v, None
+        if formed and (trace is None or q.dtype == trace.dtype):
+            weights = _weights(q, k, bias, mask)
+            mixed = None if trace is None else weights.detach().mean(dim=1) @ trace
+            out = F.dropout(weights, drop) @ v
         else:
             if mask is not None:
                 # (R·Q, h, s², s²) → (B·R·Q, h, s², s²)

@@ -218,8 +218,8 @@ def check_image(img_size: int | Sequence[int], patch_size: int, in_channels: int
     sides = img_size if isinstance(img_size, (list, tuple)) else [img_size] * 2
     if len(sides) != 2:
         raise UserError(
-            f'img_size {img_size!r} is neither a side nor height and width; use one or two numbers, '
-            'such as 224 or (224, 224)'
+            f'img_size {img_size!r} is neither a side nor height and width; use one or two '
+            'numbers, such as 224 or (224, 224)'
         )
     for side in sides:
         check_whole('img_size', side, example=224)
