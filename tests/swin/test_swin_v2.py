@@ -11,7 +11,7 @@ from mmpretrain.models import SwinTransformerV2
 from mmtoken.convert import convert_state_dict
 from mmtoken.dense import TokenViTLayerDecayConstructor
 from mmtoken.errors import UserError
-from mmtoken.swin import SwinV2
+from mmtoken.swin import Swin, SwinV2
 from mmtoken.tokens import Tokens
 from mmtoken.vit.pretrained import compare_state
 
@@ -123,6 +123,10 @@ def test_the_scale_and_the_network_of_positions_do_not_decay():
 
     assert any(name.endswith('qkv.weight') for name in names)
     assert not any('cpb_mlp' in name or 'logit_scale' in name for name in names)
+
+
+def test_arguments_may_be_given_by_their_places_as_those_of_swin():
+    assert [kind('tiny', 64).img_size for kind in (Swin, SwinV2)] == [(64, 64)] * 2
 
 
 def test_a_block_starts_as_the_identity():

@@ -28,8 +28,9 @@ class SwinV2(Swin):
     timm's and LIFE's code; mmpretrain then shifts neither.
 
     Args:
-        *args: As of `Swin`.
+        arch: As of `TokenPyramid`.
         img_size: As of `TokenPyramid`.
+        *args: As of `Swin`.
         window_size: As of `Swin`; 16 at 256 px wants (16, 16, 16, 8).
         pretrained_window_sizes: Window size of each stage when the weights were trained, by which
             offsets are scaled; 0 for the present one.
@@ -47,14 +48,15 @@ class SwinV2(Swin):
 
     def __init__(
         self,
-        *args,
+        arch: str | dict | None = None,
         img_size: int | tuple[int, int] = 256,
+        *args,
         window_size: int | Sequence[int] = 8,
         pretrained_window_sizes: Sequence[int] | None = None,
         **kwargs,
     ) -> None:
         self.pretrained_window_sizes = pretrained_window_sizes
-        super().__init__(*args, img_size=img_size, window_size=window_size, **kwargs)
+        super().__init__(arch, img_size, *args, window_size=window_size, **kwargs)
 
     def adapt_on_load(self, state: dict[str, Tensor], prefix: str = '', *_) -> None:
         """As of `TokenPyramid`; says what weights need whose offsets were scaled otherwise."""
