@@ -141,6 +141,32 @@ def test_boxes_outside_of_the_image_are_nowhere(tmp_path):
     assert (CocoMasks(file, 2).read('a.png') != 0).all()
 
 
+def larger():
+    mask = coco_mask.encode(np.ones((8, 8), np.uint8, order='F'))
+    return dict(mask, counts=mask['counts'].decode())
+
+
+@pytest.mark.parametrize(
+    ('entry', 'change', 'reason'),
+    [
+        ('annotations', dict(segmentation=larger()), 'IndexError: boolean index did not match'),
+        ('annotations', dict(segmentation=[[1, 2]]), 'Exception: input type is not supported'),
+        ('annotations', dict(segmentation=[]), "KeyError: 'bbox'"),
+        ('annotations', dict(category_id=4), 'KeyError: 4'),
+        ('images', dict(height=None), 'TypeError'),
+    ],
+    ids=['larger', 'no polygon', 'nowhere', 'of no category', 'of no size'],
+)
+def test_objects_of_an_image_that_are_nowhere_are_named(tmp_path, entry, change, reason):
+    file = coco_file(tmp_path / 'i.json')
+    content = json.loads(file.read_text())
+    content[entry][0].update(change)
+    file.write_text(json.dumps(content))
+
+    with pytest.raises(UserError, match=f"i.json does not say where .* 'a.png' are .{reason}"):
+        CocoMasks(file, 2).read('a.png')
+
+
 def test_images_without_a_mask_are_counted_before_anything_is_read(tmp_path):
     (tmp_path / 'a').mkdir()
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / 'a/1.png')

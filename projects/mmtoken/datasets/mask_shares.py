@@ -118,7 +118,16 @@ class CocoMasks:
 
     def read(self, name: str) -> np.ndarray:
         """As of `MaskFolder`; the image must be there."""
-        image = self.images[name]
+        try:
+            return self._classes(self.images[name])
+        except Exception as error:  # Of pycocotools, of no type of its own.
+            raise UserError(
+                f'{self.file} does not say where the objects of the image {name!r} are '
+                f'({type(error).__name__}: {error}); an image has height and width, an annotation '
+                "one of the file's categories and a mask of the image's size, or a box"
+            ) from error
+
+    def _classes(self, image: dict) -> np.ndarray:
         classes = np.full((image['height'], image['width']), self.num_classes)
         for annotation in self.coco.loadAnns(self.coco.getAnnIds([image['id']])):
             if not annotation.get('iscrowd'):
