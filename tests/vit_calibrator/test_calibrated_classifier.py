@@ -308,6 +308,10 @@ def test_mixed_labels_are_refused_and_scores_of_one_class_are_not():
          'layers \\(3,\\) of TokenPropagation have one after layer 2'),
         (dict(calibration=dict(inter=dict(type='InterTokenLoss')), window_size=2),
          'InterTokenLoss reads the attention of layer 3, which has windows'),
+        (dict(calibration=dict(inter=dict(type='InterTokenLoss', layers=1)), pattern='FFSF'),
+         'attention of layer 1, which has windows or a map in common with another layer'),
+        (dict(calibration=dict(inter=dict(type='InterTokenLoss')), attn_drop_rate=0.2),
+         'attention of layer 3, which drops 0.2 of its weights .* set attn_drop_rate=0.0'),
         (dict(calibration=dict(d=dict(type='DimensionPropagation', control='randon'))),
          "control 'randon' is unknown.*mean 'random'"),
         (dict(calibration=dict(d=dict(type='DimensionPropagation', layers=4))),
@@ -321,16 +325,34 @@ def test_what_does_not_fit_is_refused(options, message):
         build(**options)
 
 
-def test_other_models_are_refused():
-    head = dict(type='LinearClsHead', num_classes=2, in_channels=512)
+def test_a_map_that_is_shared_above_the_last_output_is_the_layers_own():
+    model = build(calibration={'inter': LOSSES['inter']}, pattern='FFFS', out_indices=2)
+
+    losses, _ = learn(model, 'inter')
+
+    assert losses['loss_inter'] > 0
+
+
+@pytest.mark.parametrize(
+    'backbone',
+    [
+        dict(type='ResNet', depth=18),
+        dict(
+            type='LoRABackbone', module=dict(type='TokenViT', arch=ARCH, img_size=16, patch_size=4)
+        ),
+    ],
+    ids=lambda backbone: backbone['type'],
+)
+def test_other_models_are_refused(backbone):
+    name = backbone['type']
     with pytest.raises(
-        UserError, match='backbone ResNet is no TokenViT; .* no pyramid, and no LoRAB'
+        UserError, match=f'backbone {name} is no TokenViT; .* no pyramid, and no LoRAB'
     ):
         MODELS.build(
             dict(
                 type='CalibratedClassifier',
-                backbone=dict(type='ResNet', depth=18),
-                head=head,
+                backbone=backbone,
+                head=dict(type='LinearClsHead', num_classes=2, in_channels=512),
                 calibration=LOSSES,
             )
         )

@@ -171,15 +171,20 @@ def check_places(backbone: TokenViT, places: Sequence[Place], name: str) -> None
         name: Of the loss that asks for them.
 
     Raises:
-        UserError: If one is the attention of a layer without one map over all tokens of its own.
+        UserError: If one is the attention of a layer without one map over all tokens that is its
+            own alone, or that drops weights of it, so that the gradient is not that of `Attended`.
     """
-    for kind, layer in places:
-        if kind == 'attention' and (
-            backbone.plans[layer].shares or backbone.layers[layer].attn.window_size
-        ):
+    for layer in (layer for kind, layer in places if kind == 'attention'):
+        attention = backbone.layers[layer].attn
+        if attention.window_size or attention.shares or attention.passes_on:
             raise UserError(
-                f'{name} reads the attention of layer {layer}, which has windows or shares '
-                "another's map; give layers that are global and have a map of their own"
+                f'{name} reads the attention of layer {layer}, which has windows or a map in '
+                'common with another layer; give layers that are global and have a map of their own'
+            )
+        if attention.attn_drop:
+            raise UserError(
+                f'{name} reads the attention of layer {layer}, which drops {attention.attn_drop} '
+                'of its weights in training; set attn_drop_rate=0.0 of the backbone'
             )
 
 
