@@ -20,7 +20,7 @@ from mmtoken.unwrap import unwrap
 from .calibrated_classifier import CalibratedClassifier
 from .class_report import report_rules
 from .class_rules import ClassMeans, Collection, collect_once
-from .stages import checked_stages
+from .stages import checked_stages, tell_of_mixing
 
 # What a checkpoint of a run that goes on has beside the weights.
 KEY = 'calibration'
@@ -87,6 +87,7 @@ class CalibrationHook(Hook):
             model.set_active(stage['losses'])
         model.set_active(())
         self._check_length(runner)
+        tell_of_mixing(runner, model, self.stages, 'epoch' if self.by_epoch else 'iteration')
         restored, self._restored = self._restored, None
         if restored is None:
             return
