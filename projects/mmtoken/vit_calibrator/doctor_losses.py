@@ -63,6 +63,9 @@ class IntraTokenLoss(RuleLoss):
     the paper's rule for each token's place means nothing to images that are cropped). The released
     code multiplies by r, not by 1 − r; this follows the paper.
 
+    z is GELU's there, hardly ever below 0. A gated MLP (`SwiGLU`) has as much below as above, of
+    which this sum can become less than 0 without end.
+
     Args:
         layers: The last one by default.
         threshold: τ.
