@@ -103,6 +103,15 @@ def test_collecting_leaves_the_model_as_it_is():
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+def test_rules_are_of_the_model_as_it_is_tested():
+    model, (how, _) = small(drop_rate=0.5), collection()
+    expected = collect_means(model.eval(), ['dimension'], how)
+    found = collect_means(model.train(), ['dimension'], how)
+
+    assert torch.equal(found.counts, expected.counts)
+    torch.testing.assert_close(found.means['dimension'][3], expected.means['dimension'][3])
+
+
 def test_what_was_collected_is_found_again_until_something_changes(tmp_path, monkeypatch):
     model, (how, said) = small(), collection()
     first = collect_once(model, ['dimension'], how, tmp_path)

@@ -181,6 +181,24 @@ def test_only_images_that_are_classified_correctly_and_surely_have_a_foreground(
     assert 0 < found.known.sum() < 3
 
 
+def test_a_foreground_that_is_everywhere_teaches_nothing():
+    model = build().eval()
+
+    _, found = automatic(
+        model, images(), model(images(), mode='tensor').argmax(1), mass=1.0, confidence=0.0
+    )
+
+    assert found.share.all() and not found.known.any()
+
+
+def test_what_was_remembered_is_asked_as_it_is_tested():
+    model = build(drop_rate=0.5)
+    _, first = automatic(model, images(), LABELS, mass=0.3, dilation=1, confidence=0.0)
+    _, tested = automatic(model.eval(), images(), LABELS, mass=0.3, dilation=1, confidence=0.0)
+
+    assert torch.equal(first.share, tested.share)
+
+
 def test_what_was_remembered_does_not_learn():
     model = build(foreground=dict(type='AutomaticForeground', confidence=0.0))
     names = set(model.state_dict())

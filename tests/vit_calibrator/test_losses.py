@@ -2,8 +2,11 @@
 
 import pytest
 import torch
-from calibrated_models import CLASSES, LOSSES, build, images, samples
+from calibrated_models import CLASSES, LOSSES, GivenForeground, build, images, samples
 from explicit_attention import explicit_attention
+
+from mmtoken.vit_calibrator.calibration_loss import Case
+from mmtoken.vit_calibrator.evidence import Evidence, Place
 
 LABELS = torch.tensor([3, 0, 4, 1])
 
@@ -83,6 +86,22 @@ def test_relevance_that_is_lost_on_the_way_costs_as_much_as_gamma_says(layers):
     torch.testing.assert_close(thrice - without, 3 * (once - without))
 
 
+def test_images_without_relevance_of_patches_do_not_count():
+    loss, place = (
+        build(calibration={'token': LOSSES['token']}).calibration['token'],
+        Place('tokens', 2),
+    )
+    gradients = torch.ones(2, 17, 24)
+    gradients[1, 1:] = 0
+    evidence = Evidence({place: torch.ones(2, 17, 24)}, {place: gradients}, 1)
+    shares = {2: torch.tensor([[1.0] * 4 + [0.0] * 12] * 2)}
+
+    judgment = loss(Case(evidence, LABELS[:2], foreground=shares, known=torch.ones(2).bool()))
+
+    assert judgment.counted.tolist() == [True, False]
+    assert judgment.mean() == 0.75 and judgment.logs['foreground_share_2'] == 0.25
+
+
 @pytest.mark.parametrize('variant', [TOKEN, MEAN])
 def test_dimension_propagation_with_the_runner_up(variant):
     model, _, loss = found('dimension', variant)
@@ -98,6 +117,18 @@ def test_dimension_propagation_with_the_runner_up(variant):
     torch.testing.assert_close(loss, (own + 0.5 * other).mean())
 
 
+def test_dimensions_of_several_layers_count_as_their_mean():
+    def loss(layers):
+        model = build(calibration=dict(d=dict(type='DimensionPropagation', layers=layers)))
+        rules = torch.arange(CLASSES * 24).view(CLASSES, 24) % 3 == 0
+        for layer in model.calibration['d'].layers:
+            model.calibration['d'].put_rules(layer, rules)
+        model.set_active(('d',))
+        return model.loss(images(), samples())['loss_d']
+
+    torch.testing.assert_close(loss((2, 3)), (loss(2) + loss(3)) / 2)
+
+
 @pytest.mark.parametrize('variant', [TOKEN, MEAN, TURNED])
 def test_inter_token_loss(variant):
     model, _, loss = found('inter', variant)
@@ -107,6 +138,29 @@ def test_inter_token_loss(variant):
 
     expected = (weights.sum(1)[:, 1:] * (1 - model.foreground.share)).sum(1).mean()
     torch.testing.assert_close(loss, expected)
+
+
+def test_attention_counts_for_images_of_known_foreground_alone():
+    model = build(calibration={name: LOSSES[name] for name in ('inter', 'dimension')})
+    known = torch.tensor([True, False, False, True])
+    model.foreground = GivenForeground(model.foreground.share, known)
+    model.set_active(('inter',))
+    alone = model.loss(images(), samples())
+    model.set_active(('inter', 'dimension'))
+    beside = model.loss(images(), samples())
+
+    torch.testing.assert_close(beside['loss_inter'], alone['loss_inter'])
+    assert beside['inter_images'] == 2 and beside['dimension_images'] == 4
+
+
+def test_rules_of_the_mlp_are_of_activations_from_0_to_1():
+    model = build(calibration={'intra': LOSSES['intra']}).eval()
+    loss = model.calibration['intra']
+
+    ((statistics,),) = (found.values() for found in model.statistics(images(), LABELS, [loss]))
+
+    assert statistics.amin(1).tolist() == [0] * 4 and statistics.amax(1).tolist() == [1] * 4
+    assert loss.decide(torch.tensor([[0.15, 0.149, 1.0]])).tolist() == [[True, False, True]]
 
 
 @pytest.mark.parametrize('variant', [TOKEN, MEAN])

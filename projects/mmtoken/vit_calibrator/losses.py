@@ -98,6 +98,8 @@ class DimensionPropagation(RuleLoss):
 
         L = Σ_d (1 − M_kd)·e_d / Σ_d e_d,  M_k = 1[mean over the class's images of e/max e ≥ τ]
 
+    Of several layers, the mean.
+
     Args:
         layers: The last one by default.
         threshold: τ.
