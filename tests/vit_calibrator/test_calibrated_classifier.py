@@ -199,8 +199,14 @@ def test_recomputed_layers_learn_the_same():
         torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-4)
 
 
-def test_relevance_stays_in_float32_under_mixed_precision():
-    model = build()
+@pytest.mark.parametrize(
+    'variant',
+    # Without anything that is added to them, tokens come in the lower precision.
+    [{}, dict(VARIANTS['no auxiliary tokens'], position=dict(type='RotaryPosition'))],
+    ids=['class token', 'nothing added'],
+)
+def test_relevance_stays_in_float32_under_mixed_precision(variant):
+    model = build(**variant)
     expected, _ = learn(model, *LOSSES)
     with torch.autocast('cpu', torch.bfloat16):
         losses, found = learn(model, *LOSSES)

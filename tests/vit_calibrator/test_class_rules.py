@@ -124,7 +124,7 @@ def test_what_was_collected_is_found_again_until_something_changes(tmp_path, mon
     assert torch.equal(again.means['dimension'][3], first.means['dimension'][3])
     assert torch.equal(again.counts, first.counts)
 
-    collect_once(model, ['dimension'], collection(samples=5)[0], tmp_path)
+    collect_once(model, ['dimension'], replace(how, samples=5), tmp_path)
     collect_once(model, ['channel'], how, tmp_path)
     with torch.no_grad():
         model.head.fc.bias.add_(1e-3)

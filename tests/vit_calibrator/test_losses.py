@@ -185,6 +185,17 @@ def test_channel_loss(variant):
     torch.testing.assert_close(loss, (own + other).sum(1).mean())
 
 
+def test_the_rival_of_a_right_decision_is_the_second_best_class():
+    model, cases = build(calibration={'dimension': LOSSES['dimension']}).eval(), []
+    model.calibration['dimension'].register_forward_pre_hook(lambda _, args: cases.extend(args))
+    best, second = model(images(), mode='tensor').topk(2).indices.T
+    labels = torch.cat([second[:1], best[1:]])
+    model.set_active(('dimension',))
+    model.loss(images(), samples(labels.tolist()))
+
+    assert cases[0].rivals.tolist() == [*best[:1].tolist(), *second[1:].tolist()]
+
+
 @pytest.mark.parametrize('name', ['dimension', 'channel'])
 def test_a_rival_without_a_rule_costs_nothing(name):
     model = build(calibration={name: LOSSES[name]})
