@@ -239,3 +239,21 @@ def test_controls_keep_how_many_dimensions_a_class_has_but_not_which():
     assert torch.equal(random.sum(1), plain.sum(1)) and not torch.equal(random, plain)
     assert torch.equal(shuffled[[0, 1, 3, 4]], plain[[4, 0, 1, 3]])
     assert plain[2].all() and random[2].all() and shuffled[2].all()
+
+
+def test_dimensions_at_random_are_the_same_for_the_same_rules_and_others_for_others():
+    calibration = dict(d=dict(type='DimensionPropagation', control='random'))
+    loss = build(calibration=calibration).calibration['d']
+    means, counted = torch.rand(CLASSES, 24) ** 3, torch.ones(CLASSES, dtype=torch.bool)
+
+    def drawn(means):
+        loss.set_rules({3: means}, counted)
+        return loss.rules(3)
+
+    first = drawn(means)
+    assert torch.equal(drawn(means), first)
+    means[0] = means[0].roll(1)
+    # Another classifier, though most of its classes have the rules of before.
+    other = drawn(means)
+    assert torch.equal(other.sum(1), first.sum(1))
+    assert not torch.equal(other[1:], first[1:])

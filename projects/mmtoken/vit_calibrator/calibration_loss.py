@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from zlib import crc32
 
 import torch
 from mmengine.dist import all_reduce
@@ -215,7 +216,8 @@ class RuleLoss(CalibrationLoss):
             rules = rules.clone()
             rules[counted] = rules[counted].roll(1, dims=0)
         elif self.control == 'random':
-            generator = torch.Generator().manual_seed(0)
+            # Drawn by the rules, so that all processes draw the same, and no two classifiers do.
+            generator = torch.Generator().manual_seed(crc32(rules.cpu().numpy().tobytes()))
             order = torch.rand(rules.shape, generator=generator).argsort(dim=1)
             rules = rules.gather(1, order.to(rules.device))
         return rules
