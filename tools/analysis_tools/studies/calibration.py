@@ -19,9 +19,10 @@ title = 'Calibrating LIFE-ViT on digits with and without shortcuts'
 question = (
     'Does it help a trained classifier to be told what its decisions shall rest on, beyond what as '
     f'many iterations more bring it anyway? All arms go on from the same classifier for '
-    f'{iterations} iterations at a tenth of its learning rate; blank has no loss but that of the '
+    f'{iterations} iterations at the learning rate that it had; blank has no loss but that of the '
     'labels. Where there are two stages, each has half of the iterations, the second one that in '
-    'which the rate falls to zero.'
+    'which the rate falls to zero. Relevance of tokens is asked of the first layer: the study '
+    'calibration_choices says why, and what else was tried.'
 )
 metrics = [dict(key='accuracy/top1', name='top-1 accuracy', unit='%')]
 
@@ -84,5 +85,9 @@ arms = [
     _arm('token, then dimension, automatic', ('token',), ('dimension',), **_automatic),
 ]
 control = 'blank'
-# The sampler counts no epochs where the schedule counts iterations.
-options = {'train_dataloader.sampler.type': 'InfiniteSampler'}
+options = {
+    # The sampler counts no epochs where the schedule counts iterations.
+    'train_dataloader.sampler.type': 'InfiniteSampler',
+    'optim_wrapper.optimizer.lr': 1e-3,
+    'model.calibration.token.layers': (0,),
+}
