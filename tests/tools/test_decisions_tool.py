@@ -6,7 +6,7 @@ import pytest
 import torch
 from label_stores import write_label_store
 from mmengine.config import Config
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import DATASETS, MODELS
 
 REPO = Path(__file__).parents[2]
 
@@ -65,6 +65,17 @@ def test_masks_are_those_that_training_has(tool, config, digit_scenes, tmp_path,
          '--cfg-options', *options)  # fmt: skip
 
     assert 'unknown' not in capsys.readouterr().out
+
+
+def test_images_of_classes_that_take_turns_are_drawn_of_all_of_them(tool, config):
+    cfg = Config.fromfile(config('auto-calibrated')[0])
+    labels = DATASETS.build(cfg.train_dataloader.dataset).get_gt_labels()
+    assert labels.tolist() == [index % 10 for index in range(len(labels))]
+
+    chosen = tool.tested_images(cfg, len(labels) // 2).dataset
+
+    assert len({*chosen.indices}) == len(labels) // 2
+    assert {labels[index] % 2 for index in chosen.indices} == {0, 1}
 
 
 @pytest.mark.parametrize(

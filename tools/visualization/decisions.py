@@ -25,6 +25,7 @@ from mmtoken.runtime.load_model import load_model
 from mmtoken.vit_calibrator import CalibratedClassifier
 from mmtoken.vit_calibrator.decisions import Decisions, measure_decisions, plot_decisions
 
+import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
@@ -45,7 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_trust_argument(parser)
     parser.add_argument('--out', type=Path, default=Path('decisions.png'), help='the picture')
     parser.add_argument(
-        '--number', type=int, default=500, help='images, from the whole list (default: %(default)s)'
+        '--number', type=int, default=500, help='images, drawn at random (default: %(default)s)'
     )
     parser.add_argument(
         '--shown', type=int, default=10, help='images to paint (default: %(default)s)'
@@ -73,7 +74,7 @@ def tested_images(cfg: Config, number: int) -> DataLoader:
 
     Args:
         cfg: The config.
-        number: Images, at most: from the whole list, since folders are classes.
+        number: Images, at most: drawn from the whole list, whose order may be that of the classes.
     """
     data = copy.deepcopy(cfg.train_dataloader.dataset)
     pipeline = list(cfg.test_dataloader.dataset.pipeline)
@@ -84,8 +85,8 @@ def tested_images(cfg: Config, number: int) -> DataLoader:
         pipeline = [first, labels[0], track_affine, dict(type='PackTokenLabels')]
     data.pipeline = pipeline
     dataset = DATASETS.build(data)
-    number = min(number, len(dataset))
-    chosen = Subset(dataset, [index * len(dataset) // number for index in range(number)])
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+    chosen = Subset(dataset, order[:number].tolist())
     batch_size = cfg.train_dataloader.batch_size
     return DataLoader(chosen, batch_size, collate_fn=pseudo_collate)
 

@@ -116,7 +116,8 @@ def plot_decisions(
     names, some = list(found), next(iter(found.values()))
     columns = max(len(some.images), 6)
     rows = 1 + len(names)
-    figure = pyplot.figure(figsize=(1.5 * columns, 3.4 + 1.6 * rows), layout='constrained')
+    width = max(1.5 * columns, 3.5 + 2.5 * len(names))
+    figure = pyplot.figure(figsize=(width, 3.4 + 1.6 * rows), layout='constrained')
     upper, lower = figure.subfigures(2, 1, height_ratios=[3.4, 1.6 * rows])
     panels = upper.subplots(1, 1 + len(names), width_ratios=[1.2] + [1] * len(names), squeeze=False)
     _plot_shares(panels[0][0], found)
@@ -124,13 +125,20 @@ def plot_decisions(
     largest = max(float(d.dimensions.nan_to_num().max()) for d in found.values())
     for panel, name in zip(panels[0][1:], names, strict=True):
         image = panel.imshow(
-            found[name].dimensions[:, order], aspect='auto', vmin=0, vmax=largest, cmap='magma'
+            found[name].dimensions[:, order],
+            aspect='auto',
+            interpolation='nearest',
+            vmin=0,
+            vmax=largest,
+            cmap='magma',
         )
-        panel.set_title(f'{name}: relevance, last layer', fontsize=9)
-        panel.set_xlabel('dimension, by the class that it matters most to')
+        panel.set_title(name, fontsize=9)
+        panel.set_xlabel('dimension')
         few = len(classes) <= 20
         panel.set_yticks(range(len(classes)) if few else [], classes if few else [])
-    upper.colorbar(image, ax=panels[0][-1])
+    panels[0][1].set_ylabel('class')
+    label = 'relevance in the last layer\n(dimensions sorted by class\nas in the first matrix)'
+    upper.colorbar(image, ax=panels[0][-1], label=label)
     pictures = _pictures(some.images)
     axes = lower.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
@@ -153,14 +161,14 @@ def plot_decisions(
 def _plot_shares(panel, found: dict[str, Decisions]) -> None:
     """The foreground's share of the relevance, layer by layer."""
     for name, decisions in found.items():
-        label = f'{name}, {100 * decisions.accuracy:.1f} % of these right'
+        label = f'{name}, {100 * decisions.accuracy:.1f} % right'
         panel.plot(range(len(decisions.shares)), decisions.shares, marker='o', label=label)
     panel.set_xticks(range(max(len(decisions.shares) for decisions in found.values())))
     panel.set_xlabel('layer')
     panel.set_ylabel("foreground's share of the relevance")
     panel.set_ylim(0, 1)
     panel.grid(alpha=0.3)
-    panel.legend(fontsize=8)
+    panel.legend(fontsize=7)
 
 
 def _order_of(matrices: Sequence[Tensor]) -> Tensor:
