@@ -43,6 +43,23 @@ def test_plot_has_a_panel_for_each_main_metric(detailed, tmp_path, monkeypatch):
     assert shapes == [(1, 1)]
 
 
+def test_a_legend_of_many_long_names_is_whole(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(pyplot, 'close', figures.append)
+    names = [f'first one thing, then another, {number}' for number in range(10)]
+    runs = [entry(name, x, seed, 1.0) for name in names for x in (100, 1500) for seed in (0, 1)]
+    report = make_report(runs)
+    report.update(arms=names, control=names[0])
+
+    plot(report, tmp_path / 'plot.png')
+
+    (figure,) = figures
+    (legend,) = figure.legends
+    room, taken = figure.bbox, legend.get_window_extent()
+    assert room.x0 <= taken.x0 and taken.x1 <= room.x1
+    assert room.y0 <= taken.y0 and taken.y1 < figure.axes[0].get_window_extent().y0
+
+
 def test_estimate_equals_hand_computation():
     found = estimate([2.0, 4.0, 9.0])
     # mean 5, squares 9 + 1 + 16 = 26, std sqrt(13), t(0.975, 2) = 4.302653

@@ -55,8 +55,13 @@ def plot(report: dict[str, Any], path: Path) -> None:
     # Metrics beside each other, or below where each has several panels.
     rows, columns = (len(metrics), len(axes)) if len(axes) > 1 else (1, len(metrics))
     height = 0.35 * len(report['arms']) + 1.4 if alone else 3.8 if rows == 1 else 3.0
+    # Of ten letters to an inch and the marker's seven, names fit beside each other or go below.
+    width = 4.8 * columns
+    fitting = int(10 * width / (7 + max(len(arm) for arm in report['arms'])))
+    ncols = min(max(fitting, 1), 4)
+    below = 0.0 if alone else 0.2 * max(math.ceil(len(report['arms']) / ncols) - 2, 0)
     figure, panels = pyplot.subplots(
-        rows, columns, figsize=(4.8 * columns, height * rows), squeeze=False, layout='constrained'
+        rows, columns, figsize=(width, height * rows + below), squeeze=False, layout='constrained'
     )
     places = iter(panels.flat)
     for metric in metrics:
@@ -66,7 +71,7 @@ def plot(report: dict[str, Any], path: Path) -> None:
             _draw_alone(next(places), report, metric)
     if not alone:
         handles, names = panels[0][0].get_legend_handles_labels()
-        figure.legend(handles, names, loc='outside lower center', ncols=4, frameon=False)
+        figure.legend(handles, names, loc='outside lower center', ncols=ncols, frameon=False)
     # Titles are longer than one panel is wide, and would be cut.
     figure.suptitle(fill(report['title'], 45 * columns))
     figure.savefig(path, dpi=120)
