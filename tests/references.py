@@ -23,7 +23,7 @@ def read_reference(name):
 def close(found, expected):
     """To 1e-5, of the largest entry where that is above 1."""
     atol = 1e-5 * max(1.0, expected.abs().max().item())
-    torch.testing.assert_close(found, expected, atol=atol, rtol=0)
+    torch.testing.assert_close(found, expected.to(found.dtype), atol=atol, rtol=0)
 
 
 def check_stages(backbone, image, outputs):
@@ -38,7 +38,7 @@ def check_stages(backbone, image, outputs):
             if str(index + 1) in ends:
                 tokens = backbone.pools[str(index + 1)](tokens)
             close(tokens.x, outputs[f'stage_{stage}'])
-            tokens = tokens.with_(x=outputs[f'stage_{stage}'])
+            tokens = tokens.with_(x=outputs[f'stage_{stage}'].to(tokens.x.dtype))
             stage += 1
     assert f'stage_{stage}' not in outputs
     return tokens

@@ -44,7 +44,13 @@ def convert_cat(state: Mapping[str, Tensor], source: str = 'cat') -> dict[str, T
     Raises:
         UserError: If a name is unknown.
     """
-    rules = [
+    return apply_rules(state, cat_rules(state), source).state
+
+
+def cat_rules(state: Mapping[str, Tensor]) -> list[Rule]:
+    """The rules of the names of CAT, as `convert_cat` applies them."""
+    return [
+        *_block_rules(state),
         Rule(r'ape', r'backbone.absolute_pos_embed', change=flatten_map),
         Rule(r'patch_embed\.proj\.(weight|bias)', r'backbone.patch_embed.projection.\1'),
         Rule(r'patch_embed\.norm\.(weight|bias)', r'backbone.patch_embed.norm.\1'),
@@ -59,7 +65,6 @@ def convert_cat(state: Mapping[str, Tensor], source: str = 'cat') -> dict[str, T
         Rule(r'norm\.(weight|bias)', rf'backbone.norm{last_stage(state)}.\1'),
         Rule(r'head\.(weight|bias)', r'head.fc.\1'),
     ]
-    return apply_rules(state, [*_block_rules(state), *rules], source).state
 
 
 def flatten_map(value: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from mmtoken.swin.swin import ARCHS
 from mmtoken.swin.window_attention_v2 import OFFSETS, window_of
 
 from .conversion import Hints
-from .describe import depth_of
+from .describe_pyramid import blocks_of, describe_pyramid
 from .rules import Renamed, of_backbone
 
 _PREFIX = 'backbone.'
@@ -41,34 +41,14 @@ def describe_swin(renamed: Renamed, hints: Hints) -> dict:
     """
     own = of_backbone(renamed.state)
     is_v2 = any(name.endswith('.logit_scale') for name in own)
-    stages = range(depth_of(own, r'stages\.(\d+)\.'))
-    kernel = own['patch_embed.projection.weight']
-    patch, channels = kernel.shape[-1], kernel.shape[0]
-    sizes = dict(
-        embed_dims=channels,
-        depths=tuple(depth_of(own, rf'stages\.{stage}\.blocks\.(\d+)\.') for stage in stages),
-        num_heads=tuple(_heads(own, _ATTENTION.format(stage)) for stage in stages),
-    )
+    depths = blocks_of(own)
+    stages = range(len(depths))
+    heads = tuple(_heads(own, _ATTENTION.format(stage)) for stage in stages)
     config = dict(
         type='SwinV2' if is_v2 else 'Swin',
-        arch=next((name for name, arch in ARCHS.items() if arch == sizes), sizes),
+        **describe_pyramid(own, hints, ARCHS, dict(depths=tuple(depths), num_heads=heads)),
     )
-    if patch != 4:
-        config['patch_size'] = patch
-    if kernel.shape[1] != 3:
-        config['in_channels'] = kernel.shape[1]
-    if hints.img_size:
-        config['img_size'] = tuple(hints.img_size)
-    if 'absolute_pos_embed' in own:
-        config['use_abs_pos_embed'] = True
-        config.setdefault('img_size', isqrt(own['absolute_pos_embed'].shape[1]) * patch)
-    if 'patch_embed.norm.weight' not in own:
-        config['patch_norm'] = False
-    ratio = own['stages.0.blocks.0.ffn.layers.0.0.weight'].shape[0] / channels
-    if ratio != 4:
-        config['mlp_ratio'] = ratio
-    if hints.eps and hints.eps != 1e-5:
-        config['norm_cfg'] = dict(type='LN', eps=hints.eps)
+    patch = own['patch_embed.projection.weight'].shape[-1]
     windows = _windows(renamed, stages, hints, (config.get('img_size'), patch))
     config['window_size'] = windows[0] if len(set(windows)) == 1 else windows
     earlier = tuple(_earlier(own, _ATTENTION.format(s), windows[s]) for s in stages)

@@ -47,5 +47,9 @@ def convert_dwnet(state: Mapping[str, Tensor], source: str = 'dwnet') -> dict[st
     Raises:
         UserError: If a name is unknown.
     """
-    final = Rule(r'norm\.(weight|bias)', rf'backbone.norm{last_stage(state)}.\1')
-    return apply_rules(state, [*_RULES, final], source).state
+    return apply_rules(state, dwnet_rules(state), source).state
+
+
+def dwnet_rules(state: Mapping[str, Tensor]) -> list[Rule]:
+    """The rules of the names of DWNet, as `convert_dwnet` applies them."""
+    return [*_RULES, Rule(r'norm\.(weight|bias)', rf'backbone.norm{last_stage(state)}.\1')]

@@ -1,8 +1,10 @@
 """The families of layouts that are known, one file each; the more particular ones come first."""
 
 from ..conversion import Family
+from .cat import FAMILY as CAT
 from .dinov2 import FAMILY as DINOV2
 from .dinov3 import FAMILY as DINOV3
+from .dwnet import FAMILY as DWNET
 from .life import FAMILY as LIFE
 from .lv_vit import FAMILY as LV_VIT
 from .mae import ENCODER as MAE_ENCODER
@@ -31,6 +33,8 @@ FAMILIES: tuple[Family, ...] = (
     MMPRETRAIN,
     MMPRETRAIN_SWIN,
     SWIN,
+    CAT,
+    DWNET,
     TRANSFORMERS_VIT,
     TRANSFORMERS_DINOV2,
     TRANSFORMERS_DINOV3,

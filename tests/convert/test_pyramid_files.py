@@ -1,0 +1,133 @@
+"""Released files of CAT and DWNet say what they are of, and compute what they computed there."""
+
+import pytest
+import torch
+from foreign_models import build_converted
+from references import read_reference
+
+from mmtoken.cat import CAT
+from mmtoken.convert.conversion import NO_HINTS, Hints
+from mmtoken.convert.recognise import convert
+from mmtoken.dwnet import DWNet
+from mmtoken.errors import UserError
+
+# What the files cannot say.
+HINTS = {
+    'cat_1': NO_HINTS,
+    'cat_2': Hints(img_size=(64, 32)),
+    'cat_dense_1': NO_HINTS,
+    'cat_dense_2': NO_HINTS,
+    'dwnet_static_1': NO_HINTS,
+    'dwnet_static_2': Hints(img_size=(48, 64)),
+    'dwnet_dynamic_1': NO_HINTS,
+    'dwnet_dynamic_2': Hints(img_size=(48, 64)),
+    'dwnet_idynamic_1': NO_HINTS,
+    'dwnet_idynamic_2': Hints(img_size=(48, 64), window_size=5),
+    'dwnet_dense_1': NO_HINTS,
+    'dwnet_dense_2': NO_HINTS,
+}
+
+
+@pytest.mark.parametrize('name', HINTS)
+@torch.no_grad()
+def test_a_file_alone_gives_the_backbone_and_its_outputs(name):
+    reference = read_reference(name)
+    outputs = reference['output']
+
+    conversion = convert(reference['state'], None, HINTS[name])
+
+    found = build_converted(conversion)(reference['input']['image'])
+    assert conversion.family == name.partition('_')[0]
+    if 'logits' in outputs:
+        weight, bias = (conversion.state[f'head.fc.{part}'] for part in ('weight', 'bias'))
+        expected = [outputs['logits']]
+        found = [torch.nn.functional.linear(found[0].mean((2, 3)), weight, bias)]
+    else:
+        expected = [outputs[f'feature_{index}'] for index in range(len(outputs))]
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+# As the released names have them.
+OLD = {
+    'cat': (
+        ('absolute_pos_embed', 'ape'),
+        ('attn.w_msa.', 'attn.'),
+        *((f'blocks.{n}.', f'{kind}_blocks.0.')
+          for n, kind in enumerate(('pre_ipsa', 'cpsa', 'post_ipsa'))),
+    ),
+    'dwnet': (('.attn.', '.attn2conv.'), ('.norm2.', '.bn.')),
+}  # fmt: skip
+BOTH = (
+    ('projection', 'proj'),
+    ('stages.', 'layers.'),
+    ('ffn.layers.0.0', 'mlp.fc1'),
+    ('ffn.layers.1', 'mlp.fc2'),
+)
+
+
+def released(backbone, family):
+    """The state of a backbone of one unit a stage by the names of the released code."""
+    state = {}
+    for name, value in backbone.state_dict().items():
+        old = name.replace(f'norm{len(backbone.stages) - 1}.', 'norm.', name.startswith('norm'))
+        for ours, theirs in (*BOTH, *OLD[family]):
+            old = old.replace(ours, theirs)
+        state[old] = value
+    return state
+
+
+@pytest.mark.parametrize('arch', ['tiny', 'base'])
+@pytest.mark.parametrize('kernel', ['static', 'inhomogeneous'])
+def test_presets_of_dwnet_are_known_by_their_sizes(arch, kernel):
+    with torch.device('meta'):
+        state = released(DWNet(arch, kernel=kernel), 'dwnet')
+
+    found = convert(state).backbone
+
+    assert found == dict(type='DWNet', arch=arch) | (
+        {} if kernel == 'static' else dict(kernel=kernel)
+    )
+
+
+@pytest.mark.parametrize('size', [24, 36, 40, 64])
+def test_windows_that_grids_bound_tell_the_image_size(size):
+    """Without positions nothing else does; grids of odd sides are rounded up."""
+    arch = dict(embed_dims=8, depths=(1, 1, 1), num_heads=(2, 2, 2))
+    backbone = CAT(arch, img_size=size, use_abs_pos_embed=False)
+    state = released(backbone, 'cat')
+
+    found = convert(state).backbone
+
+    windows = [stage.blocks[1].attn.window_size for stage in backbone.stages]
+    again = build_converted(convert(state))
+    assert [stage.blocks[1].attn.window_size for stage in again.stages] == windows
+    assert ('img_size' in found) == (windows[-1] < 7)
+
+
+def test_positions_of_no_square_image_ask_for_its_size():
+    state = read_reference('cat_2')['state']
+
+    with pytest.raises(UserError, match=r'128 absolute positions .*; say .* with --img-size'):
+        convert(state)
+
+
+@pytest.mark.parametrize(
+    ('name', 'window', 'says'),
+    [
+        ('dwnet_idynamic_2', None, r'no windows of 7; say how large they are with --window-size$'),
+        ('dwnet_static_2', 7, r'no windows of 7; say .* with --window-size 5, or leave it out'),
+        ('dwnet_dynamic_1', 5, r'no windows of 5; say .* with --window-size 7, or leave it out'),
+    ],
+)
+def test_windows_that_weights_do_not_have_are_refused(name, window, says):
+    state = read_reference(name)['state']
+
+    with pytest.raises(UserError, match=says):
+        convert(state, None, Hints(img_size=(48, 64), window_size=window))
+
+
+def test_what_says_nothing_of_a_cat_is_refused():
+    with pytest.raises(UserError, match='--window-size says nothing of'):
+        convert(read_reference('cat_1')['state'], None, Hints(window_size=7))
