@@ -20,6 +20,23 @@ RECORDED = {
     'life_swinv2_1': ("NeurAI-Lab/LIFE's Swin V2", 'swin', *_MEAN),
     'tl_align_1': ('Euphoria16/TL-Align', 'timm', *_CLASS_TOKEN),
     'swin_1': ('microsoft/Swin-Transformer', 'swin', *_MEAN),
+    **{f'cat_{number}': ('linhezheng19/CAT', 'cat', *_MEAN) for number in (1, 2)},
+    **{
+        f'dwnet_{kind}_{number}': ('Atten4Vis/DemystifyLocalViT', 'dwnet', *_MEAN)
+        for kind in ('static', 'dynamic', 'idynamic')
+        for number in (1, 2)
+    },
+}
+# What files do not say of themselves.
+_HINTS = {
+    'life_deit_1': ('num_heads',),
+    'life_deit_2': ('num_heads',),
+    'life_swinv2_1': ('window_size',),
+    'tl_align_1': ('num_heads',),
+    'cat_2': ('img_size',),
+    'dwnet_static_2': ('img_size',),
+    'dwnet_dynamic_2': ('img_size',),
+    'dwnet_idynamic_2': ('img_size', 'window_size'),
 }
 LV_VITS = ('lv_vit_1', 'lv_vit_2')
 # Made anew where a file has none, as those recorded here.
@@ -29,13 +46,8 @@ MADE_ANEW = ('relative_coords_table', 'relative_position_index')
 def recorded(name):
     """What the authors' code left: weights, what they became, and images and their logits."""
     reference = read_reference(name)
-    meta = reference['meta']
-    hints = Hints()
-    if meta['num_heads'].ndim == 0:
-        hints = Hints(num_heads=int(meta['num_heads']))
-    elif 'pretrained_window_sizes' in meta:
-        hints = Hints(window_size=int(meta['window_size']))
-    conversion = convert(reference['state'], None, hints)
+    said = {hint: reference['meta'][hint].tolist() for hint in _HINTS.get(name, ())}
+    conversion = convert(reference['state'], None, Hints(**said))
     images = reference['input'].get('mixed_image', reference['input']['image'])
     return reference['state'], conversion, images, reference['output']['logits']
 
