@@ -21,6 +21,8 @@ def test_a_dense_file_alone_gives_the_backbone_and_its_outputs(name):
     found = build_converted(conversion)(reference['input']['image'])
 
     assert conversion.family == name.partition('_')[0]
+    changed = [fate.why for fate in conversion.report.values() if fate.what == 'changed']
+    assert changed and all(changed)
     assert len(found) == len(reference['output'])
     for index, ours in enumerate(found):
         close(ours, reference['output'][f'feature_{index}'])

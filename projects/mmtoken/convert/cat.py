@@ -10,6 +10,7 @@ from torch import Tensor
 from .rules import Rule, apply_rules
 from .swin import REORDERED, last_stage, reorder_merged
 
+IN_ONE_ROW = 'the map of positions in one row, as tokens are'
 # The blocks of a unit, in their order.
 _KINDS = ('pre_ipsa', 'cpsa', 'post_ipsa')
 _BLOCK = re.compile(r'(layers\.(\d+)\.(pre_ipsa|cpsa|post_ipsa)_blocks\.(\d+)\.).+')
@@ -51,7 +52,7 @@ def cat_rules(state: Mapping[str, Tensor]) -> list[Rule]:
     """The rules of the names of CAT, as `convert_cat` applies them."""
     return [
         *_block_rules(state),
-        Rule(r'ape', r'backbone.absolute_pos_embed', change=flatten_map),
+        Rule(r'ape', r'backbone.absolute_pos_embed', why=IN_ONE_ROW, change=flatten_map),
         Rule(r'patch_embed\.proj\.(weight|bias)', r'backbone.patch_embed.projection.\1'),
         Rule(r'patch_embed\.norm\.(weight|bias)', r'backbone.patch_embed.norm.\1'),
         Rule(

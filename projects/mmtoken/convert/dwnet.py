@@ -6,13 +6,18 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .cat import flatten_map
+from .cat import IN_ONE_ROW, flatten_map
 from .rules import Rule, apply_rules
 from .swin import REORDERED, last_stage, reorder_merged
 
 _OLD, _NEW = r'layers\.(\d+)\.blocks\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
 _RULES = [
-    Rule(r'absolute_pos_embed', r'backbone.absolute_pos_embed', change=flatten_map),
+    Rule(
+        r'absolute_pos_embed',
+        r'backbone.absolute_pos_embed',
+        why=IN_ONE_ROW,
+        change=flatten_map,
+    ),
     Rule(r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
     Rule(r'patch_embed\.norm\.(.+)', r'backbone.patch_embed.norm.\1'),
     Rule(_OLD + r'attn2conv\.((?:conv|bn)[02]?\..+)', _NEW + r'attn.\3'),
