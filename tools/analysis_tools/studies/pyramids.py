@@ -1,7 +1,7 @@
 r"""Small pyramids at the multiply-adds of a plain ViT: Swin, Swin V2 with and without LIFE, CAT and
-DWNet with its three kernels.
+DWNet, static and inhomogeneous.
 
-Costs: 55 runs of 1,000 iterations.
+Costs: 40 runs of 1,000 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/pyramids.py \
@@ -27,15 +27,12 @@ def _life(scope):
     return {'model.backbone.projection': dict(type='LIFEProjection', scope=scope)}
 
 
-_swin = {'model.backbone.type': 'Swin'}
 # Million multiply-adds behind each.
 _arms = {
     'Swin V2': {},  # 48.7
     'Swin V2 LIFE, windows': _life('window'),  # 50.2
     'Swin V2 LIFE, grid': _life('grid'),  # 50.2
-    'Swin': _swin,  # 47.4
-    'Swin LIFE, windows': _swin | _life('window'),  # 48.9
-    'Swin LIFE, grid': _swin | _life('grid'),  # 48.9
+    'Swin': {'model.backbone.type': 'Swin'},  # 47.4
 }
 # Transfer starts from these.
 _kept = ('Swin V2', 'Swin V2 LIFE, grid')
@@ -53,15 +50,11 @@ arms = [
             config=_pyramid,
             options=options,
             keep_checkpoint=name in _kept,
-            against='Swin' if name.startswith('Swin LIFE') else None,
         )
         for name, options in _arms.items()
     ),
     dict(name='CAT', config='configs/glyphs/cat-d6w51_glyphs-cls.py'),  # 48.4
     dict(name='DWNet', config=_dwnet),  # 47.9
-    dict(
-        name='dynamic DWNet', config=_dwnet, options={'model.backbone.kernel': 'homogeneous'}
-    ),  # 49.3
     dict(
         name='I-D-DWNet',
         config=_dwnet,

@@ -2,7 +2,7 @@ r"""Mask R-CNN over Swin V2 with and without LIFE, from scratch and from glyphs,
 
 Needs: of the study pyramids, with the same seeds and with 100, that of the sweep, the runs
 `--arms 'Swin V2' 'Swin V2 LIFE, grid'`.
-Costs: 20 runs of the sweep and 20 final ones, of 600 iterations.
+Costs: 12 runs of the sweep and 20 final ones, of 600 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/pyramids_det.py \
@@ -15,8 +15,8 @@ title = 'Mask R-CNN over Swin V2 and its LIFE, from scratch and from glyphs'
 question = (
     'Does what a pyramid learned from glyphs pay a detector of digits, and does LIFE? Each run '
     'from glyphs starts from the classifier that the study pyramids trained with the same seed; '
-    'all arms train equally long, each with the learning rate, weight decay and rate of the '
-    'backbone that a sweep chose for it on held-out training scenes.'
+    'all arms train equally long, each with the learning rate that a sweep chose for it on '
+    'held-out training scenes.'
 )
 x = dict(_delete_=True, name=_base_.x.name, values=[_base_.x['values'][2]])
 _start = 'model.backbone.init_cfg'
@@ -39,3 +39,4 @@ arms = [
     )
 ]
 control = 'Swin V2, from glyphs'
+sweep = dict(candidates=_base_.sweep.candidates[:3])  # the rates

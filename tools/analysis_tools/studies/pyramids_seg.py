@@ -1,7 +1,7 @@
 r"""UPerNet over Swin V2 with and without LIFE, from scratch and from glyphs, each arm tuned.
 
 Needs: as pyramids_det.py.
-Costs: 24 runs of the sweep and 20 final ones, of 600 iterations.
+Costs: 16 runs of the sweep and 20 final ones, of 600 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/pyramids_seg.py \
@@ -14,8 +14,8 @@ title = 'UPerNet over Swin V2 and its LIFE, from scratch and from glyphs'
 question = (
     'Does what a pyramid learned from glyphs pay a segmentor of digits, and does LIFE? Each run '
     'from glyphs starts from the classifier that the study pyramids trained with the same seed; '
-    'all arms train equally long, each with the learning rate, weight decay and rate of the '
-    'backbone that a sweep chose for it on held-out training scenes.'
+    'all arms train equally long, each with the learning rate that a sweep chose for it on '
+    'held-out training scenes.'
 )
 metrics = _base_._metrics
 arms = [
