@@ -98,6 +98,14 @@ def test_report_names_command_and_environment():
     assert 'python study.py' in text and 'torch 2' in text and 'commit abc' in text
 
 
+def test_report_names_every_commit_that_runs_are_of():
+    runs = [
+        {**entry('Flat', 100, seed, 50.0), 'commit': commit}
+        for seed, commit in enumerate(('aaa', 'bbb', 'aaa'))
+    ]
+    assert 'commits aaa, bbb, ' in markdown(make_report(runs))
+
+
 def test_incomplete_study_says_so():
     runs = [entry('Flat', 100, 0, 50.0)]
     report = make_report(runs)

@@ -175,11 +175,12 @@ def _footer(report: dict[str, Any]) -> str:
     versions = ', '.join(f'{name} {version}' for name, version in env['versions'].items())
     seconds = sum(run['seconds'] for run in [*runs, *tuning])
     processors = dict.fromkeys(run.get('processor', env['processor']) for run in [*tuning, *runs])
+    commits = dict.fromkeys(run.get('commit', env['commit']) for run in [*tuning, *runs])
     number = f'{len(runs)} runs' + (f' and {len(tuning)} to tune them' if tuning else '')
     return (
         f'{number}, {seconds / 60:.0f} minutes of training and testing in all, '
-        f'{report["workers"]} at a time, on {" and ".join(processors)} ({versions}; commit '
-        f'{env["commit"]}, {report["date"]}). Every run is in [results.json](results.json).'
+        f'{report["workers"]} at a time, on {" and ".join(processors)} ({versions}; '
+        f'commit{"s" * (len(commits) > 1)} {", ".join(commits)}, {report["date"]}). Every run is in [results.json](results.json).'
     )
 
 
