@@ -60,6 +60,23 @@ def test_a_legend_of_many_long_names_is_whole(tmp_path, monkeypatch):
     assert room.y0 <= taken.y0 and taken.y1 < figure.axes[0].get_window_extent().y0
 
 
+def test_names_stand_within_the_plot_where_some_arms_have_not_run(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(pyplot, 'close', figures.append)
+    names = [f'arm {number}' for number in range(10)]
+    report = make_report([entry(names[0], x, 0, 1.0) for x in ('this', 'that')])
+    report.update(arms=names, control=names[0])
+    report['x'].update(values=['this', 'that'], labels=['this', 'that'], log=False)
+
+    plot(report, tmp_path / 'plot.png')
+
+    (panel,) = figures[0].axes
+    assert panel.get_xlim() == (-0.5, 1.5)
+    # The first of ten, beside its name and not beside the one before.
+    places = [line.get_xdata()[0] for line in panel.lines if len(line.get_xdata())]
+    assert -0.5 < min(places) < -0.3
+
+
 def test_estimate_equals_hand_computation():
     found = estimate([2.0, 4.0, 9.0])
     # mean 5, squares 9 + 1 + 16 = 26, std sqrt(13), t(0.975, 2) = 4.302653

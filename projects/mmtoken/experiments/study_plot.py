@@ -11,6 +11,8 @@ from mmtoken.experiments.study_values import labels, main_metrics, select
 
 # Between two arms at one x, in steps of the axis.
 DODGE = 0.12
+# At most how far the first arm of a name is from the last one; names are 1 apart.
+GROUP = 0.85
 # Letters under a panel.
 LETTERS = 56
 
@@ -97,8 +99,9 @@ def _axes(report: dict[str, Any]) -> list[Axis]:
 
 def _draw(panel: Any, report: dict[str, Any], metric: dict[str, Any], axis: Axis) -> None:
     arms = report['arms']
+    dodge = min(DODGE, GROUP / len(arms))
     for index, arm in enumerate(arms):
-        shift = 0 if axis.line else DODGE * (index - (len(arms) - 1) / 2)
+        shift = 0 if axis.line else dodge * (index - (len(arms) - 1) / 2)
         points = [
             (place + shift, estimate([*found.values()]))
             for value, place in axis.points
@@ -113,6 +116,9 @@ def _draw(panel: Any, report: dict[str, Any], metric: dict[str, Any], axis: Axis
         )  # fmt: skip
     panel.set_xscale('log' if axis.log else 'linear')
     panel.set_xticks([place for _, place in axis.points], axis.ticks)
+    if not axis.line:
+        # Room for all arms beside each name, those that have not run yet too.
+        panel.set_xlim(-0.5, len(axis.points) - 0.5)
     panel.minorticks_off()
     panel.set_xlabel(axis.name)
     panel.set_ylabel(f'{metric["name"]} ({metric["unit"]})')

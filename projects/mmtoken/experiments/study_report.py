@@ -180,7 +180,8 @@ def _footer(report: dict[str, Any]) -> str:
     return (
         f'{number}, {seconds / 60:.0f} minutes of training and testing in all, '
         f'{report["workers"]} at a time, on {" and ".join(processors)} ({versions}; '
-        f'commit{"s" * (len(commits) > 1)} {", ".join(commits)}, {report["date"]}). Every run is in [results.json](results.json).'
+        f'commit{"s" * (len(commits) > 1)} {", ".join(commits)}, {report["date"]}). '
+        'Every run is in [results.json](results.json).'
     )
 
 
