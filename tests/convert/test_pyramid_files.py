@@ -10,6 +10,7 @@ from mmtoken.convert.conversion import Hints
 from mmtoken.convert.recognise import convert
 from mmtoken.dwnet import DWNet
 from mmtoken.errors import UserError
+from mmtoken.swin import Swin
 
 
 @pytest.mark.parametrize('name', ['cat_dense_1', 'cat_dense_2', 'dwnet_dense_1', 'dwnet_dense_2'])
@@ -110,3 +111,13 @@ def test_windows_that_weights_do_not_have_are_refused(name, window, says):
 def test_what_says_nothing_of_a_cat_is_refused():
     with pytest.raises(UserError, match='--window-size says nothing of'):
         convert(read_reference('cat_1')['state'], None, Hints(window_size=7))
+
+
+def test_a_dense_swin_has_the_outputs_that_it_norms():
+    arch = dict(embed_dims=8, depths=(1, 1, 1), num_heads=(2, 2, 2))
+    state = Swin(arch, window_size=4, out_indices=(0, 2)).state_dict()
+
+    conversion = convert(dict(state))
+
+    assert conversion.backbone['out_indices'] == (0, 2)
+    assert len(build_converted(conversion)(torch.zeros(1, 3, 64, 64))) == 2
