@@ -1,5 +1,7 @@
 """Released files of CAT and DWNet say what they are of, and compute what they computed there."""
 
+import re
+
 import pytest
 import torch
 from foreign_models import build_converted
@@ -31,14 +33,9 @@ def test_a_dense_file_alone_gives_the_backbone_and_its_outputs(name):
 
 # As the released names have them.
 OLD = {
-    'cat': (
-        ('absolute_pos_embed', 'ape'),
-        ('attn.w_msa.', 'attn.'),
-        *((f'blocks.{n}.', f'{kind}_blocks.0.')
-          for n, kind in enumerate(('pre_ipsa', 'cpsa', 'post_ipsa'))),
-    ),
+    'cat': (('absolute_pos_embed', 'ape'), ('attn.w_msa.', 'attn.')),
     'dwnet': (('.attn.', '.attn2conv.'), ('.norm2.', '.bn.')),
-}  # fmt: skip
+}
 BOTH = (
     ('projection', 'proj'),
     ('stages.', 'layers.'),
@@ -47,14 +44,20 @@ BOTH = (
 )
 
 
+def in_unit(match):
+    """What CAT calls a block, by its place in a unit of three."""
+    unit, place = divmod(int(match[1]), 3)
+    return f'.{("pre_ipsa", "cpsa", "post_ipsa")[place]}_blocks.{unit}.'
+
+
 def released(backbone, family):
-    """The state of a backbone of one unit a stage by the names of the released code."""
+    """The state of a backbone by the names of the released code."""
     state = {}
     for name, value in backbone.state_dict().items():
         old = name.replace(f'norm{len(backbone.stages) - 1}.', 'norm.', name.startswith('norm'))
         for ours, theirs in (*BOTH, *OLD[family]):
             old = old.replace(ours, theirs)
-        state[old] = value
+        state[re.sub(r'\.blocks\.(\d+)\.', in_unit, old) if family == 'cat' else old] = value
     return state
 
 
@@ -69,6 +72,14 @@ def test_presets_of_dwnet_are_known_by_their_sizes(arch, kernel):
     assert found == dict(type='DWNet', arch=arch) | (
         {} if kernel == 'static' else dict(kernel=kernel)
     )
+
+
+@pytest.mark.parametrize('arch', ['tiny', 'small', 'base'])
+def test_presets_of_cat_are_known_by_their_sizes(arch):
+    with torch.device('meta'):
+        state = released(CAT(arch), 'cat')
+
+    assert convert(state).backbone == dict(type='CAT', arch=arch, img_size=224)
 
 
 @pytest.mark.parametrize('size', [24, 36, 40, 64])
