@@ -1,16 +1,19 @@
 """The depthwise convolution against torch's own, in value and gradients."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from mmtoken.life import depthwise
 from mmtoken.life.depthwise import DepthwiseConv2d
+from mmtoken.vit.second_gradients import expecting_second_gradients
 
 
 def convolution(kernel_size: int = 5, **factory) -> DepthwiseConv2d:
@@ -48,15 +51,43 @@ def test_outputs_and_gradients_are_those_of_torch(kernel_size, grid, layout):
     torch.testing.assert_close(gradients(module, x, ours), gradients(module, x, theirs))
 
 
-def test_first_and_second_gradients_agree_with_finite_differences():
-    module = DepthwiseConv2d(2, 5).double()
+@pytest.mark.parametrize('kernel_size', [3, 5])
+@pytest.mark.parametrize('expected', [False, True])
+def test_first_and_second_gradients_agree_with_finite_differences(kernel_size, expected):
+    module = DepthwiseConv2d(2, kernel_size).double()
     x = torch.randn(1, 2, 4, 3, dtype=torch.double, requires_grad=True)
 
     def function(x: Tensor, weight: Tensor) -> Tensor:
-        return functional_call(module, {'weight': weight}, x)
+        with expecting_second_gradients() if expected else nullcontext():
+            return functional_call(module, {'weight': weight}, x)
 
     assert torch.autograd.gradcheck(function, (x, module.weight))
     assert torch.autograd.gradgradcheck(function, (x, module.weight))
+
+
+class Convolutions(TorchDispatchMode):
+    """Counts those that run, forwards and back."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 'convolution' in str(func)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('kernel_size', [3, 5])
+def test_second_gradients_take_no_convolution_for_each_channel(kernel_size):
+    def convolutions(channels: int) -> int:
+        module = DepthwiseConv2d(channels, kernel_size)
+        x = torch.randn(2, channels, 5, 5, requires_grad=True)
+        with Convolutions() as ran:
+            with expecting_second_gradients():
+                output = module(x)
+            (grad,) = torch.autograd.grad(output.square().sum(), x, create_graph=True)
+            grad.square().sum().backward()
+        return ran.count
+
+    assert convolutions(16) == convolutions(2)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
@@ -145,7 +176,10 @@ def test_the_installed_torch_trains_in_columns(unknown_torch):
 
 
 def test_a_kernel_that_torch_is_fast_at_is_left_to_it():
-    assert not takes_columns(convolution(3)(grid_view(5, 8)))
+    module, x = convolution(3), grid_view(5, 8)
+    with expecting_second_gradients():
+        assert takes_columns(module(x))
+    assert not takes_columns(module(x))
 
 
 @pytest.mark.parametrize('changed', [gone, slightly_more])

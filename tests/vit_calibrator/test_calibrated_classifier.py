@@ -23,6 +23,8 @@ from torch.func import functional_call
 import mmtoken.vit.fused_attention as fused
 import mmtoken.vit_calibrator.calibration_loss as losses_module
 from mmtoken.errors import UserError
+from mmtoken.life.depthwise import DepthwiseConv2d
+from mmtoken.vit.second_gradients import second_gradients_expected
 from mmtoken.vit_calibrator.calibration_loss import Judgment
 from mmtoken.vit_calibrator.evidence import Place, run_watched
 from mmtoken.vit_calibrator.foreground import scores_of
@@ -144,6 +146,21 @@ def test_unfused_attention_is_for_calibrated_layers_and_images_alone(attention_c
 
     # TokenPropagation looks at what leaves layer 2 of 4: the last one runs again in two parts.
     assert attention_calls == [(4, False)] * 3 + [(2, True), (2, False)]
+
+
+def test_convolutions_are_told_of_second_gradients_in_calibrated_layers_alone():
+    model = build('LIFEViT')
+    told = {}
+    for name, module in model.backbone.named_modules():
+        if isinstance(module, DepthwiseConv2d):
+            layer = int(name.split('.')[1])
+            module.register_forward_hook(
+                lambda *_, layer=layer: told.update({layer: second_gradients_expected()})
+            )
+    learn(model, 'token')
+
+    # As above, the last layer alone.
+    assert told == {0: False, 1: False, 2: False, 3: True}
 
 
 def test_the_last_layers_dimensions_need_no_unfused_attention(attention_calls):

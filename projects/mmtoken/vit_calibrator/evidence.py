@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 from mmtoken.vit import TokenViT
+from mmtoken.vit.second_gradients import expecting_second_gradients
 
 
 class Place(NamedTuple):
@@ -119,8 +119,8 @@ def run_watched(
     if not x.requires_grad:
         # What is before is frozen, or of no interest.
         x = x.detach().requires_grad_()
-    attention = sdpa_kernel(SDPBackend.MATH) if differentiable else nullcontext()
-    with torch.autocast(x.device.type, enabled=False), attention:
+    forms = expecting_second_gradients() if differentiable else nullcontext()
+    with torch.autocast(x.device.type, enabled=False), forms:
         tokens = tokens.with_(x=x)
         for index, (pool, layer) in [*enumerate(backbone.steps())][start:]:
             _keep_tokens(tokens, index - 1, wanted, kept)
