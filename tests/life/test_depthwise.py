@@ -90,6 +90,19 @@ def test_second_gradients_take_no_convolution_for_each_channel(kernel_size):
     assert convolutions(16) == convolutions(2)
 
 
+@pytest.mark.parametrize(('device', 'slices'), [('cpu', 2), ('meta', 1)])
+def test_columns_are_taken_apart_on_cpus_alone(device, slices):
+    module, x = convolution(5, device=device), grid_view(5, 8, device=device)
+    with expecting_second_gradients():
+        output = module(x)
+    with Convolutions() as ran:
+        gradient = torch.autograd.grad(output.sum(), module.weight)[0]
+
+    assert gradient.shape == module.weight.shape
+    # Beside that of the input.
+    assert ran.count == 1 + slices
+
+
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('compiled', [False, True])
 def test_autocast_convolves_in_its_type_and_returns_gradients_of_the_parameters(dtype, compiled):
