@@ -6,7 +6,14 @@ from typing import Any
 
 from mmtoken.experiments.estimate import Estimate, estimate
 from mmtoken.experiments.study_plot import plot
-from mmtoken.experiments.study_values import labels, main_metrics, paired_difference, select
+from mmtoken.experiments.study_values import (
+    base_of,
+    labels,
+    main_metrics,
+    paired_difference,
+    select,
+    unlike_pairs,
+)
 from mmtoken.tasks.task import write_json
 
 # Beside the control; more would make a table wider than a page.
@@ -84,14 +91,8 @@ def _table(report: dict[str, Any], metric: dict[str, str]) -> list[str]:
 
 def _cells(report: dict[str, Any], arm: str, x: float | str, key: str) -> tuple[str, str]:
     """An arm's mean, and its difference from that which it is compared with."""
-    values = select(report['runs'], arm, x, key)
-    base = select(report['runs'], base_of(report, arm), x, key)
-    return _mean(values), _difference(paired_difference(values, base))
-
-
-def base_of(report: dict[str, Any], arm: str) -> str:
-    """What an arm is compared with: the control, where the study names none."""
-    return report.get('against', {}).get(arm, report['control'])
+    found = paired_difference(report['runs'], arm, base_of(report, arm), x, key)
+    return _mean(select(report['runs'], arm, x, key)), _difference(found)
 
 
 def _legend(report: dict[str, Any]) -> str:
@@ -104,6 +105,8 @@ def _legend(report: dict[str, Any]) -> str:
     )
     if len(runs) < expected:
         text += f' So far {len(runs)} of {expected} runs are finished, and some means are of fewer.'
+    if unlike := unlike_pairs(report):
+        text += f' Pairs left out, since their runs did not start from the same weights: {unlike}.'
     return text
 
 
@@ -125,9 +128,8 @@ def _all_metrics(report: dict[str, Any]) -> list[str]:
         for metric in report['metrics']:
             cells = [_title(metric), _mean(select(runs, control, x, metric['key']), spread=False)]
             for arm in others:
-                base = select(runs, base_of(report, arm), x, metric['key'])
                 values = select(runs, arm, x, metric['key'])
-                found = paired_difference(values, base)
+                found = paired_difference(runs, arm, base_of(report, arm), x, metric['key'])
                 difference = f', {_difference(found, bold=True)}' if found else ''
                 cells.append(_mean(values, spread=False) + difference)
             lines.append(_row(cells))
