@@ -1,4 +1,4 @@
-"""What calibrating DeiT-T costs a training step: each stage, and each on a part of the batch."""
+"""What calibrating DeiT-T costs a training step: each stage, part of a batch, and LIFE."""
 
 from functools import partial
 from typing import Any
@@ -44,7 +44,11 @@ class FoundByCopy(nn.Module):
 
 
 def build(
-    img_size: int, losses: tuple[str, ...], images: float = 1.0, automatic: bool = False
+    img_size: int,
+    losses: tuple[str, ...],
+    images: float = 1.0,
+    automatic: bool = False,
+    backbone: str = 'TokenViT',
 ) -> nn.Module:
     """DeiT-T whose losses act.
 
@@ -53,6 +57,7 @@ def build(
         losses: Their names.
         images: Share of the batch that is calibrated.
         automatic: Whether the foreground is found by a copy of the model.
+        backbone: Its type.
 
     Returns:
         The classifier.
@@ -65,7 +70,7 @@ def build(
         images=images,
     )
     classifier = build_classifier(
-        dict(type='TokenViT', arch='deit-tiny', patch_size=16), img_size, model
+        dict(type=backbone, arch='deit-tiny', patch_size=16), img_size, model
     )
     classifier.foreground = FoundByCopy(classifier) if automatic else UpperHalf()
     classifier.set_active(losses)
@@ -99,15 +104,23 @@ PRESET = Preset(
         Row('tokens, half of the batch', partial(build, losses=('token',), images=0.5), loss),
         Row('tokens, foreground found', partial(build, losses=('token',), automatic=True), loss),
         Row('dimensions, last layer', partial(build, losses=('dimension',)), loss),
+        Row('LIFE, plain', partial(build, losses=(), backbone='LIFEViT'), loss),
+        Row(
+            'LIFE, tokens, later half of the layers',
+            partial(build, losses=('token',), backbone='LIFEViT'),
+            loss,
+        ),
     ],
     ratios=[
         Ratio('tokens, later half of the layers', 'plain', {224: 2.6}),
         Ratio('tokens, half of the batch', 'plain'),
         Ratio('tokens, foreground found', 'plain', {224: 2.6}),
         Ratio('dimensions, last layer', 'plain', {224: 2.2}),
+        Ratio('LIFE, tokens, later half of the layers', 'LIFE, plain', {224: 2.6}),
         Ratio('tokens, later half of the layers', 'plain', of='memory'),
         Ratio('tokens, foreground found', 'plain', of='memory'),
         Ratio('dimensions, last layer', 'plain', of='memory'),
+        Ratio('LIFE, tokens, later half of the layers', 'LIFE, plain', of='memory'),
     ],
     cases=[(224, 8)],
     modes=['train'],
