@@ -90,28 +90,20 @@ def test_one_measurement_has_no_spread():
     assert found.mean == 3.0 and math.isnan(found.std) and math.isnan(found.margin)
 
 
-def runs_of(arm: str, values: dict[int, float]) -> list[dict]:
-    """An arm's entries at x = 100, one for each seed."""
-    return [entry(arm, 100, seed, value) for seed, value in values.items()]
-
-
-def difference(runs: list[dict]):
-    """What is reported of Deep over Flat at x = 100."""
-    return paired_difference(runs, 'Deep', 'Flat', 100, 'top1')
-
-
 def test_difference_pairs_by_seed():
-    flat, deep = {1: 20.0, 0: 11.0, 2: 0.0}, {0: 12.0, 1: 23.0, 3: 99.0}
-    found = difference(
-        [entry('Flat', 1500, 0, 50.0), *runs_of('Flat', flat), *runs_of('Deep', deep)]
-    )
+    found = paired_difference({0: 12.0, 1: 23.0, 3: 99.0}, {1: 20.0, 0: 11.0, 2: 0.0})
     # differences 1 and 3: std sqrt(2), t(0.975, 1) = 12.7062
     assert (found.mean, found.count) == (2.0, 2)
     assert found.margin == pytest.approx(12.7062, rel=1e-5)
 
 
 def test_no_common_seed_gives_no_difference():
-    assert difference([*runs_of('Flat', {1: 1.0}), *runs_of('Deep', {0: 1.0})]) is None
+    assert paired_difference({0: 1.0}, {1: 1.0}) is None
+
+
+def runs_of(arm: str, values: dict[int, float]) -> list[dict]:
+    """An arm's entries at x = 100, one for each seed."""
+    return [entry(arm, 100, seed, value) for seed, value in values.items()]
 
 
 def test_runs_from_unlike_weights_of_one_file_are_no_pair():

@@ -105,8 +105,8 @@ def difference(results: dict[str, Any], row: dict[str, Any], measure: Measure) -
     """
     if row['against'] == row['name']:
         return None
-    stage, metric = measure
-    return paired_difference(results['cells'], row['name'], row['against'], stage, metric['key'])
+    own, other = (values(results, name, measure) for name in (row['name'], row['against']))
+    return paired_difference(own, other)
 
 
 def stands(found: Estimate | None) -> bool:

@@ -8,11 +8,11 @@ from mmtoken.experiments.estimate import Estimate, estimate
 from mmtoken.experiments.study_plot import plot
 from mmtoken.experiments.study_values import (
     base_of,
+    difference_of,
     labels,
     main_metrics,
-    paired_difference,
     select,
-    unlike_pairs,
+    unlike_seeds,
 )
 from mmtoken.tasks.task import write_json
 
@@ -91,8 +91,8 @@ def _table(report: dict[str, Any], metric: dict[str, str]) -> list[str]:
 
 def _cells(report: dict[str, Any], arm: str, x: float | str, key: str) -> tuple[str, str]:
     """An arm's mean, and its difference from that which it is compared with."""
-    found = paired_difference(report['runs'], arm, base_of(report, arm), x, key)
-    return _mean(select(report['runs'], arm, x, key)), _difference(found)
+    values = select(report['runs'], arm, x, key)
+    return _mean(values), _difference(difference_of(report, arm, x, key))
 
 
 def _legend(report: dict[str, Any]) -> str:
@@ -105,7 +105,8 @@ def _legend(report: dict[str, Any]) -> str:
     )
     if len(runs) < expected:
         text += f' So far {len(runs)} of {expected} runs are finished, and some means are of fewer.'
-    if unlike := unlike_pairs(report):
+    cells = ((arm, x) for arm in report['arms'] for x in report['x']['values'])
+    if unlike := sum(len(unlike_seeds(report, *cell)) for cell in cells):
         text += f' Pairs left out, since their runs did not start from the same weights: {unlike}.'
     return text
 
@@ -129,7 +130,7 @@ def _all_metrics(report: dict[str, Any]) -> list[str]:
             cells = [_title(metric), _mean(select(runs, control, x, metric['key']), spread=False)]
             for arm in others:
                 values = select(runs, arm, x, metric['key'])
-                found = paired_difference(runs, arm, base_of(report, arm), x, metric['key'])
+                found = difference_of(report, arm, x, metric['key'])
                 difference = f', {_difference(found, bold=True)}' if found else ''
                 cells.append(_mean(values, spread=False) + difference)
             lines.append(_row(cells))

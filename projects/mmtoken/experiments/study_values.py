@@ -1,6 +1,6 @@
 """What the tables and the picture of a study read from its ``results.json``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mmtoken.experiments.estimate import Estimate, estimate
@@ -21,70 +21,64 @@ def select(runs: Sequence[dict[str, Any]], arm: str, x: float | str, key: str) -
     return {r['seed']: r['metrics'][key] for r in runs if r['arm'] == arm and r['x'] == x}
 
 
-def paired_difference(
-    runs: Sequence[dict[str, Any]], arm: str, base: str, x: float | str, key: str
-) -> Estimate | None:
+def paired_difference(arm: dict[int, float], control: dict[int, float]) -> Estimate | None:
     """Difference of two arms over the seeds that both have.
 
-    Pairing by seed takes out what the seeds' draws of data have in common. It takes for granted
-    that both went on from the same weights where both went on from one file; seeds of which they
-    did not are left out.
+    Pairing by seed takes out what the seeds' draws of data have in common.
 
     Args:
-        runs: Entries of ``results.json``.
+        arm: Value of each seed.
+        control: The same of the control arm.
+
+    Returns:
+        The mean difference, or None where no seed is common.
+    """
+    seeds = sorted(arm.keys() & control.keys())
+    return estimate([arm[seed] - control[seed] for seed in seeds]) if seeds else None
+
+
+def difference_of(report: dict[str, Any], arm: str, x: float | str, key: str) -> Estimate | None:
+    """How far an arm is from that which it is compared with.
+
+    Args:
+        report: The content of ``results.json``.
         arm: Name of the arm.
-        base: Name of the arm that it is compared with.
         x: Value on the x axis.
         key: Name of the metric.
 
     Returns:
-        The mean difference, or None where no pair is left.
+        The paired difference without `unlike_seeds`, or None where no pair is left.
     """
-    found = [
-        a['metrics'][key] - b['metrics'][key]
-        for a, b in _pairs(runs, arm, base, x)
-        if _same_start(a, b)
-    ]
-    return estimate(found) if found else None
+    unlike = unlike_seeds(report, arm, x)
+    own, base = (select(report['runs'], name, x, key) for name in (arm, base_of(report, arm)))
+    return paired_difference({seed: own[seed] for seed in own.keys() - unlike}, base)
 
 
-def unlike_pairs(report: dict[str, Any]) -> int:
-    """How many pairs no difference is taken of, since their runs started from other weights.
+def unlike_seeds(report: dict[str, Any], arm: str, x: float | str) -> set[int]:
+    """Seeds that are no pair: both runs went on from one file, which held other weights.
 
     Args:
         report: The content of ``results.json``.
+        arm: Name of the arm.
+        x: Value on the x axis.
 
     Returns:
-        Their number, over all arms and x.
+        Those of the arm and of that which it is compared with.
     """
-    return sum(
-        not _same_start(a, b)
-        for x in report['x']['values']
-        for arm in report['arms']
-        for a, b in _pairs(report['runs'], arm, base_of(report, arm), x)
+    own, base = (
+        {r['seed']: r.get('inputs', {}) for r in report['runs'] if r['arm'] == name and r['x'] == x}
+        for name in (arm, base_of(report, arm))
     )
+    return {
+        seed
+        for seed in own.keys() & base.keys()
+        if any(own[seed][file] != base[seed][file] for file in own[seed].keys() & base[seed].keys())
+    }
 
 
 def base_of(report: dict[str, Any], arm: str) -> str:
     """What an arm is compared with: the control, where the study names none."""
     return report.get('against', {}).get(arm, report['control'])
-
-
-def _pairs(
-    runs: Sequence[dict[str, Any]], arm: str, base: str, x: float | str
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """The entries of the same seed."""
-    own, other = (
-        {r['seed']: r for r in runs if r['arm'] == n and r['x'] == x} for n in (arm, base)
-    )
-    for seed in sorted(own.keys() & other.keys()):
-        yield own[seed], other[seed]
-
-
-def _same_start(run: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether a file that both started from was the same then."""
-    own, others = run.get('inputs', {}), other.get('inputs', {})
-    return all(own[file] == others[file] for file in own.keys() & others.keys())
 
 
 def main_metrics(report: dict[str, Any]) -> list[dict[str, Any]]:
