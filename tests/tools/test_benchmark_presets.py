@@ -173,9 +173,11 @@ def test_calibration_rows_take_a_training_step(index):
 
 
 def test_calibration_preset_names_the_targets():
-    found = {ratio.row: ratio.target_at(224) for ratio in preset('calibration').ratios[:5]}
+    found = {ratio.row: ratio.target_at(224) for ratio in preset('calibration').ratios[:6]}
     assert found == {'tokens, later half of the layers': 2.6, 'tokens, half of the batch': None,
-                     'tokens, foreground found': 2.6, 'dimensions, last layer': 2.2,
+                     'tokens, foreground found': 2.6,
+                     'tokens, half of the batch, foreground found': 2.6,
+                     'dimensions, last layer': 2.2,
                      'LIFE, tokens, later half of the layers': 2.6}  # fmt: skip
 
 

@@ -44,7 +44,7 @@ class GivenForeground(nn.Module):
         pass
 
     def forward(self, inputs, data_samples, labels, grid, patch_size):
-        return Foreground(self.share, self.known)
+        return Foreground(self.share[: len(inputs)], self.known[: len(inputs)])
 
 
 def build(backbone='TokenViT', calibration=LOSSES, seed=0, **options):

@@ -208,6 +208,16 @@ def test_parts_of_a_batch_count_as_the_whole_would():
     torch.testing.assert_close(losses['loss_token'], expected['loss_token'])
 
 
+def test_no_foreground_is_looked_for_in_images_that_are_not_calibrated():
+    model, asked = build(images=0.5), []
+    model.foreground.register_forward_pre_hook(
+        lambda _, batch: asked.append([len(part) for part in batch[:3]])
+    )
+    learn(model, 'token')
+
+    assert asked == [[2, 2, 2]]
+
+
 def test_recomputed_layers_learn_the_same():
     _, expected = learn(build(), *LOSSES)
     _, found = learn(build(with_cp=True), *LOSSES)

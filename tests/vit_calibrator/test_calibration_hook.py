@@ -201,6 +201,24 @@ def test_images_that_are_mixed_until_a_calibration_are_told_of_at_once(automatic
     )
 
 
+@pytest.mark.parametrize('name', ['calibrated', 'auto-calibrated'])
+@pytest.mark.parametrize('losses', ['token', 'dimension'])
+def test_label_maps_that_a_later_stage_will_want_are_asked_for_at_once(
+    tmp_path, digit_scenes, name, losses
+):
+    stages = [dict(losses=[]), dict(begin=1, losses=[losses])]
+    options = {'custom_hooks.0.stages': stages, 'train_cfg.max_epochs': 1}
+    cfg = config(tmp_path, digit_scenes, f'{name}-deit-d6w96', **options)
+    cfg.train_dataloader.dataset.pipeline = cfg.test_dataloader.dataset.pipeline
+    train(cfg)
+
+    told = [line for line in log_of(cfg) if 'come without label maps' in line]
+    wanted = (name, losses) == ('calibrated', 'token')
+    assert [('WARNING' in line, 'from epoch 1 on' in line) for line in told] == (
+        [(True, True)] if wanted else []
+    )
+
+
 def test_epochs_are_refused_where_a_loop_counts_iterations(automatic):
     automatic.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
     with pytest.raises(UserError, match='such as 2, and IterBasedTrainLoop counts iterations'):

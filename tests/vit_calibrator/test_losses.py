@@ -198,12 +198,34 @@ def test_the_rival_of_a_right_decision_is_the_second_best_class():
 
 @pytest.mark.parametrize('name', ['dimension', 'channel'])
 def test_a_rival_without_a_rule_costs_nothing(name):
-    model = build(calibration={name: LOSSES[name]})
-    loss = model.calibration[name]
-    loss.set_rules({3: torch.rand(CLASSES, 24)}, torch.zeros(CLASSES, dtype=torch.bool))
-    model.set_active((name,))
+    def loss(rivals_have_rules):
+        model, cases = build(calibration={name: LOSSES[name]}), []
+        loss, means = model.calibration[name], torch.rand(CLASSES, 24)
+        loss.register_forward_pre_hook(lambda _, args: cases.extend(args))
+        model.set_active((name,))
+        model.loss(images()[:1], samples([3]))
+        counted = torch.ones(CLASSES, dtype=torch.bool)
+        counted[cases[0].rivals] = rivals_have_rules
+        loss.set_rules({3: means.clone()}, counted)
+        return model.loss(images()[:1], samples([3]))[f'loss_{name}']
 
-    assert model.loss(images(), samples())[f'loss_{name}'] == 0
+    assert 0 < loss(False) < loss(True)
+
+
+@pytest.mark.parametrize('name', ['dimension', 'channel', 'intra'])
+def test_images_of_classes_without_a_rule_do_not_count(name):
+    model = build(calibration={name: LOSSES[name]})
+    counted = torch.ones(CLASSES, dtype=torch.bool)
+    counted[LABELS[:3]] = False
+    loss = model.calibration[name]
+    width = loss.widths[3]
+    loss.set_rules({3: torch.rand(CLASSES, width) ** 3}, counted)
+    model.set_active((name,))
+    found = model.loss(images(), samples())
+    alone = model.loss(images()[3:], samples(LABELS[3:].tolist()))
+
+    assert found[f'{name}_images'] == 1 and found[f'loss_{name}'] > 0
+    torch.testing.assert_close(found[f'loss_{name}'], alone[f'loss_{name}'])
 
 
 def test_dimensions_above_the_threshold_and_no_fewer_nor_more_than_allowed():

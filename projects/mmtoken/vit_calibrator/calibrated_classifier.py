@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -127,11 +128,18 @@ class CalibratedClassifier(ImageClassifier):
         losses = {name: self.calibration[name] for name in self.active}
         labels = labels_of(data_samples)
         tokens = self.backbone.embed(inputs)
-        grid, foreground = tokens.grid, None
+        count, foreground = math.ceil(self.images * len(labels)), None
         if any(loss.needs_foreground for loss in losses.values()):
-            size = self.backbone.patch_size
-            foreground = self.foreground(inputs, data_samples, labels, grid, size)
-        chosen = self._chosen(labels, losses.values(), foreground)
+            foreground = self.foreground(
+                inputs[:count],
+                data_samples[:count],
+                labels[:count],
+                tokens.grid,
+                self.backbone.patch_size,
+            )
+        chosen = torch.arange(len(labels), device=labels.device) < count
+        if foreground is not None and all(loss.needs_foreground for loss in losses.values()):
+            chosen[:count] &= foreground.known
         feats, case = self._run(tokens, labels, chosen, list(losses.values()), foreground)
         found = self.head.loss(feats, data_samples)
         # The log calls the sum of all losses so.
@@ -177,7 +185,7 @@ class CalibratedClassifier(ImageClassifier):
         losses: list[CalibrationLoss],
         foreground: Foreground | None,
     ) -> tuple[tuple, dict[str, Case] | None]:
-        """Run the layers over embedded images.
+        """Run the layers over embedded images, of whose first ones a foreground may be.
 
         Returns:
             What the head gets, of all images, and the cases of the chosen ones by kind of score;
@@ -195,7 +203,7 @@ class CalibratedClassifier(ImageClassifier):
         with torch.autocast(tokens.x.device.type, enabled=False):
             features = features_of(self, left)
             scores = self.head(features)
-            some = None if foreground is None else foreground.of(chosen)
+            some = None if foreground is None else foreground.of(chosen[: len(foreground.known)])
             cases = cases_of(backbone, scores, kept, labels[chosen], losses, some, grid)
         if everyone:
             return features, cases
@@ -207,14 +215,6 @@ class CalibratedClassifier(ImageClassifier):
             return loss(cases[loss.score])
         nothing = next(self.parameters()).new_zeros(1)
         return Judgment(nothing, nothing.bool())
-
-    def _chosen(self, labels: Tensor, losses, foreground: Foreground | None) -> Tensor:
-        """Which images are calibrated, (B,) boolean."""
-        count = len(labels)
-        chosen = torch.arange(count, device=labels.device) < self.images * count
-        if foreground is not None and all(loss.needs_foreground for loss in losses):
-            chosen = chosen & foreground.known
-        return chosen
 
     def _check_model(self) -> None:
         backbone, head = self.backbone, self.head

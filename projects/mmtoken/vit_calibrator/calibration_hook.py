@@ -20,7 +20,7 @@ from mmtoken.unwrap import unwrap
 from .calibrated_classifier import CalibratedClassifier
 from .class_report import report_rules
 from .class_rules import ClassMeans, Collection, collect_once
-from .stages import checked_stages, tell_of_mixing
+from .stages import checked_stages, tell_of_missing_maps, tell_of_mixing
 
 # What a checkpoint of a run that goes on has beside the weights.
 KEY = 'calibration'
@@ -87,7 +87,9 @@ class CalibrationHook(Hook):
             model.set_active(stage['losses'])
         model.set_active(())
         self._check_length(runner)
-        tell_of_mixing(runner, model, self.stages, 'epoch' if self.by_epoch else 'iteration')
+        unit = 'epoch' if self.by_epoch else 'iteration'
+        tell_of_mixing(runner, model, self.stages, unit)
+        tell_of_missing_maps(runner, model, self.stages, unit)
         restored, self._restored = self._restored, None
         if restored is None:
             return
@@ -166,7 +168,7 @@ class CalibrationHook(Hook):
                 'the foreground is known of none: look at the label maps, or, with '
                 'AutomaticForeground, at how sure the model is of augmented images'
                 if self._model(runner).calibration[name].needs_foreground
-                else 'no gradient reaches where it looks'
+                else 'no class of theirs has a rule, or no gradient reaches where it looks'
             )
             runner.logger.warning(
                 f'calibration.{name} has acted on no image in {PATIENCE} steps, and its 0 is no '

@@ -210,6 +210,17 @@ class RuleLoss(CalibrationLoss):
             )
         return found
 
+    def ruled(self, labels: Tensor, layers: Sequence[int] | None = None) -> Tensor:
+        """Which classes are not allowed all dimensions, as those without a rule are.
+
+        Args:
+            labels: The classes, (B,).
+            layers: In any of which; by default all of the loss.
+        """
+        layers = self.layers if layers is None else layers
+        free = [self.rules(layer)[labels].all(dim=1) for layer in layers]
+        return ~torch.stack(free).all(dim=0)
+
     def _controlled(self, rules: Tensor, counted: Tensor) -> Tensor:
         if self.control == 'shuffled':
             # Among those that have a rule: everyone gets the next one's.

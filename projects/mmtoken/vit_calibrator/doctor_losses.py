@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
@@ -103,7 +102,7 @@ class IntraTokenLoss(RuleLoss):
         for place in self.places:
             outside = ~self.rules(place.layer)[case.labels]
             losses = losses + (self._relevance(case.evidence, place) * outside).sum(dim=1)
-        return Judgment(losses, torch.ones_like(case.labels, dtype=torch.bool))
+        return Judgment(losses, self.ruled(case.labels))
 
     def _relevance(self, evidence: Evidence, place: Place) -> Tensor:
         """ẑ, (B, M)."""
@@ -157,7 +156,7 @@ class ChannelLoss(RuleLoss):
         for layer in self.layers:
             rules = self.rules(layer)
             losses = losses + (own[layer] * ~rules[case.labels]).sum(dim=1)
-            # A class without a rule is allowed all, which says nothing about a rival.
-            against = rules[case.rivals] & ~rules[case.rivals].all(dim=1, keepdim=True)
+            # A rule that allows all says nothing about a rival.
+            against = rules[case.rivals] & self.ruled(case.rivals, [layer])[:, None]
             losses = losses + (rival[layer] * against).sum(dim=1)
-        return Judgment(losses, torch.ones_like(case.labels, dtype=torch.bool))
+        return Judgment(losses, self.ruled(case.labels))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
@@ -98,7 +97,7 @@ class DimensionPropagation(RuleLoss):
 
         L = Σ_d (1 − M_kd)·e_d / Σ_d e_d,  M_k = 1[mean over the class's images of e/max e ≥ τ]
 
-    Of several layers, the mean.
+    Of several layers, the mean. Images of a class without a rule do not count.
 
     Args:
         layers: The last one by default.
@@ -155,7 +154,7 @@ class DimensionPropagation(RuleLoss):
         return ((means >= self.threshold) | (rank < fewest)) & (rank < most)
 
     def forward(self, case: Case) -> Judgment:
-        losses, alive = 0.0, torch.ones_like(case.labels, dtype=torch.bool)
+        losses, alive = 0.0, self.ruled(case.labels)
         for place in self.places:
             rules = self.rules(place.layer)
             allowed = rules[case.labels]
@@ -163,9 +162,9 @@ class DimensionPropagation(RuleLoss):
             losses, alive = losses + share, alive & there
             if self.wants_rival:
                 share, there = _share(case.rival.relevance(place), rules[case.rivals])
-                # A class without a rule is allowed all, which says nothing about a rival.
-                ruled = ~rules[case.rivals].all(dim=1)
-                losses = losses + self.runner_up * share * (there & ruled)
+                # A rule that allows all says nothing about a rival.
+                there = there & self.ruled(case.rivals, [place.layer])
+                losses = losses + self.runner_up * share * there
         return Judgment(losses / len(self.layers), alive)
 
 

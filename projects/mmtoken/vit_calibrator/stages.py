@@ -1,4 +1,4 @@
-"""Which losses act from when on."""
+"""Which losses act from when on, and what of it can be seen to fail before a training begins."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from mmengine.runner import Runner
 from mmpretrain.engine.hooks import SwitchRecipeHook
-from mmpretrain.models import ImageClassifier
 
 from mmtoken.checks import check_whole
+from mmtoken.datasets.load_token_labels import PackTokenLabels
 from mmtoken.errors import UserError
+from mmtoken.runtime.bad_data.samples import base_datasets
+
+from .calibrated_classifier import CalibratedClassifier
+from .foreground import SuppliedForeground
 
 STAGE_KEYS = ('begin', 'losses')
 
@@ -50,7 +54,7 @@ def checked_stages(stages: Sequence[Mapping]) -> list[dict]:
 
 
 def tell_of_mixing(
-    runner: Runner, model: ImageClassifier, stages: Sequence[Mapping], unit: str
+    runner: Runner, model: CalibratedClassifier, stages: Sequence[Mapping], unit: str
 ) -> None:
     """Warn before a training whose images are mixed until a stage that cannot take them so.
 
@@ -69,3 +73,30 @@ def tell_of_mixing(
             'be; set model.train_cfg.augments=None, or let SwitchRecipeHook set '
             'batch_augments=None by then (its action_epoch counts from 1)'
         )
+
+
+def tell_of_missing_maps(
+    runner: Runner, model: CalibratedClassifier, stages: Sequence[Mapping], unit: str
+) -> None:
+    """Warn before a training whose images come without the label maps that a stage will want.
+
+    Args:
+        runner: Whose images they are.
+        model: Whose losses act.
+        stages: As of `checked_stages`.
+        unit: What their `begin` counts.
+    """
+    begins = [
+        stage['begin']
+        for stage in stages
+        if any(model.calibration[name].needs_foreground for name in stage['losses'])
+    ]
+    if not begins or not isinstance(model.foreground, SuppliedForeground):
+        return
+    for dataset in base_datasets(runner.train_dataloader.dataset):
+        if not any(isinstance(step, PackTokenLabels) for step in dataset.pipeline.transforms):
+            runner.logger.warning(
+                f'images of {dataset.data_prefix.get("img_path") or dataset.ann_file} come without '
+                f'label maps, and SuppliedForeground wants them from {unit} {begins[0]} on; have '
+                'LoadTokenLabels, TrackAffine and PackTokenLabels in their pipeline'
+            )

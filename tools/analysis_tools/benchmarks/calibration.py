@@ -103,6 +103,11 @@ PRESET = Preset(
         Row('tokens, later half of the layers', partial(build, losses=('token',)), loss),
         Row('tokens, half of the batch', partial(build, losses=('token',), images=0.5), loss),
         Row('tokens, foreground found', partial(build, losses=('token',), automatic=True), loss),
+        Row(
+            'tokens, half of the batch, foreground found',
+            partial(build, losses=('token',), images=0.5, automatic=True),
+            loss,
+        ),
         Row('dimensions, last layer', partial(build, losses=('dimension',)), loss),
         Row('LIFE, plain', partial(build, losses=(), backbone='LIFEViT'), loss),
         Row(
@@ -115,6 +120,7 @@ PRESET = Preset(
         Ratio('tokens, later half of the layers', 'plain', {224: 2.6}),
         Ratio('tokens, half of the batch', 'plain'),
         Ratio('tokens, foreground found', 'plain', {224: 2.6}),
+        Ratio('tokens, half of the batch, foreground found', 'plain', {224: 2.6}),
         Ratio('dimensions, last layer', 'plain', {224: 2.2}),
         Ratio('LIFE, tokens, later half of the layers', 'LIFE, plain', {224: 2.6}),
         Ratio('tokens, later half of the layers', 'plain', of='memory'),
