@@ -1,8 +1,8 @@
 r"""Mask R-CNN over LIFE-ViTs that went on training, with nothing more and calibrated.
 
-Needs: with the same seeds, of the study calibration_bases the runs `--x nothing`, and of the study
-calibration the runs `--arms blank token dimension 'token, then dimension' --x nothing`.
-Costs: 25 runs of 600 iterations.
+Needs: with the same seeds, of the study calibration the runs `--arms blank 'token, then dimension'
+'token, then dimension, automatic' --x nothing`.
+Costs: 15 runs of 600 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/calibration_det.py \
@@ -13,16 +13,18 @@ _base_ = './transfer_starts.py'  # metrics, and the settings that a sweep chose
 
 title = 'Mask R-CNN over LIFE-ViT, calibrated and not'
 question = (
-    'Is a classifier whose decisions were made to rest on the foreground, or on few dimensions, a '
-    'better start for a detector of the same digits than one that only trained on? Each run starts '
-    'from the LIFE-ViT that the study calibration trained with the same seed; base has not trained '
-    'on. All arms train with the settings that the sweep of transfer_det chose for both of its own.'
+    'Is a classifier whose decisions were made to rest on the foreground, then on few dimensions, '
+    'a better start for a detector of the same digits than one that only trained on? And if no '
+    'mask told it where the foreground is (automatic)? Each run starts from the LIFE-ViT that the '
+    'study calibration trained with the same seed. All arms train with the settings that the sweep '
+    'of transfer_det chose for both of its own.'
 )
 
 
-def _arm(name, run):
-    """Fine-tune the backbone of a run of another study."""
-    checkpoint = f'{{studies}}/{run}_nothing_seed{{seed}}/final.pth'
+def _arm(name):
+    """Fine-tune the backbone of a run of the study calibration."""
+    run = name.replace(',', '').replace(' ', '-')
+    checkpoint = f'{{studies}}/calibration/{run}_nothing_seed{{seed}}/final.pth'
     return dict(
         name=name,
         config='configs/digits/mask-rcnn_life-d6w96_digits-det.py',
@@ -31,10 +33,8 @@ def _arm(name, run):
 
 
 arms = [
-    _arm('base', 'calibration_bases/life'),
-    _arm('blank', 'calibration/blank'),
-    _arm('token', 'calibration/token'),
-    _arm('dimension', 'calibration/dimension'),
-    _arm('token, then dimension', 'calibration/token-then-dimension'),
+    _arm('blank'),
+    _arm('token, then dimension'),
+    _arm('token, then dimension, automatic'),
 ]
 control = 'blank'

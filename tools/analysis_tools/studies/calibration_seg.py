@@ -1,7 +1,7 @@
 r"""UPerNet over LIFE-ViTs that went on training, with nothing more and calibrated.
 
 Needs: as calibration_det.py.
-Costs: 25 runs of 600 iterations.
+Costs: 15 runs of 600 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/calibration_seg.py \
@@ -12,11 +12,11 @@ _base_ = ['./calibration_det.py', './_base_/upernet.py']
 
 title = 'UPerNet over LIFE-ViT, calibrated and not'
 question = (
-    'Is a classifier whose decisions were made to rest on the foreground, or on few dimensions, a '
-    'better start for a segmentor of the same digits than one that only trained on? Each run '
-    'starts from the LIFE-ViT that the study calibration trained with the same seed; base has not '
-    'trained on. All arms train with the settings that the sweep of transfer_seg chose for both of '
-    'its own.'
+    'Is a classifier whose decisions were made to rest on the foreground, then on few dimensions, '
+    'a better start for a segmentor of the same digits than one that only trained on? And if no '
+    'mask told it where the foreground is (automatic)? Each run starts from the LIFE-ViT that the '
+    'study calibration trained with the same seed. All arms train with the settings that the sweep '
+    'of transfer_seg chose for both of its own.'
 )
 metrics = _base_._metrics
 arms = [dict(arm, config=_base_._segmentor) for arm in _base_.arms]
