@@ -11,6 +11,17 @@ Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/calibration.py \
         --seeds 0 1 2 3 4 --workers 2
+
+The picture of what decisions rest on, docs/calibration.png::
+
+    python tools/visualization/decisions.py configs/digits/calibrated-life-d6w96_digits-cls.py \
+        before=work_dirs/study/calibration_bases/life_ground_seed0/final.pth \
+        blank=work_dirs/study/calibration/blank_ground_seed0/final.pth \
+        calibrated=work_dirs/study/calibration/token-then-dimension_ground_seed0/final.pth \
+        --shown 8 --out docs/calibration.png --cfg-options \
+    train_dataloader.dataset.data_root=data/digit_scenes_ground/classification/ \
+    train_dataloader.dataset.pipeline.1.store=data/digit_scenes_ground/classification/token_labels \
+    train_dataloader.dataset.pipeline.1.images=data/digit_scenes_ground/classification/train
 """
 
 iterations = 600
