@@ -212,7 +212,8 @@ def test_label_maps_that_a_later_stage_will_want_are_asked_for_at_once(
     cfg.train_dataloader.dataset.pipeline = cfg.test_dataloader.dataset.pipeline
     train(cfg)
 
-    told = [line for line in log_of(cfg) if 'come without label maps' in line]
+    where = f'images of {digit_scenes}/classification come without label maps'
+    told = [line for line in log_of(cfg) if where in line]
     wanted = (name, losses) == ('calibrated', 'token')
     assert [('WARNING' in line, 'from epoch 1 on' in line) for line in told] == (
         [(True, True)] if wanted else []

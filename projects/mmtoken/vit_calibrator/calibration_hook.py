@@ -168,7 +168,7 @@ class CalibrationHook(Hook):
                 'the foreground is known of none: look at the label maps, or, with '
                 'AutomaticForeground, at how sure the model is of augmented images'
                 if self._model(runner).calibration[name].needs_foreground
-                else 'no class of theirs has a rule, or no gradient reaches where it looks'
+                else 'no class of its images has a rule, or no gradient reaches where it looks'
             )
             runner.logger.warning(
                 f'calibration.{name} has acted on no image in {PATIENCE} steps, and its 0 is no '

@@ -96,7 +96,7 @@ def tell_of_missing_maps(
     for dataset in base_datasets(runner.train_dataloader.dataset):
         if not any(isinstance(step, PackTokenLabels) for step in dataset.pipeline.transforms):
             runner.logger.warning(
-                f'images of {dataset.data_prefix.get("img_path") or dataset.ann_file} come without '
+                f'images of {dataset.data_root or type(dataset).__name__} come without '
                 f'label maps, and SuppliedForeground wants them from {unit} {begins[0]} on; have '
                 'LoadTokenLabels, TrackAffine and PackTokenLabels in their pipeline'
             )
