@@ -305,4 +305,23 @@ def test_arms_at_one_x_stand_below_each_other(tmp_path, figures):
 
     ((_, panels),) = figures
     assert [text.get_text() for text in panels[0][0].get_yticklabels()] == ['Flat', 'Deep']
-    assert panels[0][0].get_xlabel() == 'top-1 (%), 100 scenes'
+    assert panels[0][0].get_xlabel() == 'top-1 (%)\n100 scenes'
+
+
+def test_below_arms_of_long_names_what_is_measured_is_not_cut_off(tmp_path, figures):
+    arms, x = ['blank', 'token, then dimension, automatic'], '100 scenes, 600 its'
+    keys = ['box AP', 'mask AP']
+    report = make_report(
+        [entry(arm, x, 0, 50.0) | {'metrics': dict.fromkeys(keys, 50.0)} for arm in arms]
+    ) | {
+        'arms': arms, 'control': arms[0],
+        'metrics': [{'key': key, 'name': key, 'unit': '%'} for key in keys],
+        'x': {'name': 'scenes and iterations', 'log': False, 'values': [x], 'labels': [x]},
+    }  # fmt: skip
+
+    plot(report, tmp_path / 'plot.png')
+
+    ((figure, panels),) = figures
+    for panel in panels.flat:
+        label = panel.xaxis.label.get_window_extent()
+        assert figure.bbox.x0 <= label.x0 and label.x1 <= figure.bbox.x1, label

@@ -56,15 +56,16 @@ def plot(report: dict[str, Any], path: Path) -> None:
     axes = [] if alone else _axes(report)
     # Metrics beside each other, or below where each has several panels.
     rows, columns = (len(metrics), len(axes)) if len(axes) > 1 else (1, len(metrics))
-    height = 0.35 * len(report['arms']) + 1.4 if alone else 3.8 if rows == 1 else 3.0
+    height = 0.35 * len(report['arms']) + 1.6 if alone else 3.8 if rows == 1 else 3.0
     # Of ten letters to an inch and the marker's seven, names fit beside each other or go below.
     width = 4.8 * columns
     fitting = int(10 * width / (7 + max(len(arm) for arm in report['arms'])))
     ncols = min(max(fitting, 1), 4)
     below = 0.0 if alone else 0.2 * max(math.ceil(len(report['arms']) / ncols) - 2, 0)
     figure, panels = pyplot.subplots(
-        rows, columns, figsize=(width, height * rows + below), squeeze=False, layout='constrained'
-    )
+        rows, columns, figsize=(width, height * rows + below), squeeze=False, layout='constrained',
+        sharey=alone,
+    )  # fmt: skip
     places = iter(panels.flat)
     for metric in metrics:
         for axis in axes:
@@ -140,7 +141,8 @@ def _draw_alone(panel: Any, report: dict[str, Any], metric: dict[str, Any]) -> N
     panel.set_ylim(len(arms) - 0.5, -0.5)
     name = labels(report)[0]
     axis = name if isinstance(value, str) else f'{name} {report["x"]["name"]}'
-    panel.set_xlabel(f'{metric["name"]} ({metric["unit"]}), {axis}')
+    # Below each other: beside long names of arms a panel is narrower than both are.
+    panel.set_xlabel(f'{metric["name"]} ({metric["unit"]})\n{axis}')
     panel.grid(alpha=0.3)
 
 
