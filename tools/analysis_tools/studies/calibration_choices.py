@@ -5,7 +5,7 @@ Costs: 33 runs of 600 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/calibration_choices.py \
-        --seeds 0 1 2 --workers 2
+        --seeds 1 2 3 --workers 2
 """
 
 _base_ = './calibration.py'  # metrics, data and the budget of every run
