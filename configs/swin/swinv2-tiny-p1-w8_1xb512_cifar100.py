@@ -18,5 +18,6 @@ _base_ = [
 
 # The smallest grid is 4 x 4, smaller than a window of 8.
 model = dict(
-    backbone=dict(img_size=32, patch_size=1, window_size=(8, 8, 8, 4)), head=dict(num_classes=100)
+    backbone=dict(img_size=32, patch_size=1, window_size=(8, 8, 8, 4), drop_path_rate=0.1),
+    head=dict(num_classes=100),
 )

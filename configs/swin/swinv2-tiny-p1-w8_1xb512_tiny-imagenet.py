@@ -17,4 +17,6 @@ _base_ = [
 # 100,000 images / 512 = 196 iterations an epoch; x 300 epochs = 58,800 iterations.
 
 # The smallest grid is 8 x 8, a window of its own.
-model = dict(backbone=dict(img_size=64, patch_size=1), head=dict(num_classes=200))
+model = dict(
+    backbone=dict(img_size=64, patch_size=1, drop_path_rate=0.1), head=dict(num_classes=200)
+)

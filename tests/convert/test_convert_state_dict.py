@@ -1,5 +1,6 @@
 """Names of other projects become ours, all of them, or are refused."""
 
+import re
 import warnings
 
 import pytest
@@ -91,6 +92,9 @@ def test_an_unknown_name_is_refused(name):
         convert_state_dict({name: torch.zeros(1)}, 'deit')
 
 
-def test_an_unknown_source_is_refused():
-    with pytest.raises(UserError, match="source 'jax' is unknown; use one of"):
-        convert_state_dict({}, 'jax')
+@pytest.mark.parametrize('source', ['jax', ['swin'], None])
+def test_an_unknown_source_is_refused(source):
+    with pytest.raises(
+        UserError, match=rf'source {re.escape(repr(source))} is unknown; use one of'
+    ):
+        convert_state_dict({}, source)

@@ -1,16 +1,13 @@
 """What the released code computed, and models of its sizes and weights."""
 
-from pathlib import Path
-
 import numpy as np
-import torch
 from mmpretrain.registry import MODELS
+from references import REFERENCES, read_reference
 from torch import nn
 
 from mmtoken.convert.dwnet import convert_dwnet
 from mmtoken.dwnet import DWNet
 
-REFERENCES = Path(__file__).resolve().parents[1] / 'data' / 'references'
 # The authors' words for the kinds of kernels.
 KERNELS = {'static': 'static', 'dynamic': 'homogeneous', 'idynamic': 'inhomogeneous'}
 CLASSIFIERS = [f'dwnet_{kind}_{number}' for kind in KERNELS for number in (1, 2)]
@@ -20,14 +17,10 @@ MIXERS = ['dwnet_mixer_1', 'dwnet_mixer_2']
 
 def read(name: str) -> dict[str, dict]:
     """The arrays of one file by group and name; of `meta`, plain numbers and text."""
-    groups: dict[str, dict] = {}
+    groups = read_reference(name)
     with np.load(REFERENCES / f'{name}.npz') as arrays:
-        for key in arrays.files:
-            group, _, inner = key.partition('/')
-            value = arrays[key]
-            groups.setdefault(group, {})[inner] = (
-                value.tolist() if group == 'meta' else torch.from_numpy(np.asarray(value))
-            )
+        meta = [key for key in arrays.files if key.startswith('meta/')]
+        groups['meta'] = {key.removeprefix('meta/'): arrays[key].tolist() for key in meta}
     return groups
 
 

@@ -272,11 +272,17 @@ def test_statistics_over_several_processes_are_not_refused(monkeypatch):
         (dict(block_norm_cfg=dict(type='BN1d')), 'is no batch norm of maps'),
         (dict(block_norm_cfg=dict(type='BatchNorm')), 'is no batch norm of maps'),
         (dict(block_norm_cfg='BN'), "'BN' is not the config of a part"),
+        (dict(out_norm_cfg=dict(type='GN', num_groups=4)), "out_norm_cfg of type 'GN' norms maps"),
     ],
 )
 def test_what_has_no_meaning_is_refused(options, message):
     with pytest.raises(UserError, match=message):
         build(**options)
+
+
+@torch.no_grad()
+def test_no_image_has_an_empty_map(kernel):
+    assert build(kernel=kernel)(images(batch=0))[0].shape == (0, 16, 4, 4)
 
 
 def test_widths_that_no_kernel_is_predicted_from_are_free():

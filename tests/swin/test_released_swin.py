@@ -109,6 +109,45 @@ def test_labels_follow_the_attention_through_windows_and_mergings(model, referen
     assert trace.mean(dim=(1, 2)).tolist() == pytest.approx(expected, abs=2e-6)
 
 
+def through_the_released_attention(labels, reference):
+    """What labels, (B, H·W, K), become as a product with every matrix that the released code had,
+    ½(A + I) in its windows, and the mean of four where tokens merge.
+    """
+    meta = {key: reference['meta'][key].tolist() for key in ('grid', 'window_sizes', 'shift_sizes')}
+    blocks = zip(meta['window_sizes'], meta['shift_sizes'], strict=True)
+    depths = reference['meta']['depths'].tolist()
+    # (B, H·W, K) → (B, H, W, K)
+    labels = labels.unflatten(1, meta['grid'])
+    for stage, depth in enumerate(depths):
+        for index in range(depth):
+            size, shift = next(blocks)
+            moved = labels.roll((-shift, -shift), dims=(1, 2))
+            # (B, H, W, K) → (B, R, s, Q, s, K) → (B, R, Q, s, s, K)
+            cut = moved.unflatten(2, (-1, size)).unflatten(1, (-1, size)).transpose(2, 3)
+            # (B, R, Q, s, s, K) → (B·R·Q, s², K)
+            windows = cut.flatten(3, 4).flatten(0, 2)
+            attention = reference['output'][f'attn_mean_{stage}_{index}']
+            mixed = (0.5 * (attention @ windows + windows)).view(cut.shape).transpose(2, 3)
+            labels = mixed.reshape(moved.shape).roll((shift, shift), dims=(1, 2))
+        if stage + 1 < len(depths):
+            labels = sum(labels[:, row::2, column::2] for row in (0, 1) for column in (0, 1)) / 4
+    return labels.flatten(1, 2)
+
+
+@torch.no_grad()
+def test_k_channels_follow_the_released_attention(model, reference, name):
+    own = shares_of(BOXES[name][0], reference)
+    # Image 0 is of class 1, image 1 of class 3, and each other's partner.
+    classes = torch.eye(5)[[1, 3]]
+    labels = own * classes[:, None] + (1 - own) * classes.flip(0)[:, None]
+
+    _, trace = model.backbone(reference['input']['image'], labels)
+
+    expected = through_the_released_attention(labels, reference)
+    torch.testing.assert_close(trace, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(trace.sum(dim=-1), torch.ones(trace.shape[:2]))
+
+
 @torch.no_grad()
 def test_the_trace_of_k_channels_is_that_of_one(model, reference, name):
     """Carrying labels themselves gives what one number for each token gives."""

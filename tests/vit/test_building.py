@@ -79,6 +79,12 @@ def test_a_frozen_norm_keeps_the_defaults_eps():
     assert not backbone.ln1.weight.requires_grad
 
 
+@pytest.mark.parametrize('norm', ['BN', 'SyncBN', 'IN', 'GN', 'LN2d'])
+def test_norms_of_maps_are_refused(norm):
+    with pytest.raises(UserError, match=f"norm_cfg of type '{norm}' norms maps.*such as LN"):
+        vit(norm_cfg=dict(type=norm))
+
+
 def test_the_parts_by_themselves_do_so_too():
     block = TokenBlock(24, 3, 48, {}, norm_cfg=dict(eps=0.25))
 

@@ -10,6 +10,8 @@ import torch
 from backbones import BACKBONES, FIXED, build, images
 from mmengine.utils import to_2tuple
 
+from mmtoken.errors import UserError
+
 
 def total(outputs):
     """A scalar that depends on every output."""
@@ -174,6 +176,12 @@ def test_frozen_stages_zero_freezes_the_embedding_only(name):
     assert not backbone.pos_embed.requires_grad
     assert not backbone.patch_embed.projection.weight.requires_grad
     assert all(p.requires_grad for p in backbone.layers.parameters())
+
+
+@pytest.mark.parametrize('frozen_stages', [-2, 4, 1.0, '1'])
+def test_stages_that_are_not_there_are_not_frozen(name, frozen_stages):
+    with pytest.raises(UserError, match=f'frozen_stages {frozen_stages!r} is none of -1..3'):
+        build(name, frozen_stages=frozen_stages)
 
 
 def test_checkpointing_leaves_outputs_and_gradients_unchanged(name, variant):

@@ -62,11 +62,11 @@ def convert_state_dict(state: Mapping[str, Any], source: str) -> dict[str, Tenso
     Raises:
         UserError: If the source, or a name in the state dict, is unknown.
     """
-    if source in _PYRAMIDS:
-        return _PYRAMIDS[source](weights_of(state), source)
-    if source not in SOURCES:
+    if not isinstance(source, str) or source not in SOURCES:
         raise UserError(f'source {source!r} is unknown; use one of {sorted(SOURCES)}')
     weights = weights_of(state)
+    if source in _PYRAMIDS:
+        return _PYRAMIDS[source](weights, source)
     converted = apply_rules(weights, _VITS[source](weights), source).state
     if source == 'life' and 'backbone.cls_token' in converted:
         warnings.warn(

@@ -13,6 +13,7 @@ from mmtoken.swin.window_attention_v2 import OFFSETS, window_of
 
 from .conversion import Hints
 from .describe_pyramid import blocks_of, describe_pyramid
+from .life_projection import describe_projection
 from .rules import Renamed, of_backbone
 
 _PREFIX = 'backbone.'
@@ -104,11 +105,6 @@ def _projection(own: Mapping[str, Tensor], is_v2: bool) -> dict:
     """What the config says of the projection, where it is not the default."""
     attention = _ATTENTION.format(0)
     if attention + 'qkv.linear.weight' in own:
-        projection = dict(type='LIFEProjection')
-        names = (f'{attention}qkv.depthwise.{scale}.weight' for scale in range(8))
-        kernels = tuple(own[name].shape[-1] for name in names if name in own)
-        if kernels != (3, 5):
-            projection['kernel_sizes'] = kernels
-        return dict(projection=projection)
+        return dict(projection=describe_projection(own, attention))
     bias = attention + ('q_bias' if is_v2 else 'qkv.bias')
     return {} if bias in own else dict(qkv_bias=False)

@@ -7,23 +7,18 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
+from .life_projection import scale_rules
 from .rules import Rule, apply_rules
 
 _OLD, _NEW = r'layers\.(\d+)\.blocks\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
-_LIFE = _OLD + r'attn\.qkv\.scale'
+_LIFE = _OLD + r'attn\.qkv'
 _RULES = (
     Rule(r'absolute_pos_embed', r'backbone.absolute_pos_embed'),
     Rule(r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
     Rule(r'patch_embed\.norm\.(.+)', r'backbone.patch_embed.norm.\1'),
     Rule(_OLD + r'norm([12])\.(.+)', _NEW + r'norm\3.\4'),
-    Rule(_LIFE + r'1\.(.+)', _NEW + r'attn.w_msa.qkv.linear.\3'),
-    *(
-        Rule(
-            rf'{_LIFE}{scale}\.(depthwise|pointwise)\.weight',
-            rf'{_NEW}attn.w_msa.qkv.\3.{scale - 2}.weight',
-        )
-        for scale in range(2, 10)
-    ),
+    Rule(_LIFE + r'\.scale1\.(.+)', _NEW + r'attn.w_msa.qkv.linear.\3'),
+    *scale_rules(_LIFE, f'{_NEW}attn.w_msa.qkv'),
     Rule(_OLD + r'attn\.(.+)', _NEW + r'attn.w_msa.\3'),
     Rule(_OLD + r'mlp\.fc1\.(.+)', _NEW + r'ffn.layers.0.0.\3'),
     Rule(_OLD + r'mlp\.fc2\.(.+)', _NEW + r'ffn.layers.1.\3'),
@@ -63,7 +58,7 @@ def convert_swin(state: Mapping[str, Tensor], source: str = 'swin') -> dict[str,
 def swin_rules(state: Mapping[str, Tensor]) -> list[Rule]:
     """The rules of the names of Swin or Swin V2, as `convert_swin` applies them."""
     last = last_stage(state)
-    has_life = any(re.match(_LIFE, name) for name in state)
+    has_life = any(re.match(_LIFE + r'\.scale', name) for name in state)
     mergings = merging_rules('layers', last + 1, is_swin_v2(state))
     final = Rule(r'norm\.(weight|bias)', rf'backbone.norm{last}.\1')
     return [_MASK, *([_DEAD] if has_life else []), *mergings, *_RULES, final]

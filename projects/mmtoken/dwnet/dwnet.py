@@ -6,7 +6,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmtoken.pyramid import MixerFirstBlock, TokenPyramid
-from mmtoken.vit.building import build_norm, complete
+from mmtoken.vit.building import build_norm, check_token_norm, complete
 
 from .batch_norms import BATCH_NORM
 from .mixer import DepthwiseMixer
@@ -88,7 +88,9 @@ class DWNet(TokenPyramid):
         )
 
     def make_output_norm(self, width: int, norm_cfg: dict) -> nn.Module:
-        return build_norm(complete(self.out_norm_cfg, norm_cfg), width)
+        norm_cfg = complete(self.out_norm_cfg, norm_cfg)
+        check_token_norm('out_norm_cfg', norm_cfg, batch=True)
+        return build_norm(norm_cfg, width)
 
     def complete_on_load(self, state: dict[str, Tensor]) -> None:
         """As of `TokenPyramid`; batch norms of outputs, too."""

@@ -53,8 +53,9 @@ class HomogeneousConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) → (B, C, H, W)."""
         kernels = self.predict(x)
-        # A graph cannot have as many groups as a batch has images, if it is to take any batch.
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        # A graph cannot have as many groups as a batch has images, if it is to take any batch; and
+        # no convolution has none.
+        if torch.compiler.is_compiling() or torch.jit.is_tracing() or not len(x):
             summed = plain_window_sum(x, kernels, self.kernel_size)
             return summed + self.bias.to(summed.dtype)[:, None, None]
         batch, channels = x.shape[:2]

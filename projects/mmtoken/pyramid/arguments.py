@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from torch.nn.modules.batchnorm import _BatchNorm
-
 from mmtoken.checks import check_whole
 from mmtoken.errors import UserError, near_miss
-from mmtoken.vit.building import find_part
 
 
 def resolve_pyramid(arch: str | dict, archs: Mapping[str, dict], keys: Sequence[str]) -> dict:
@@ -31,7 +28,7 @@ def resolve_pyramid(arch: str | dict, archs: Mapping[str, dict], keys: Sequence[
         return archs[arch]
     lists = [arch.get(key) for key in keys[1:]]
     fits = set(arch) == set(keys) and all(isinstance(e, (list, tuple)) for e in lists)
-    if not fits or len(lists[0]) != len(lists[1]):
+    if not fits or not lists[0] or len(lists[0]) != len(lists[1]):
         raise UserError(
             f'arch {dict(arch)!r} is not a dict with {keys[0]}, {keys[1]} and {keys[2]}, as many '
             'of these as stages; correct it'
@@ -40,20 +37,3 @@ def resolve_pyramid(arch: str | dict, archs: Mapping[str, dict], keys: Sequence[
     for depth in arch['depths']:
         check_whole('depths', depth, example=2)
     return dict(arch)
-
-
-def check_token_norm(norm_cfg: dict) -> None:
-    """Refuse a batch norm where tokens are normed.
-
-    Args:
-        norm_cfg: Config of the norms of embedding, mergings and blocks, with a type.
-
-    Raises:
-        UserError: If it is one.
-    """
-    kind = find_part(norm_cfg)
-    if isinstance(kind, type) and issubclass(kind, _BatchNorm):
-        raise UserError(
-            f'norm_cfg of type {norm_cfg["type"]} norms maps over the batch, and embedding and '
-            'mergings have tokens to norm; use a layer norm, such as LN'
-        )

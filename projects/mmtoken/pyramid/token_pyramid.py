@@ -14,14 +14,19 @@ from torch import Tensor, nn
 from mmtoken.checks import check_number
 from mmtoken.errors import UserError, near_miss
 from mmtoken.tokens import Tokens
-from mmtoken.vit.arguments import check_image, check_rates, resolve_layers
-from mmtoken.vit.building import build_norm, complete
+from mmtoken.vit.arguments import (
+    check_frozen_stages,
+    check_image,
+    check_rates,
+    resolve_layers,
+)
+from mmtoken.vit.building import build_norm, check_token_norm, complete
 from mmtoken.vit.initialization import init_like_deit
 from mmtoken.vit.position import resize_position
 from mmtoken.vit.schedule import LayerPlan
 from mmtoken.vit.token_backbone import TokenBackbone
 
-from .arguments import check_token_norm, resolve_pyramid
+from .arguments import resolve_pyramid
 from .blocks import norm_tokens
 from .output_norms import complete_norms, update_pyramid_names
 from .patch_merging import PatchMerging
@@ -121,11 +126,7 @@ class TokenPyramid(TokenBackbone):
                 f'{near_miss(str(out_type), OUT_TYPES)}'
             )
         count = len(self.depths)
-        if frozen_stages not in range(-1, count + 1):
-            raise UserError(
-                f'frozen_stages {frozen_stages} is none of -1..{count}; -1 freezes nothing, n the '
-                'embedding and the first n stages'
-            )
+        check_frozen_stages(frozen_stages, count, 'stages')
         self.out_type, self.with_cp, self.frozen_stages = out_type, with_cp, frozen_stages
         self.img_size, self.patch_size, self.in_channels = (
             to_2tuple(img_size),
@@ -138,7 +139,7 @@ class TokenPyramid(TokenBackbone):
         self.out_indices = tuple(int(ends[stage]) - 1 for stage in self.out_stages)
         self.num_layers = int(ends[-1])
         norm_cfg = complete(norm_cfg, NORM)
-        check_token_norm(norm_cfg)
+        check_token_norm('norm_cfg', norm_cfg)
         widths = [arch['embed_dims'] * 2**stage for stage in range(count)]
         self.embed_dims = widths[0]
         self.plans = tuple(

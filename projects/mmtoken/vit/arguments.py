@@ -138,22 +138,36 @@ def resolve_start(trace_from: int, count: int) -> int:
     return trace_from % count
 
 
-def check_counts(num_aux_tokens: int, window_size: int, frozen_stages: int, layers: int) -> None:
+def check_counts(num_aux_tokens: int, window_size: int) -> None:
     """Refuse numbers that have no meaning.
 
     Args:
         num_aux_tokens: Auxiliary tokens.
         window_size: Tokens per side of a window; 0 for none.
-        frozen_stages: -1 for none, or up to the number of layers.
-        layers: How many layers there are.
 
     Raises:
         UserError: If one of them has no meaning; the message names it.
     """
     check_whole('num_aux_tokens', num_aux_tokens, least=0, example=1)
     check_whole('window_size', window_size, least=0, example=14)
-    if not -1 <= frozen_stages <= layers:
-        raise UserError(f'frozen_stages {frozen_stages} is not in -1..{layers}; -1 freezes nothing')
+
+
+def check_frozen_stages(frozen_stages: int, count: int, parts: str) -> None:
+    """Refuse to freeze what is not there.
+
+    Args:
+        frozen_stages: -1 for nothing, 0 for the embedding, n for as many parts as well.
+        count: How many parts there are.
+        parts: What they are called, for the error.
+
+    Raises:
+        UserError: If it is none of these.
+    """
+    if not isinstance(frozen_stages, Integral) or not -1 <= frozen_stages <= count:
+        raise UserError(
+            f'frozen_stages {frozen_stages!r} is none of -1..{count}; -1 freezes nothing, n the '
+            f'embedding and the first n {parts}'
+        )
 
 
 def check_out_type(out_type: str, aux_layout: dict[str, int]) -> None:

@@ -3,15 +3,17 @@
 import inspect
 from collections.abc import Callable, Mapping
 
-from mmpretrain.models.utils import build_norm_layer
+from mmpretrain.models.utils import LayerNorm2d, build_norm_layer
 from mmpretrain.registry import MODELS
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from mmtoken.errors import UserError, near_miss
 
 NORM = dict(type='LN', eps=1e-6)
 PROJECTION = dict(type='LinearProjection')
 STEM = dict(type='PatchStem')
+_MAP_NORMS = (_NormBase, nn.GroupNorm, LayerNorm2d)
 
 
 def complete(cfg: dict | None, default: dict) -> dict:
@@ -117,3 +119,24 @@ def check_keys(name: str, kind: Callable, cfg: dict) -> None:
 def build_norm(cfg: dict | None, channels: int, default: dict = NORM) -> nn.Module:
     """Build a norm over channels; the config as `complete` takes it."""
     return build_norm_layer(complete(cfg, default), channels)
+
+
+def check_token_norm(name: str, cfg: dict, batch: bool = False) -> None:
+    """Refuse a norm of maps, (B, C, H, W), where tokens, (B, N, C), are normed.
+
+    Args:
+        name: What its config is called, for the error.
+        cfg: Its config, with a type.
+        batch: Whether a batch norm will do.
+
+    Raises:
+        UserError: If it is one.
+    """
+    kind = find_part(cfg)
+    if not isinstance(kind, type) or not issubclass(kind, _MAP_NORMS):
+        return
+    if not (batch and issubclass(kind, _BatchNorm)):
+        raise UserError(
+            f'{name} of type {cfg["type"]!r} norms maps, and here are tokens to norm; use a layer '
+            'norm, such as LN'
+        )

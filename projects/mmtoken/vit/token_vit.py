@@ -16,6 +16,7 @@ from mmtoken.tokens import Tokens
 from .arguments import (
     ARCHS,
     check_counts,
+    check_frozen_stages,
     check_image,
     check_interpolate_mode,
     check_out_type,
@@ -26,7 +27,7 @@ from .arguments import (
 )
 from .aux_tokens import aux_layout
 from .base_pool import build_pools
-from .building import NORM, PROJECTION, STEM, build_norm, build_part, complete
+from .building import NORM, PROJECTION, STEM, build_norm, build_part, check_token_norm, complete
 from .initialization import init_like_deit
 from .mlps import MLP_CFG
 from .position import adapt_position_on_load, make_position, resize_position
@@ -169,7 +170,8 @@ class TokenViT(TokenBackbone):
         self.num_aux_tokens = num_aux_tokens
         self.with_cp = with_cp
         self.frozen_stages = frozen_stages
-        check_counts(num_aux_tokens, window_size, frozen_stages, self.num_layers)
+        check_counts(num_aux_tokens, window_size)
+        check_frozen_stages(frozen_stages, self.num_layers, 'layers')
         self.aux_layout = aux_layout(num_aux_tokens, num_registers)
         check_out_type(out_type, self.aux_layout)
         position = self.default_position if position is None else position
@@ -182,6 +184,7 @@ class TokenViT(TokenBackbone):
         check_shared_windows(self.plans, global_layers, window_size)
         projection = complete(projection, arch.get('projection', self.default_projection))
         norm_cfg = complete(norm_cfg, self.default_norm)
+        check_token_norm('norm_cfg', norm_cfg)
         if qkv_bias is None:
             qkv_bias = arch.get('qkv_bias', self.default_qkv_bias)
         if residual_scale is None:

@@ -8,19 +8,14 @@ from torch import Tensor
 
 from ..conversion import Family, Hints
 from ..describe import describe_vit
+from ..life_projection import describe_projection, scale_rules
 from ..rules import Renamed, Rule
 from .timm_vit import BLOCK, LAYER, prefix_tokens, vit_rules
 
 _PROJECTION = (
     Rule(rf'{BLOCK}attn\.qkv\.scale1\.(.+)', rf'{LAYER}attn.qkv.linear.\2'),
     Rule(rf'{BLOCK}attn\.qkv\.norm\.(.+)', rf'{LAYER}attn.qkv.norm.\2'),
-    *(
-        Rule(
-            rf'{BLOCK}attn\.qkv\.scale{scale}\.(depthwise|pointwise)\.weight',
-            rf'{LAYER}attn.qkv.\2.{scale - 2}.weight',
-        )
-        for scale in range(2, 10)
-    ),
+    *scale_rules(rf'{BLOCK}attn\.qkv', f'{LAYER}attn.qkv'),
 )
 
 
@@ -29,20 +24,11 @@ def life_rules(state: Mapping[str, Tensor]) -> tuple[Rule, ...]:
     return _PROJECTION + vit_rules(state)
 
 
-def kernel_sizes(state: Mapping[str, Tensor], attention: str) -> tuple[int, ...]:
-    """The sides of the depthwise kernels of an attention's projection, scale by scale."""
-    names = (f'{attention}qkv.scale{scale}.depthwise.weight' for scale in range(2, 10))
-    return tuple(state[name].shape[-1] for name in names if name in state)
-
-
 def _finish(state: Mapping[str, Tensor], renamed: Renamed, hints: Hints) -> dict:
     config = describe_vit(renamed, hints, leading=(prefix_tokens(state), 0))
-    projection = dict(type='LIFEProjection')
+    projection = describe_projection(renamed.state, 'backbone.layers.0.attn.')
     if 'cls_token' in state:
         projection['aux_key'] = 'first'
-    kernels = kernel_sizes(state, 'blocks.0.attn.')
-    if kernels != (3, 5):
-        projection['kernel_sizes'] = kernels
     if 'blocks.0.attn.qkv.norm.weight' in state:
         projection['qkv_norm'] = True
     if 'blocks.0.attn.qkv.scale1.bias' in state:
