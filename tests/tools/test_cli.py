@@ -72,6 +72,12 @@ def test_an_option_without_a_value(answer):
     )
 
 
+def test_dicts_in_a_list_of_an_option(answer):
+    option = 'custom_hooks.0.stages=[dict(losses=[a]),dict(begin=2,losses=[b])]'
+
+    assert 'dicts in lists cannot be read here' in answer('train.py', CONFIG, options=(option,))
+
+
 def test_a_variable_among_the_options_names_where_its_value_went(answer):
     sentence = answer('train.py', CONFIG, options=('data_root=elsewhere',))
 

@@ -197,6 +197,30 @@ def test_a_batch_in_two_parts_is_classified_as_one(variant):
     torch.testing.assert_close(split, model.loss(images(), samples())['loss'])
 
 
+@pytest.mark.parametrize('known', [(0, 1, 0, 1), (1, 0, 0, 1), (0, 0, 1, 1)])
+def test_parts_go_back_to_their_places(known):
+    model = build()
+    model.foreground.known = torch.tensor(known).bool()
+    losses, _ = learn(model, 'token')
+    model.set_active(())
+
+    expected = model.loss(images(), samples())['loss']
+    torch.testing.assert_close(losses['loss_cls'], expected.detach())
+
+
+def test_images_of_classes_without_a_rule_are_not_calibrated(attention_calls):
+    model = build(calibration=dict(dimension=dict(LOSSES['dimension'], layers=1)))
+    rules = torch.ones(CLASSES, 24, dtype=torch.bool)
+    rules[0, :12] = False
+    model.calibration['dimension'].put_rules(1, rules)
+
+    losses, _ = learn(model, 'dimension')
+
+    # Of class 0 is one of the four.
+    assert losses['dimension_images'] == 1
+    assert attention_calls == [(4, False)] * 2 + [(1, True)] * 2 + [(3, False)] * 2
+
+
 def test_parts_of_a_batch_count_as_the_whole_would():
     whole, part = build(), build(images=0.5)
     whole.foreground = GivenForeground(part.foreground.share[:2])
@@ -242,6 +266,25 @@ def test_relevance_stays_in_float32_under_mixed_precision(variant):
         assert losses[name].dtype == torch.float32
         torch.testing.assert_close(losses[name], expected[name], atol=0.02, rtol=0.05)
     assert all(value.isfinite().all() for value in found.values())
+
+
+def test_calibrated_layers_and_the_head_run_in_float32_under_mixed_precision():
+    model, kinds = build('LIFEViT'), {}
+
+    def keep(name, out):
+        kinds.setdefault(name, out.dtype)
+
+    for name, module in model.named_modules():
+        if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):
+            module.register_forward_hook(lambda *passed, name=name: keep(name, passed[2]))
+    with torch.autocast('cpu', torch.bfloat16):
+        learn(model, 'token')
+
+    # As above, of the layers the last one alone; the head is asked once more, for its own loss.
+    exact = {name for name in kinds if name.startswith(('backbone.layers.3', 'head'))}
+    assert {kinds[name] for name in exact} == {torch.float32}
+    assert {kinds[name] for name in kinds.keys() - exact} == {torch.bfloat16}
+    assert exact >= {'backbone.layers.3.attn.proj', 'backbone.layers.3.ffn.layers.1', 'head.fc'}
 
 
 def test_weights_are_those_of_an_ordinary_classifier():
@@ -335,6 +378,12 @@ def test_mixed_labels_are_refused_and_scores_of_one_class_are_not():
         (dict(calibration=dict(cls=dict(type='ChannelLoss'))), "a loss of the name 'cls'"),
         (dict(calibration=dict(my_loss=dict(type='ChannelLoss'))), "a loss of the name 'my_loss'"),
         (dict(calibration={'a.b': dict(type='ChannelLoss')}), "a loss of the name 'a.b'"),
+        *((dict(calibration={name: dict(type='ChannelLoss')}), f"of the name '{name}', which torch")
+          for name in ('values', 'type', 'training', '')),
+        (dict(calibration=dict(type='TokenPropagation')),
+         "calibration.type 'TokenPropagation' is not the config of a loss"),
+        (dict(foreground=dict(type='TokenPropagation')),
+         'foreground is a TokenPropagation, which is no ForegroundSource; use one, such as Supp'),
         (dict(foreground=None), 'calibration.token needs to know the foreground'),
         (dict(out_indices=(1, 3)), r'out_indices \(1, 3\) of the backbone are several outputs'),
         (dict(calibration=dict(token=dict(type='TokenPropagation', layers=(3,)))),

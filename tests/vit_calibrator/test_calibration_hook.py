@@ -103,6 +103,8 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(automatic, tmp_path):
         train(resumed)
         found = weights(tmp_path / f'resumed{epoch}/epoch_4.pth')
         assert all(torch.equal(found[name], value) for name, value in expected.items())
+        # What the stage before had logged is missed by nobody.
+        assert not any('is not defined in message_hub' in line for line in log_of(resumed))
 
 
 def test_a_late_calibration_looks_where_the_trained_model_does(automatic, tmp_path):
@@ -149,7 +151,36 @@ def test_a_loss_that_acts_on_no_image_is_told_once(automatic, monkeypatch):
 
     told = [line for line in log_of(automatic) if 'has acted on no image' in line]
     assert len(told) == 1 and 'WARNING' in told[0]
-    assert 'calibration.token has acted on no image in 2 steps, and its 0 is no success' in told[0]
+    assert 'calibration.token has acted on no image in 2 steps of stage 1, and its 0' in told[0]
+
+
+def test_a_loss_that_acts_on_no_image_is_told_in_each_stage(automatic, monkeypatch):
+    monkeypatch.setattr(calibration_hook, 'PATIENCE', 2)
+    automatic.model.foreground.confidence = 0.999
+    automatic.custom_hooks[0].stages = [dict(losses=['token']), dict(begin=2, losses=['token'])]
+    train(automatic)
+
+    assert sum('has acted on no image' in line for line in log_of(automatic)) == 2
+
+
+def test_what_was_collected_of_other_images_or_another_model_is_not_used(automatic):
+    automatic.custom_hooks[0].stages = [dict(losses=['dimension'])]
+    automatic.train_cfg.max_epochs, automatic.randomness = 1, dict(seed=0)
+    other_images, other_model, other_loss = (copy.deepcopy(automatic) for _ in range(3))
+    other_images.train_dataloader.dataset.pipeline[-1] = dict(type='PackInputs', meta_keys=())
+    other_model.model.backbone.drop_path_rate = 0.1
+    other_loss.model.calibration.dimension.loss_weight = 2.0
+    cfgs = dict(same=automatic, images=other_images, model=other_model, loss=other_loss)
+
+    files = {}
+    for name, cfg in cfgs.items():
+        cfg.work_dir, cfg.experiment_name = f'{automatic.work_dir}_{name}', name
+        train(cfg)
+        (file,) = Path(cfg.work_dir, 'calibration').glob('class_means_*.pth')
+        files[name] = file.name
+
+    assert files['same'] == files['loss']
+    assert len({*files.values()}) == 3
 
 
 def test_a_run_of_a_blank_control_and_a_late_begin_is_ordinary(tmp_path, digit_scenes):
@@ -277,6 +308,8 @@ def test_stages_may_count_iterations(automatic):
         (dict(stages=[]), r'stages \[\] are none; use a list'),
         (dict(stages=dict(losses=['token'])), 'stages .* are none; use a list'),
         (dict(stages=['token']), "stage 'token' is no dict; write it as dict"),
+        (dict(stages=3), 'stages 3 are none; use a list'),
+        (dict(stages=[dict(losses=[0])]), 'is not dict.*name its losses in a list'),
         (dict(stages=[None]), 'stage None is no dict; write it as dict'),
         (dict(stages=[dict(loss=['token'])]), 'is not dict.* leave out loss'),
         (dict(stages=[dict(losses='token')]), 'is not dict.*name its losses in a list'),
@@ -309,6 +342,14 @@ def test_images_that_are_nowhere_tested_are_asked_for(automatic):
         for part in ('dataloader', 'evaluator', 'cfg'):
             automatic[f'{name}_{part}'] = None
     with pytest.raises(UserError, match='no pipeline of its own; give it a dataset'):
+        train(automatic)
+
+
+def test_a_dataset_without_a_pipeline_is_refused_before_it_is_read(automatic):
+    given = copy.deepcopy(automatic.train_dataloader.dataset)
+    del given.pipeline
+    automatic.custom_hooks[0].update(stages=[dict(losses=['dimension'])], dataset=given)
+    with pytest.raises(UserError, match='of CalibrationHook has no pipeline.*that of testing'):
         train(automatic)
 
 

@@ -131,7 +131,8 @@ def test_what_was_collected_is_found_again_until_something_changes(tmp_path, mon
     collect_once(model, ['dimension'], how, tmp_path)
     assert len(calls) == 3 and len(list(tmp_path.glob('*.pth'))) == 4
     collect_once(model, ['dimension'], replace(how, setting='other windows'), tmp_path)
-    assert len(calls) == 4
+    collect_once(model, ['dimension'], replace(how, dataset=Pictures(59)), tmp_path)
+    assert len(calls) == 5
 
 
 def test_weights_of_every_kind_are_told_apart(tmp_path):

@@ -153,6 +153,16 @@ def automatic(model, inputs, labels, **options):
     return foreground, foreground(inputs, None, labels, (4, 4))
 
 
+def test_relevance_stays_in_float32_under_mixed_precision():
+    model = build('LIFEViT').eval()
+    expected = patch_relevance(model, images(), LABELS)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = patch_relevance(model, images(), LABELS)
+
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_the_fewest_patches_that_hold_the_mass_are_foreground_and_what_is_around_them():
     model = build().eval()
     relevance, _ = patch_relevance(model, images(), LABELS)

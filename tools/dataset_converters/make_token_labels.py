@@ -59,7 +59,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     masks.add_argument('--from-masks', type=Path, help='folder of PNG masks, or COCO annotations')
     masks.add_argument('--num-classes', type=int, help='classes, without the background')
     masks.add_argument(
-        '--background', type=int, default=0, help='its value in PNG masks (%(default)s)'
+        '--background',
+        type=int,
+        default=0,
+        help='its value in PNG masks (%(default)s); the other values in their order are the '
+        'classes, so 1 is the first one beside 0, and 0 beside 255',
     )
     masks.add_argument(
         '--grid', type=int, nargs='+', metavar='CELLS', help='cells of a map, rows and columns'

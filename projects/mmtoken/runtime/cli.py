@@ -33,6 +33,11 @@ class OptionsAction(DictAction):
             super().__call__(parser, namespace, values, option_string)
         except AssertionError as error:
             parser.error(f'--cfg-options {" ".join(values or ())}: {error}')
+        except RecursionError:
+            parser.error(
+                f'--cfg-options {" ".join(values or ())}: dicts in lists cannot be read here; '
+                'write them in a config whose _base_ is yours'
+            )
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

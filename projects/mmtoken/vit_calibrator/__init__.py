@@ -4,7 +4,7 @@ from .calibrated_classifier import CalibratedClassifier
 from .calibration_hook import CalibrationHook
 from .calibration_loss import CalibrationLoss, RuleLoss
 from .doctor_losses import ChannelLoss, InterTokenLoss, IntraTokenLoss
-from .foreground import AutomaticForeground, SuppliedForeground
+from .foreground import AutomaticForeground, ForegroundSource, SuppliedForeground
 from .losses import DimensionPropagation, TokenPropagation
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     'CalibrationLoss',
     'ChannelLoss',
     'DimensionPropagation',
+    'ForegroundSource',
     'InterTokenLoss',
     'IntraTokenLoss',
     'RuleLoss',

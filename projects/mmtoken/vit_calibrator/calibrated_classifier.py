@@ -19,7 +19,7 @@ from mmtoken.vit import TokenViT
 from .calibration_loss import CalibrationLoss, Case, Judgment, RuleLoss
 from .cases import cases_of, evidence_by_score, places_of
 from .evidence import first_layer, run_watched
-from .foreground import Foreground, features_of
+from .foreground import Foreground, ForegroundSource, features_of
 
 
 @MODELS.register_module()
@@ -67,20 +67,19 @@ class CalibratedClassifier(ImageClassifier):
                 f'calibration {calibration!r} names no loss; use a dict, such as '
                 "dict(token=dict(type='TokenPropagation'))"
             )
-        for name in calibration:
-            # mmengine adds up what the log calls a loss, and torch lets no name have a dot.
-            if not isinstance(name, str) or name == 'cls' or 'loss' in name or '.' in name:
-                raise UserError(
-                    f'calibration has a loss of the name {name!r}; call it otherwise, such as '
-                    "token: not 'cls', which is the head's, without 'loss' and without a dot"
-                )
+        for name, cfg in calibration.items():
+            _check_named(name, cfg)
         self.calibration = nn.ModuleDict(
-            {name: _build(f'calibration.{name}', cfg, CalibrationLoss)
+            {name: _build(f'calibration.{name}', cfg, CalibrationLoss, 'TokenPropagation')
              for name, cfg in calibration.items()}
         )  # fmt: skip
         for loss in self.calibration.values():
             loss.attach(self.backbone)
-        self.foreground = None if foreground is None else _build('foreground', foreground)
+        self.foreground = None
+        if foreground is not None:
+            self.foreground = _build(
+                'foreground', foreground, ForegroundSource, 'SuppliedForeground'
+            )
         needing = [name for name, loss in self.calibration.items() if loss.needs_foreground]
         if needing and self.foreground is None:
             raise UserError(
@@ -137,9 +136,10 @@ class CalibratedClassifier(ImageClassifier):
                 tokens.grid,
                 self.backbone.patch_size,
             )
-        chosen = torch.arange(len(labels), device=labels.device) < count
-        if foreground is not None and all(loss.needs_foreground for loss in losses.values()):
-            chosen[:count] &= foreground.known
+        known = None if foreground is None else foreground.known
+        chosen = torch.zeros_like(labels, dtype=torch.bool)
+        for loss in losses.values():
+            chosen[:count] |= loss.concerned(labels[:count], known)
         feats, case = self._run(tokens, labels, chosen, list(losses.values()), foreground)
         found = self.head.loss(feats, data_samples)
         # The log calls the sum of all losses so.
@@ -255,12 +255,32 @@ def labels_of(data_samples: list[DataSample]) -> Tensor:
     return labels
 
 
-def _build(name: str, cfg: dict, base: type = nn.Module) -> nn.Module:
+def _check_named(name: str, cfg: dict) -> None:
+    """Refuse a loss that cannot be called so, or what is no config of one."""
+    # mmengine adds up what the log calls a loss; a module has no dot in its name, and others taken.
+    if not isinstance(name, str) or name == 'cls' or 'loss' in name or '.' in name:
+        raise UserError(
+            f'calibration has a loss of the name {name!r}; call it otherwise, such as '
+            "token: not 'cls', which is the head's, without 'loss' and without a dot"
+        )
+    if not isinstance(cfg, Mapping):
+        raise UserError(
+            f'calibration.{name} {cfg!r} is not the config of a loss; calibration has one by each '
+            "name, such as dict(token=dict(type='TokenPropagation'))"
+        )
+    if not name or hasattr(nn.ModuleDict, name) or hasattr(nn.ModuleDict(), name):
+        raise UserError(
+            f'calibration has a loss of the name {name!r}, which torch has for something else; '
+            'call it otherwise, such as token'
+        )
+
+
+def _build(name: str, cfg: dict, base: type, example: str) -> nn.Module:
     built = MODELS.build(cfg)
     if not isinstance(built, base):
         raise UserError(
             f'{name} is a {type(built).__name__}, which is no {base.__name__}; use one, such as '
-            'TokenPropagation or DimensionPropagation'
+            f'{example}'
         )
     return built
 

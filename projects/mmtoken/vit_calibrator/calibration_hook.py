@@ -171,8 +171,9 @@ class CalibrationHook(Hook):
                 else 'no class of its images has a rule, or no gradient reaches where it looks'
             )
             runner.logger.warning(
-                f'calibration.{name} has acted on no image in {PATIENCE} steps, and its 0 is no '
-                f'success; {why}'
+                # mmengine logs the same warning once.
+                f'calibration.{name} has acted on no image in {PATIENCE} steps of stage '
+                f'{self.current + 1}, and its 0 is no success; {why}'
             )
 
     def _described(self) -> list:
@@ -211,6 +212,8 @@ class CalibrationHook(Hook):
         for key in list(runner.message_hub.log_scalars):
             if key.startswith('train/loss') or key.endswith('_images') or 'foreground_share' in key:
                 del runner.message_hub.log_scalars[key]
+                # What a checkpoint says was there, a resumed run looks for.
+                runner.message_hub._resumed_keys.pop(key, None)
 
     def _use(self, runner: Runner, means: ClassMeans) -> None:
         """Let rules be made of what was collected, and say what they are like."""
@@ -268,7 +271,13 @@ class CalibrationHook(Hook):
 
     def _built(self, runner: Runner):
         if self.dataset is not None:
-            return DATASETS.build(self.dataset)
+            given = DATASETS.build(self.dataset)
+            if not all(dataset.pipeline.transforms for dataset in base_datasets(given)):
+                raise UserError(
+                    f'dataset {self.dataset!r} of CalibrationHook has no pipeline, so that its '
+                    'images are not loaded; give it that of testing'
+                )
+            return given
         cfg = copy.deepcopy(runner.cfg.train_dataloader.dataset)
         tested = runner.cfg.get('test_dataloader') or runner.cfg.get('val_dataloader') or {}
         pipeline = tested.get('dataset', {}).get('pipeline')

@@ -127,6 +127,15 @@ class CalibrationLoss(nn.Module):
         """Whether it looks at the best other class, too."""
         return False
 
+    def concerned(self, labels: Tensor, known: Tensor | None) -> Tensor:
+        """Which images it can say anything about, before any is run; the others need not be.
+
+        Args:
+            labels: The true classes, (B,).
+            known: Of which images the foreground is known, (B,) boolean; None where nothing said.
+        """
+        return known if self.needs_foreground else torch.ones_like(labels, dtype=torch.bool)
+
     def forward(self, case: Case) -> Judgment:
         """Judge a batch."""
         raise NotImplementedError
@@ -220,6 +229,9 @@ class RuleLoss(CalibrationLoss):
         layers = self.layers if layers is None else layers
         free = [self.rules(layer)[labels].all(dim=1) for layer in layers]
         return ~torch.stack(free).all(dim=0)
+
+    def concerned(self, labels: Tensor, known: Tensor | None) -> Tensor:
+        return super().concerned(labels, known) & self.ruled(labels)
 
     def _controlled(self, rules: Tensor, counted: Tensor) -> Tensor:
         if self.control == 'shuffled':

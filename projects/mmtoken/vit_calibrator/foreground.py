@@ -52,30 +52,17 @@ class Foreground:
         return Foreground(self.share[chosen], self.known[chosen])
 
 
-@MODELS.register_module()
-class SuppliedForeground(nn.Module):
-    """From label maps that `LoadTokenLabels` brings, made of masks or boxes with
-    `tools/dataset_converters/make_token_labels.py --from-masks`: patches that show the image's own
-    class. Other objects are background to it.
+class ForegroundSource(nn.Module):
+    """What says where the foreground of images is; the base of those below."""
 
-    Args:
-        threshold: Share of a patch that its class covers, interpolated between the cells of the
-            map, above which the patch is foreground; with 0 any part of it is enough, as in
-            Transformer Doctor.
-    """
-
-    frozen = None
-
-    def __init__(self, threshold: float = 0.0) -> None:
-        super().__init__()
-        check_probability('threshold', threshold)
-        self.threshold = threshold
+    # The model that judges, where there is one.
+    frozen: ImageClassifier | None = None
 
     def remember(self, classifier: ImageClassifier) -> None:
-        """Nothing: what is supplied does not depend on a model."""
+        """Keep what it wants of a classifier as it is before it is calibrated: nothing."""
 
     def forget(self) -> None:
-        """Nothing, again."""
+        """Let it go."""
 
     def forward(
         self,
@@ -88,11 +75,41 @@ class SuppliedForeground(nn.Module):
         """The foreground of a batch.
 
         Args:
-            inputs: Not read.
-            data_samples: With the label maps.
+            inputs: The images, (B, C, height, width).
+            data_samples: What was loaded with them.
             labels: (B,).
-            grid: (H, W).
+            grid: (H, W) of the patches.
             patch_size: Side of a patch in pixels; by default the patches end with the image.
+        """
+        raise NotImplementedError
+
+
+@MODELS.register_module()
+class SuppliedForeground(ForegroundSource):
+    """From label maps that `LoadTokenLabels` brings, made of masks or boxes with
+    `tools/dataset_converters/make_token_labels.py --from-masks`: patches that show the image's own
+    class. Other objects are background to it.
+
+    Args:
+        threshold: Share of a patch that its class covers, interpolated between the cells of the
+            map, above which the patch is foreground; with 0 any part of it is enough, as in
+            Transformer Doctor.
+    """
+
+    def __init__(self, threshold: float = 0.0) -> None:
+        super().__init__()
+        check_probability('threshold', threshold)
+        self.threshold = threshold
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: list[DataSample],
+        labels: Tensor,
+        grid: tuple[int, int],
+        patch_size: int | None = None,
+    ) -> Foreground:
+        """As of `ForegroundSource`; of `data_samples` with label maps, and the images not read.
 
         Raises:
             UserError: If there are no maps, or some of an annotator, which are no areas.
@@ -113,7 +130,7 @@ class SuppliedForeground(nn.Module):
 
 
 @MODELS.register_module()
-class AutomaticForeground(nn.Module):
+class AutomaticForeground(ForegroundSource):
     """From the model itself, as it was before it was calibrated: where its true class's relevance
     comes from, by attention roll-out; only for images that it classifies confidently and correctly
     (our design, after RobustViT). A shortcut that the model takes already is not found this way.
@@ -166,7 +183,7 @@ class AutomaticForeground(nn.Module):
         grid: tuple[int, int],
         patch_size: int | None = None,
     ) -> Foreground:
-        """As of `SuppliedForeground`, which reads the images alone.
+        """As of `ForegroundSource`; reads the images alone.
 
         Raises:
             UserError: If no classifier was remembered.

@@ -27,7 +27,7 @@ def checked_stages(stages: Sequence[Mapping]) -> list[dict]:
     Raises:
         UserError: If they are none, or say what a stage does not know.
     """
-    if isinstance(stages, Mapping) or not stages:
+    if not isinstance(stages, (list, tuple)) or not stages:
         raise UserError(f"stages {stages!r} are none; use a list, such as [dict(losses=['token'])]")
     found: list[dict] = []
     for stage in stages:
@@ -36,8 +36,9 @@ def checked_stages(stages: Sequence[Mapping]) -> list[dict]:
                 f'stage {stage!r} is no dict; write it as dict(losses=[…]), with begin where it '
                 'does not start at once'
             )
-        unknown = sorted(set(stage) - set(STAGE_KEYS))
-        if unknown or not isinstance(stage.get('losses'), (list, tuple)):
+        unknown, losses = sorted(set(stage) - set(STAGE_KEYS)), stage.get('losses')
+        named = isinstance(losses, (list, tuple)) and all(isinstance(n, str) for n in losses)
+        if unknown or not named:
             raise UserError(
                 f'stage {dict(stage)!r} is not dict(begin=…, losses=[…]); '
                 f'{"leave out " + ", ".join(unknown) if unknown else "name its losses in a list"}'
@@ -49,7 +50,7 @@ def checked_stages(stages: Sequence[Mapping]) -> list[dict]:
                 f'stage {dict(stage)!r} begins with {begin}, not after the stage before it, '
                 f'{found[-1]["begin"]}; give each a later begin'
             )
-        found.append(dict(begin=begin, losses=tuple(stage['losses'])))
+        found.append(dict(begin=begin, losses=tuple(losses)))
     return found
 
 
