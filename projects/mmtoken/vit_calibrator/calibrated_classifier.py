@@ -257,7 +257,7 @@ def labels_of(data_samples: list[DataSample]) -> Tensor:
 
 def _check_named(name: str, cfg: dict) -> None:
     """Refuse a loss that cannot be called so, or what is no config of one."""
-    # mmengine adds up what the log calls a loss; a module has no dot in its name, and others taken.
+    # mmengine adds up what the log calls a loss, and torch lets no name have a dot.
     if not isinstance(name, str) or name == 'cls' or 'loss' in name or '.' in name:
         raise UserError(
             f'calibration has a loss of the name {name!r}; call it otherwise, such as '
@@ -268,7 +268,7 @@ def _check_named(name: str, cfg: dict) -> None:
             f'calibration.{name} {cfg!r} is not the config of a loss; calibration has one by each '
             "name, such as dict(token=dict(type='TokenPropagation'))"
         )
-    if not name or hasattr(nn.ModuleDict, name) or hasattr(nn.ModuleDict(), name):
+    if not name or hasattr(nn.ModuleDict(), name):
         raise UserError(
             f'calibration has a loss of the name {name!r}, which torch has for something else; '
             'call it otherwise, such as token'
