@@ -24,7 +24,13 @@ def check_whole(name: str, value: Any, least: int = 1, example: int = 1) -> None
         )
 
 
-def check_number(name: str, value: Any, above: float | None = None, example: float = 1) -> None:
+def check_number(
+    name: str,
+    value: Any,
+    above: float | None = None,
+    example: float = 1,
+    below: float | None = None,
+) -> None:
     """Refuse what is not a number, or a negative one.
 
     Args:
@@ -32,14 +38,20 @@ def check_number(name: str, value: Any, above: float | None = None, example: flo
         value: The value.
         above: What it must be above; None for 0 and up.
         example: A value that is allowed.
+        below: What it must be below; None for any number and infinity.
 
     Raises:
         UserError: If the value is refused.
     """
     number = isinstance(value, Real) and not isinstance(value, bool)
     # What is not a number compares as False.
-    if not number or not (value >= 0 if above is None else value > above):
+    if (
+        not number
+        or not (value >= 0 if above is None else value > above)
+        or (below is not None and not value < below)
+    ):
         expected = 'from 0 up' if above is None else f'above {above}'
+        expected += '' if below is None else f' and below {below}'
         raise UserError(f'{name} {value!r} is not a number {expected}; use one, such as {example}')
 
 

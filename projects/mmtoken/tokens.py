@@ -72,7 +72,7 @@ class Tokens:
         Raises:
             UserError: If there is not one number for every token.
         """
-        if trace is not None and trace.shape[:2] != self.x.shape[:2]:
+        if trace is not None and (trace.ndim != 3 or trace.shape[:2] != self.x.shape[:2]):
             raise UserError(
                 f'trace has shape {tuple(trace.shape)}; expected (B, A + H*W, M) = '
                 f'({len(self.x)}, {self.x.shape[1]}, M) for the grid {self.grid[0]}x{self.grid[1]}'

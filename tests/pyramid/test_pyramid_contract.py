@@ -1,8 +1,10 @@
 """What every pyramid can do, over all of them."""
 
+import io
 import math
 import warnings
 
+import onnxruntime
 import pytest
 import torch
 from mmpretrain.registry import MODELS
@@ -99,6 +101,13 @@ def test_it_compiles_without_graph_breaks(build):
 EXPORTED = ['Swin', 'SwinV2 LIFE', 'SwinV2 LIFE grid', 'CAT']
 
 
+def some(names, *always):
+    """All names, of which the others are left to long tests."""
+    return [
+        name if name in always else pytest.param(name, marks=pytest.mark.long) for name in names
+    ]
+
+
 @torch.no_grad()
 @pytest.mark.parametrize('build', EXPORTED, indirect=True)
 def test_an_exported_graph_takes_another_batch_and_leaves_nothing_behind(build):
@@ -113,6 +122,21 @@ def test_an_exported_graph_takes_another_batch_and_leaves_nothing_behind(build):
         assert all(type(out) is torch.Tensor for out in expected)
         found = exported(images(*size, batch=batch))
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('build', some(EXPORTED, 'Swin'), indirect=True)
+def test_onnx_takes_another_batch_also_where_gradients_are_on(build):
+    backbone, size, file = build(small=True), (50, 86), io.BytesIO()
+    dynamic = ({0: torch.export.Dim.DYNAMIC},)
+
+    torch.onnx.export(
+        backbone, (images(*size),), dynamo=True, dynamic_shapes=dynamic, verbose=False
+    ).save(file)
+
+    session, given = onnxruntime.InferenceSession(file.getvalue()), images(*size, batch=3)
+    found = session.run(None, {session.get_inputs()[0].name: given.numpy()})
+    for out, expected in zip(found, backbone(given), strict=True):
+        torch.testing.assert_close(torch.from_numpy(out), expected.detach(), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
@@ -174,6 +198,50 @@ def test_a_stage_without_a_norm_is_given_as_it_is_or_refused(build):
         backbone.get_intermediate_layers(images(), n=2)
     with pytest.raises(UserError, match='n 3 is more than the 2 that run'):
         backbone.get_intermediate_layers(images(), n=3)
+
+
+@pytest.mark.parametrize('build', some(PYRAMIDS, 'SwinV2 LIFE grid', 'DWNet'), indirect=True)
+def test_it_compiles_where_blocks_are_recomputed(build):
+    torch._dynamo.reset()
+    plain, recomputed = build(small=True).train(), build(small=True, with_cp=True).train()
+    compiled = torch.compile(recomputed, backend='aot_eager', fullgraph=True)
+
+    for model in (plain, compiled):
+        sum(out.square().mean() for out in model(images())).backward()
+
+    for (name, mine), expected in zip(
+        recomputed.named_parameters(), plain.parameters(), strict=True
+    ):
+        scale = expected.grad.abs().max().item()
+        torch.testing.assert_close(
+            mine.grad, expected.grad, rtol=1e-3, atol=1e-4 * scale + 1e-7, msg=name
+        )
+    for mine, expected in zip(recomputed.buffers(), plain.buffers(), strict=True):
+        # Statistics are those of one step.
+        torch.testing.assert_close(mine, expected)
+
+
+def test_layers_of_the_rates_are_the_blocks_each_with_the_merging_before_it(build):
+    backbone = build()
+    plans, last = backbone.plans, backbone.num_layers + 1
+    of_parameter = {id(p): backbone.get_layer_depth(f'backbone.{name}', 'backbone.')
+                    for name, p in backbone.named_parameters()}  # fmt: skip
+
+    def depths(module):
+        found = {of_parameter.pop(id(p)) for p in module.parameters()}
+        assert {count for _, count in found} == {last + 1}
+        return [depth for depth, _ in found]
+
+    assert depths(backbone.patch_embed) == [0]
+    for index, block in enumerate(backbone.layers):
+        assert depths(block) == [index + 1]
+    starts = [i for i in range(1, last - 1) if plans[i].stage > plans[i - 1].stage]
+    for start in starts:
+        assert depths(backbone.pools[str(start)]) == [start + 1]
+    for norm in (backbone.norm0, backbone.norm1, backbone.norm2):
+        assert depths(norm) == [last]
+    # CAT's absolute positions are left.
+    assert len(starts) == 2 and {*of_parameter.values()} <= {(0, last + 1)}
 
 
 def test_what_leaves_a_frozen_pyramid_needs_no_gradient(build):

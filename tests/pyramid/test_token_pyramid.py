@@ -1,21 +1,17 @@
 """The skeleton of pyramids, over Swin: mmpretrain's function and names, and every ability."""
 
+import math
 import pickle
 
 import pytest
 import torch
-import torch.nn.functional as F
 from mmpretrain.models import SwinTransformer
-from mmpretrain.registry import MODELS
 from small_swin import ARCH, build, images
 
 from mmtoken.dense import TokenViTLayerDecayConstructor, check_pyramids
 from mmtoken.errors import UserError
 from mmtoken.pyramid import window_bias
-from mmtoken.runtime.load_model import load_weights
 from mmtoken.swin import Swin
-from mmtoken.vit.position import resize_position
-from mmtoken.vit.pretrained import compare_state
 
 
 @torch.no_grad()
@@ -172,145 +168,6 @@ def test_depths_for_layer_wise_rates():
     assert depth['stages.2.blocks.1.ffn.layers.1.weight'] == 6 and depth['norm2.weight'] == 7
 
 
-def test_positions_of_another_size_are_resized_and_counted():
-    small = build(img_size=32, window_size=3, use_abs_pos_embed=True, pad_small_map=True)
-    large = build(img_size=64, window_size=4, use_abs_pos_embed=True, pad_small_map=True)
-    state = {f'backbone.{name}': value.clone() for name, value in small.state_dict().items()}
-    plain = {name.removeprefix('backbone.'): value for name, value in state.items()}
-
-    coverage = compare_state(large, plain)
-    # The positions, and of each block the table and the index into it.
-    assert coverage.complete and len(coverage.resized) == 1 + 2 * 6
-    holder = torch.nn.Module()
-    holder.backbone = large
-    holder.load_state_dict(state, strict=True)
-
-    theirs = SwinTransformer(arch=ARCH, img_size=64, window_size=4, out_indices=(2,))
-    index = large.stages[0].blocks[0].attn.w_msa.relative_position_index
-    assert torch.equal(index, theirs.stages[0].blocks[0].attn.w_msa.relative_position_index)
-    assert large.absolute_pos_embed.shape == (1, 256, 12)
-    expected = resize_position(plain['absolute_pos_embed'], (8, 8), (16, 16), 0)
-    torch.testing.assert_close(large.absolute_pos_embed, expected)
-
-
-def test_tables_are_stretched_over_their_offsets():
-    small, large = build(window_size=4), build(window_size=8, pad_small_map=True)
-    state = small.state_dict()
-    name = 'stages.0.blocks.0.attn.w_msa.relative_position_bias_table'
-    # From −3 at the top and left to 3 at the bottom and right.
-    down, right = torch.meshgrid(torch.arange(-3.0, 4), torch.arange(-3.0, 4), indexing='ij')
-    state[name] = torch.stack([down.flatten(), right.flatten()], dim=1)
-    large.load_state_dict(state)
-
-    table = large.get_parameter(name).detach()
-    # As the released code writes it.
-    maps = F.interpolate(state[name].T.view(1, 2, 7, 7), size=(15, 15), mode='bicubic')
-    torch.testing.assert_close(table, maps.view(2, -1).T)
-    down, right = table.view(15, 15, 2).unbind(dim=-1)
-    torch.testing.assert_close(down, right.T)
-    assert (down.diff(dim=0) > 0).all() and down[7].abs().max() < 1e-6
-
-
-def test_pretrained_weights_are_held_to_full_coverage(tmp_path):
-    backbone = build()
-    state = {f'backbone.{name}': value for name, value in backbone.state_dict().items()}
-    torch.save({'state_dict': state}, tmp_path / 'whole.pth')
-    loaded = dict(type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'), prefix='backbone.')
-    other = Swin(ARCH, img_size=64, window_size=4, init_cfg=loaded)
-    other.init_weights()
-    assert torch.equal(other.stages[1].blocks[0].norm1.weight,
-                       backbone.stages[1].blocks[0].norm1.weight)  # fmt: skip
-
-    del state['backbone.stages.0.blocks.0.norm2.bias']
-    torch.save({'state_dict': state}, tmp_path / 'part.pth')
-    other.init_cfg = dict(loaded, checkpoint=str(tmp_path / 'part.pth'))
-    with pytest.raises(UserError, match='stages.0.blocks.0.norm2.bias'):
-        other.init_weights()
-
-
-def of_earlier_versions(state, prefix=''):
-    """Weights by the names that mmpretrain's first Swin had."""
-    old = {name.replace('norm2.', 'norm.') if name.startswith(f'{prefix}norm2.') else name: value
-           for name, value in state.items()}  # fmt: skip
-    masks = torch.zeros(16, 16, 16)
-    return old | {f'{prefix}stages.{stage}.blocks.1.attn.attn_mask': masks for stage in range(3)}
-
-
-def test_weights_of_mmpretrains_earlier_versions_load_as_theirs_do(tmp_path):
-    backbone = build()
-    old = of_earlier_versions(backbone.state_dict())
-    theirs = SwinTransformer(arch=ARCH, img_size=64, window_size=4, out_indices=(2,))
-    theirs.load_state_dict(dict(old), strict=True)
-
-    directly, strictly = (Swin(ARCH, img_size=64, window_size=4) for _ in range(2))
-    directly.load_state_dict(dict(old), strict=True)
-    whole = {f'backbone.{name}': value for name, value in old.items()}
-    torch.save({'state_dict': whole}, tmp_path / 'old.pth')
-    strictly.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'old.pth'),
-                             prefix='backbone.')  # fmt: skip
-    strictly.init_weights()
-
-    for loaded in (directly, strictly):
-        for name, value in backbone.state_dict().items():
-            assert torch.equal(loaded.state_dict()[name], value), name
-
-
-def test_classifiers_of_mmpretrains_earlier_versions_load(tmp_path):
-    head = dict(type='LinearClsHead', num_classes=5, in_channels=48)
-    backbone = dict(type='Swin', arch=ARCH, img_size=64, window_size=4)
-    neck = dict(type='GlobalAveragePooling')
-    model = MODELS.build(dict(type='ImageClassifier', backbone=backbone, neck=neck, head=head))
-    torch.save(of_earlier_versions(model.state_dict(), 'backbone.'), tmp_path / 'old.pth')
-    with torch.no_grad():
-        model.backbone.norm2.weight.zero_()
-
-    load_weights(model, str(tmp_path / 'old.pth'))
-
-    assert (model.backbone.norm2.weight == 1).all()
-
-
-def test_a_table_of_no_square_window_is_refused():
-    name = 'stages.0.blocks.0.attn.w_msa.relative_position_bias_table'
-    state = build().state_dict()
-    state[name] = torch.zeros(35, 2)
-
-    with pytest.raises(UserError, match='has 35 rows, which are the offsets of no square window'):
-        build().load_state_dict(state)
-
-
-def test_norms_of_further_outputs_start_anew_and_that_is_said(tmp_path, run_log):
-    torch.save(build().state_dict(), tmp_path / 'classifier.pth')
-    loaded = dict(type='Pretrained', checkpoint=str(tmp_path / 'classifier.pth'))
-    detector = Swin(ARCH, img_size=64, window_size=4, out_indices=(0, 1, 2), init_cfg=loaded)
-    detector.init_weights()
-
-    assert (detector.norm0.weight == 1).all() and (detector.norm1.bias == 0).all()
-    assert not (detector.norm2.weight == 1).all()
-    lines = [text for _, text in run_log if 'starts anew' in text]
-    assert [line.split()[0] for line in lines] == ['norm0', 'norm1']
-
-
-def test_a_norm_of_no_output_is_left_out_and_that_is_said(tmp_path, run_log):
-    torch.save(build().state_dict(), tmp_path / 'classifier.pth')
-    loaded = dict(type='Pretrained', checkpoint=str(tmp_path / 'classifier.pth'))
-    Swin(ARCH, img_size=64, window_size=4, out_indices=(0, 1), init_cfg=loaded).init_weights()
-
-    assert any(text.startswith('norm2 is left out') for _, text in run_log)
-
-
-@pytest.mark.parametrize('lost', [['norm2.weight'], ['norm2.weight', 'norm2.bias'], ['norm0.bias']])
-def test_norms_that_are_lost_are_missed(tmp_path, lost):
-    state = build(out_indices=(0, 2)).state_dict()
-    for name in lost:
-        del state[name]
-    torch.save(state, tmp_path / 'part.pth')
-    loaded = dict(type='Pretrained', checkpoint=str(tmp_path / 'part.pth'))
-    backbone = Swin(ARCH, img_size=64, window_size=4, out_indices=(0, 2), init_cfg=loaded)
-
-    with pytest.raises(UserError, match=lost[0]):
-        backbone.init_weights()
-
-
 def test_positions_have_no_weight_decay():
     model = torch.nn.Module()
     model.backbone = build(use_abs_pos_embed=True)
@@ -366,6 +223,20 @@ def test_it_can_be_copied_and_stored():
         (dict(norm_cfg=dict(type='LN2d')), "norm_cfg of type 'LN2d' norms maps"),
         (dict(arch=dict(ARCH, embed_dims='96')), "embed_dims '96' is not a whole number"),
         (dict(window_size=1), 'window_size 1 is not a whole number from 2 up'),
+        (dict(arch=dict(ARCH, num_heads=(2, None, 6))), 'num_heads None is not a whole number'),
+        (dict(frozen_stages=True), 'frozen_stages True is none of -1..3'),
+        (dict(out_indices=True), r'out_indices \(True,\) is not a choice of layers 0..2'),
+        (dict(mlp_ratio=0.01), 'mlp_ratio 0.01 leaves no hidden channel of the 12'),
+        (dict(mlp_ratio=math.inf), 'mlp_ratio inf is not a number above 0 and below inf'),
+        (dict(qk_scale=math.inf), 'qk_scale inf is not a number above 0 and below inf'),
+        (dict(norm_cfg=dict(type='LNN')), "norm_cfg has type 'LNN', which is not registered"),
+        (dict(norm_cfg=dict(eps_=1e-6)), "LayerNorm does not take 'eps_'; did you mean 'eps'"),
+        (dict(norm_cfg=0), '0 is not the config of a part'),
+        (dict(projection=''), "'' is not the config of a part"),
+        (
+            dict(projection=dict(type='LIFEProjektion')),
+            "has type 'LIFEProjektion', which is not registered; did you mean 'LIFEProjection'",
+        ),
     ],
 )
 def test_what_has_no_meaning_is_refused(options, message):

@@ -259,6 +259,11 @@ def test_microsofts_names_of_swin_v2():
         (dict(pretrained_window_sizes=4), 'pretrained_window_sizes 4 is not a number for each'),
         (dict(attn_drop_rate=2), 'attn_drop_rate 2'),
         (dict(pretrained_window_sizes=(1, 0, 0)), 'pretrained_window_size 1 is neither 0'),
+        (dict(pretrained_window_sizes=()), r'pretrained_window_sizes \(\) is not a number for'),
+        (dict(pretrained_window_sizes=False), 'pretrained_window_sizes False is not a number for'),
+        (dict(pretrained_window_sizes=(8.0, 8, 8)), 'pretrained_window_size 8.0 is not a whole'),
+        (dict(projection=dict(LIFE, kernel_sizes='')), "kernel_sizes '' is not a sequence of odd"),
+        (dict(projection=dict(LIFE, kernel_sizes=(True, 3))), 'is not a sequence of odd'),
         (dict(qk_scale=0.5), 'qk_scale 0.5 has no place in Swin V2'),
         (
             dict(projection=LIFE, arch=dict(ARCH, embed_dims=16, num_heads=(2, 2, 2))),
@@ -270,6 +275,13 @@ def test_microsofts_names_of_swin_v2():
 def test_what_has_no_meaning_is_refused(options, message):
     with pytest.raises(UserError, match=message):
         build(**options)
+
+
+@pytest.mark.parametrize('norm_cfg', [dict(elementwise_affine=False), dict(bias=False)])
+def test_norms_without_what_is_learned_have_nothing_to_start_at_zero(norm_cfg):
+    backbone = SwinV2(ARCH, img_size=64, window_size=4, norm_cfg=norm_cfg)
+
+    assert backbone(images())[0].isfinite().all()
 
 
 @pytest.fixture(params=[None, LIFE, GRID], ids=['plain', 'windows', 'grid'])

@@ -85,6 +85,19 @@ def test_norms_of_maps_are_refused(norm):
         vit(norm_cfg=dict(type=norm))
 
 
+def test_what_is_not_registered_or_not_taken_is_named():
+    with pytest.raises(
+        UserError, match="norm_cfg has type 'LNN', which is not registered; did you"
+    ):
+        vit(norm_cfg=dict(type='LNN'))
+    with pytest.raises(UserError, match="of type LayerNorm does not take 'eps_'; did you mean"):
+        vit(norm_cfg=dict(eps_=1e-6))
+    with pytest.raises(UserError, match="mlp has type 'SwiGLUU', which is not registered; did"):
+        vit(mlp=dict(type='SwiGLUU'))
+    with pytest.raises(UserError, match='stem has type 3, which is not registered; correct it'):
+        vit(stem=dict(type=3))
+
+
 def test_the_parts_by_themselves_do_so_too():
     block = TokenBlock(24, 3, 48, {}, norm_cfg=dict(eps=0.25))
 

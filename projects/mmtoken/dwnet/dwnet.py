@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmtoken.pyramid import MixerFirstBlock, TokenPyramid
 from mmtoken.vit.building import build_norm, check_token_norm, complete
+from mmtoken.vit.options import norm_option
 
 from .batch_norms import BATCH_NORM
 from .mixer import DepthwiseMixer
@@ -67,6 +70,21 @@ class DWNet(TokenPyramid):
         self.block_norm_cfg = complete(block_norm_cfg, BATCH_NORM)
         self.out_norm_cfg = out_norm_cfg
         super().__init__(*args, **kwargs)
+
+    def options(self) -> dict[str, Any]:
+        """As of `TokenPyramid`."""
+        mixer, found = self.layers[0].attn, super().options()
+        if self.kernel != 'inhomogeneous':
+            # Nothing uses the groups of channels.
+            found['arch'] = [channels for channels, _ in found['arch']]
+        output = getattr(self, f'norm{self.out_stages[-1]}')
+        return found | dict(
+            kernel=self.kernel,
+            window_size=self.window_size,
+            pad_to_window=self.pad_to_window,
+            block_norm_cfg=norm_option(mixer.bn0),
+            out_norm_cfg=norm_option(output),
+        )
 
     def make_block(self, index: int, drop_path_rate: float, norm_cfg: dict) -> nn.Module:
         plan = self.plans[index]

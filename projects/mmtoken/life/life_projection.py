@@ -62,8 +62,10 @@ class LIFEProjection(nn.Module):
         scope: str | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(kernel_sizes, Sequence) or not all(
-            isinstance(size, int) and size > 0 and size % 2 for size in kernel_sizes
+        listed = isinstance(kernel_sizes, Sequence) and not isinstance(kernel_sizes, str)
+        if not listed or not all(
+            isinstance(size, int) and not isinstance(size, bool) and size > 0 and size % 2
+            for size in kernel_sizes
         ):
             raise UserError(
                 f'kernel_sizes {kernel_sizes!r} is not a sequence of odd whole numbers; use one, '

@@ -36,4 +36,6 @@ def resolve_pyramid(arch: str | dict, archs: Mapping[str, dict], keys: Sequence[
     check_whole('embed_dims', arch['embed_dims'], example=96)
     for depth in arch['depths']:
         check_whole('depths', depth, example=2)
+    for count in lists[1]:
+        check_whole(keys[2], count, example=3)
     return dict(arch)

@@ -64,8 +64,8 @@ class PostNormBlock(PyramidBlock):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         for norm in (self.norm1, self.norm2):
-            nn.init.zeros_(norm.weight)
-            nn.init.zeros_(norm.bias)
+            for parameter in norm.parameters():
+                nn.init.zeros_(parameter)
 
     def entering(self, tokens: Tokens) -> Tokens:
         """The tokens themselves."""

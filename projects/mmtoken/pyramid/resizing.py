@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from mmtoken.errors import UserError
 from mmtoken.vit.position import resize_position
-from mmtoken.vit.pretrained import MADE_ANEW
+
+from .window_attention import WindowAttention
 
 TABLE = 'relative_position_bias_table'
 
@@ -18,7 +19,8 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
 
     Both are stretched bicubically, as microsoft's and timm's code do it; mmpretrain's function for
     tables asks SciPy for one that it has no longer. What is of another width, or for other heads,
-    is left to torch, which refuses it.
+    is left to torch, which refuses it. Absolute positions of another grid count as those of a
+    square one, and as those of this grid where there are as many: weights do not say of which.
 
     Args:
         module: The pyramid.
@@ -28,13 +30,15 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
     Raises:
         UserError: If absolute positions are of neither this grid nor a square one.
     """
+    for path, part in module.named_modules():
+        if isinstance(part, WindowAttention):
+            # Also where pruned weights lack them.
+            for name, made in part.made_of_window().items():
+                own = getattr(part, name)
+                state[f'{prefix}{path}.{name}'] = made.to(own.dtype) if own.is_meta else own
     for name, own in module.state_dict().items():
-        if name.endswith(MADE_ANEW):
-            # Also where pruned weights lack it.
-            state[prefix + name] = own
-            continue
         given = state.get(prefix + name)
-        if given is None or given.shape == own.shape:
+        if given is None or given.shape == own.shape or given.ndim != own.ndim:
             continue
         if name == 'absolute_pos_embed' and given.shape[2] == own.shape[2]:
             side = isqrt(given.shape[1])
@@ -48,12 +52,13 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
                 given, (side, side), module.patch_resolution, 0, module.interpolate_mode
             )
         elif name.endswith(TABLE) and given.shape[1] == own.shape[1]:
-            if isqrt(given.shape[0]) ** 2 != given.shape[0]:
+            sides = isqrt(given.shape[0]), isqrt(own.shape[0])
+            # 2s − 1 offsets along a side of s places.
+            if sides[0] ** 2 != given.shape[0] or sides[0] % 2 == 0:
                 raise UserError(
                     f'{name} has {given.shape[0]} rows, which are the offsets of no square window; '
                     'only weights of square windows can be loaded'
                 )
-            sides = isqrt(given.shape[0]), isqrt(own.shape[0])
             # (S², h) → (1, S², h), as positions of a grid of offsets.
             resized = resize_position(given[None], (sides[0],) * 2, (sides[1],) * 2, 0)
             state[prefix + name] = resized[0]

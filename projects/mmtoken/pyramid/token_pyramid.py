@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from math import inf
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from mmtoken.vit.arguments import (
 )
 from mmtoken.vit.building import build_norm, check_token_norm, complete
 from mmtoken.vit.initialization import init_like_deit
+from mmtoken.vit.options import norm_option
 from mmtoken.vit.position import resize_position
 from mmtoken.vit.schedule import LayerPlan
 from mmtoken.vit.token_backbone import TokenBackbone
@@ -116,7 +119,6 @@ class TokenPyramid(TokenBackbone):
         super().__init__(init_cfg)
         check_image(img_size, patch_size, in_channels)
         check_rates(drop_rate, 0.0, drop_path_rate)
-        check_number('mlp_ratio', mlp_ratio, above=0, example=4)
         arch = self.default_arch if arch is None else arch
         arch = resolve_pyramid(arch, self.archs, self.arch_keys)
         self.depths = tuple(self.blocks_per_depth * depth for depth in arch['depths'])
@@ -128,6 +130,7 @@ class TokenPyramid(TokenBackbone):
         count = len(self.depths)
         check_frozen_stages(frozen_stages, count, 'stages')
         self.out_type, self.with_cp, self.frozen_stages = out_type, with_cp, frozen_stages
+        self.mlp_ratio = mlp_ratio
         self.img_size, self.patch_size, self.in_channels = (
             to_2tuple(img_size),
             patch_size,
@@ -138,10 +141,16 @@ class TokenPyramid(TokenBackbone):
         # Of blocks, as `TokenBackbone` counts.
         self.out_indices = tuple(int(ends[stage]) - 1 for stage in self.out_stages)
         self.num_layers = int(ends[-1])
-        norm_cfg = complete(norm_cfg, NORM)
+        self.norm_cfg = norm_cfg = complete(norm_cfg, NORM)
         check_token_norm('norm_cfg', norm_cfg)
         widths = [arch['embed_dims'] * 2**stage for stage in range(count)]
         self.embed_dims = widths[0]
+        check_number('mlp_ratio', mlp_ratio, above=0, example=4, below=inf)
+        if mlp_ratio * widths[0] < 1:
+            raise UserError(
+                f'mlp_ratio {mlp_ratio!r} leaves no hidden channel of the {widths[0]} of the first '
+                'stage; use a larger one, such as 4'
+            )
         self.plans = tuple(
             LayerPlan(width, heads, int(mlp_ratio * width), stage)
             for stage, (width, heads, depth) in enumerate(
@@ -190,6 +199,18 @@ class TokenPyramid(TokenBackbone):
     def complete_on_load(self, state: dict[str, Tensor]) -> None:
         """As of `TokenBackbone`: norms of outputs that a classifier has not."""
         complete_norms(self, state)
+
+    def options(self) -> dict[str, Any]:
+        """What it is, by the options that make it so; a subclass adds those of its mixer."""
+        return dict(
+            arch=[(plan.embed_dims, plan.num_heads) for plan in self.plans],
+            mlp_ratio=self.mlp_ratio,
+            patch_size=self.patch_size,
+            in_channels=self.in_channels,
+            use_abs_pos_embed=hasattr(self, 'absolute_pos_embed'),
+            patch_norm=self.patch_embed.norm is not None,
+            norm_cfg=norm_option(build_norm(self.norm_cfg, self.embed_dims)),
+        )
 
     def make_block(self, index: int, drop_path_rate: float, norm_cfg: dict) -> nn.Module:
         """The block of an index, which a subclass makes of its mixer."""

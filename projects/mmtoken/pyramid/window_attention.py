@@ -58,20 +58,25 @@ class WindowAttention(nn.Module):
                 f'embed_dims {embed_dims} is not a multiple of num_heads {num_heads}; '
                 'change one of them'
             )
-        self.num_heads = num_heads
+        self.num_heads, self.window_size = num_heads, window_size
         self.attn_drop = attn_drop
         self.qk_scale = qk_scale
-        self.make_positions(window_size)
+        self.make_positions()
+        # In the state dict, as they are in mmpretrain's.
+        for name, value in self.made_of_window().items():
+            self.register_buffer(name, value)
         self.qkv = build_projection(projection, embed_dims, qkv_bias)
         self.proj = nn.Linear(embed_dims, embed_dims)
         self.proj_drop = nn.Dropout(proj_drop)
 
-    def make_positions(self, window_size: int) -> None:
-        """Add what `bias` needs."""
-        table = torch.zeros((2 * window_size - 1) ** 2, self.num_heads)
+    def make_positions(self) -> None:
+        """Add what `bias` learns."""
+        table = torch.zeros((2 * self.window_size - 1) ** 2, self.num_heads)
         self.relative_position_bias_table = nn.Parameter(trunc_normal_(table, std=0.02))
-        # In the state dict, as it is in mmpretrain's.
-        self.register_buffer('relative_position_index', relative_index(window_size))
+
+    def made_of_window(self) -> dict[str, Tensor]:
+        """The buffers that follow from the window, whatever is loaded."""
+        return dict(relative_position_index=relative_index(self.window_size))
 
     @property
     def sees_grid(self) -> bool:
@@ -126,7 +131,12 @@ class WindowAttention(nn.Module):
                 alone = known(batch == 1) and not torch.jit.is_tracing()
                 bias = bias if alone else bias.repeat(batch, 1, 1, 1)
             out, mixed = traced_attention(q, k, v, trace, bias, drop, exact)
-        return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2))), mixed
+        # (B·R·Q, h, s², d) → (B·R·Q, s², h, d)
+        out = out.transpose(1, 2)
+        if torch.compiler.is_exporting():
+            # Else a view of what one fused kernel returns, and another may be taken later on.
+            out = out.clone(memory_format=torch.contiguous_format)
+        return self.proj_drop(self.proj(out.flatten(2))), mixed
 
     def weights(self, projected: tuple[Tensor, Tensor, Tensor], mask: Tensor | None) -> Tensor:
         """The attention itself, (B·R·Q, h, s², s²), for who wants to see it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
+from typing import Any
 
 from mmpretrain.registry import MODELS
 from torch import nn
@@ -11,6 +13,7 @@ from mmtoken.checks import check_number, check_probability, check_whole
 from mmtoken.errors import UserError
 from mmtoken.pyramid import PyramidBlock, ShiftedWindows, TokenPyramid, WindowAttention
 from mmtoken.vit.building import PROJECTION, complete
+from mmtoken.vit.options import projection_options
 
 ARCHS = {
     'tiny': dict(embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24)),
@@ -61,7 +64,7 @@ class Swin(TokenPyramid):
             check_whole('window_size', size, least=2, example=7)
         check_probability('attn_drop_rate', attn_drop_rate)
         if qk_scale is not None:
-            check_number('qk_scale', qk_scale, above=0, example=0.125)
+            check_number('qk_scale', qk_scale, above=0, example=0.125, below=inf)
         self.window_size, self.pad_small_map = window_size, pad_small_map
         self._attention = dict(
             projection=complete(projection, PROJECTION),
@@ -70,6 +73,13 @@ class Swin(TokenPyramid):
             attn_drop=attn_drop_rate,
         )
         super().__init__(*args, **kwargs)
+
+    def options(self) -> dict[str, Any]:
+        """As of `TokenPyramid`; not the window, which the coverage logs, nor `pad_small_map`, of
+        small images.
+        """
+        mixer = self.layers[0].attn.w_msa
+        return super().options() | projection_options(mixer.qkv) | dict(qk_scale=mixer.qk_scale)
 
     def make_block(self, index: int, drop_path_rate: float, norm_cfg: dict) -> nn.Module:
         plan = self.plans[index]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
@@ -58,6 +59,13 @@ class SwinV2(Swin):
         self.pretrained_window_sizes = pretrained_window_sizes
         super().__init__(arch, img_size, *args, window_size=window_size, **kwargs)
 
+    def options(self) -> dict[str, Any]:
+        """As of `Swin`; the windows that offsets are scaled by, too."""
+        found = super().options()
+        found['qkv_bias'] |= self.layers[0].attn.w_msa.has_biases
+        reaches = [stage.blocks[0].attn.w_msa.reach for stage in self.stages]
+        return found | dict(pretrained_window_sizes=reaches)
+
     def adapt_on_load(self, state: dict[str, Tensor], prefix: str = '', *_) -> None:
         """As of `TokenPyramid`; says what weights need whose offsets were scaled otherwise."""
         attentions = [stage.blocks[0].attn.w_msa for stage in self.stages]
@@ -82,10 +90,11 @@ class SwinV2(Swin):
     def make_attention(
         self, stage: int, embed_dims: int, num_heads: int, window_size: int
     ) -> WindowAttention:
-        sizes = self.pretrained_window_sizes or (0,) * len(self.depths)
+        sizes = self.pretrained_window_sizes
+        sizes = (0,) * len(self.depths) if sizes is None else sizes
         if not isinstance(sizes, (list, tuple)) or len(sizes) != len(self.depths):
             raise UserError(
-                f'pretrained_window_sizes {sizes} is not a number for each of the '
+                f'pretrained_window_sizes {sizes!r} is not a number for each of the '
                 f'{len(self.depths)} stages; give one of each'
             )
         return self.attention(

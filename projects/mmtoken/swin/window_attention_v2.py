@@ -7,9 +7,10 @@ from math import log
 import torch
 from torch import Tensor, nn
 
+from mmtoken.checks import check_whole
 from mmtoken.errors import UserError
 from mmtoken.pyramid.window_attention import WindowAttention
-from mmtoken.pyramid.window_bias import pick_bias, relative_index
+from mmtoken.pyramid.window_bias import pick_bias
 from mmtoken.tokens import Tokens
 from mmtoken.vit.projections import LinearProjection
 
@@ -22,6 +23,8 @@ MAX_BIAS = 16.0
 SMALLEST = 1e-6
 # The buffer of scaled offsets.
 OFFSETS = 'relative_coords_table'
+# Above what it holds: windows of 2¹⁶ places a side, scaled by those of 2.
+LARGEST = 7.0
 
 
 class WindowAttentionV2(WindowAttention):
@@ -57,10 +60,11 @@ class WindowAttentionV2(WindowAttention):
         pretrained_window_size: int = 0,
         **kwargs,
     ) -> None:
-        if pretrained_window_size not in (0, *range(2, 1 << 16)):
+        check_whole('pretrained_window_size', pretrained_window_size, least=0, example=8)
+        if pretrained_window_size == 1:
             raise UserError(
-                f'pretrained_window_size {pretrained_window_size!r} is neither 0, for the window '
-                'size itself, nor a whole number from 2 up; correct it'
+                'pretrained_window_size 1 is neither 0, for the window size itself, nor a whole '
+                'number from 2 up; correct it'
             )
         if kwargs.get('qk_scale') is not None:
             raise UserError(
@@ -76,14 +80,15 @@ class WindowAttentionV2(WindowAttention):
             self.q_bias = nn.Parameter(torch.zeros(embed_dims))
             self.v_bias = nn.Parameter(torch.zeros(embed_dims))
 
-    def make_positions(self, window_size: int) -> None:
+    def make_positions(self) -> None:
         self.logit_scale = nn.Parameter(torch.full((self.num_heads, 1, 1), log(10)))
         self.cpb_mlp = nn.Sequential(
             nn.Linear(2, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, self.num_heads, False)
         )
-        # In the state dict, as they are in mmpretrain's.
-        self.register_buffer('relative_coords_table', offsets(window_size, self.reach))
-        self.register_buffer('relative_position_index', relative_index(window_size))
+
+    def made_of_window(self) -> dict[str, Tensor]:
+        table = offsets(self.window_size, self.reach)
+        return {OFFSETS: table, **super().made_of_window()}
 
     def project(self, tokens: Tokens) -> tuple[Tensor, Tensor, Tensor]:
         q, k, v = self.qkv(tokens)
@@ -122,12 +127,22 @@ def window_of(table: Tensor) -> int:
 
     Returns:
         r + 1; 0 where a table of one place does not say it.
+
+    Raises:
+        UserError: If it is no table of offsets.
     """
-    size = (table.shape[1] + 1) // 2
-    if size < 2:
+    size = (table.shape[1] + 1) // 2 if table.ndim == 4 else 0
+    if size == 1:
         return 0
-    # Its largest entry is log2(1 + 8 (s − 1)/r)/3.
-    return 1 + round(8 * (size - 1) / (2 ** (3 * table.abs().max().item()) - 1))
+    largest = table.abs().max().item() if table.numel() else 0.0
+    if not size or not 0 < largest < LARGEST:
+        raise UserError(
+            f'{OFFSETS} of shape {(*table.shape,)}, whose largest number is {largest:g}, is no '
+            'table of the offsets within a window: the weights are damaged; leave it out, or use '
+            'others'
+        )
+    # It is log2(1 + 8 (s − 1)/r)/3.
+    return 1 + round(8 * (size - 1) / (2 ** (3 * largest) - 1))
 
 
 def offsets(size: int, reach: int) -> Tensor:

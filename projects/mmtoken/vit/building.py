@@ -29,7 +29,7 @@ def complete(cfg: dict | None, default: dict) -> dict:
     Raises:
         UserError: If it is no dict.
     """
-    cfg = cfg or {}
+    cfg = {} if cfg is None else cfg
     if not isinstance(cfg, Mapping):
         raise UserError(f'{cfg!r} is not the config of a part; use a dict, such as {default}')
     return dict(cfg) if 'type' in cfg else {**default, **cfg}
@@ -50,7 +50,8 @@ def build_part(name: str, cfg: dict | None, default: dict, **arguments) -> nn.Mo
         The part.
 
     Raises:
-        UserError: If the config has what the backbone adds, or what the part does not take.
+        UserError: If the config has what the backbone adds, or what the part does not take, or its
+            type is unknown.
     """
     cfg = complete(cfg, default)
     given = sorted(arguments.keys() & cfg.keys())
@@ -58,9 +59,7 @@ def build_part(name: str, cfg: dict | None, default: dict, **arguments) -> nn.Mo
         raise UserError(
             f'{name} has {", ".join(given)}, which the backbone sets itself; leave it out'
         )
-    kind = find_part(cfg)
-    if kind is not None:
-        check_keys(name, kind, cfg)
+    check_keys(name, require_part(name, cfg), cfg)
     with MODELS.switch_scope_and_registry('mmpretrain') as registry:
         return registry.build(dict(cfg, **arguments))
 
@@ -97,6 +96,30 @@ def find_part(cfg: dict) -> Callable | None:
         return registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
 
 
+def require_part(name: str, cfg: dict) -> Callable:
+    """The class that a part's config names.
+
+    Args:
+        name: What its config is called, for the error.
+        cfg: Its config.
+
+    Raises:
+        UserError: If it is not registered.
+    """
+    kind = find_part(cfg)
+    if not callable(kind):
+        registry, known = MODELS, []
+        while registry is not None:
+            known += registry.module_dict
+            registry = registry.parent
+        raise UserError(
+            f'{name} has type {cfg["type"]!r}, which is not registered'
+            f'{near_miss(str(cfg["type"]), known)}; correct it, or import what registers it '
+            '(custom_imports)'
+        )
+    return kind
+
+
 def check_keys(name: str, kind: Callable, cfg: dict) -> None:
     """Refuse a key that a part does not take; a config without a type does not say whose it is.
 
@@ -117,8 +140,22 @@ def check_keys(name: str, kind: Callable, cfg: dict) -> None:
 
 
 def build_norm(cfg: dict | None, channels: int, default: dict = NORM) -> nn.Module:
-    """Build a norm over channels; the config as `complete` takes it."""
-    return build_norm_layer(complete(cfg, default), channels)
+    """Build a norm over channels; the config as `complete` takes it.
+
+    Raises:
+        UserError: If its type is unknown, or does not take one of the keys.
+    """
+    cfg = complete(cfg, default)
+    _norm_class('the norm', cfg)
+    return build_norm_layer(cfg, channels)
+
+
+def _norm_class(name: str, cfg: dict) -> Callable:
+    """The class of a norm, of a config that it takes."""
+    kind = require_part(name, cfg)
+    # `requires_grad` is the builder's.
+    check_keys(name, kind, {key: value for key, value in cfg.items() if key != 'requires_grad'})
+    return kind
 
 
 def check_token_norm(name: str, cfg: dict, batch: bool = False) -> None:
@@ -130,9 +167,9 @@ def check_token_norm(name: str, cfg: dict, batch: bool = False) -> None:
         batch: Whether a batch norm will do.
 
     Raises:
-        UserError: If it is one.
+        UserError: If it is one, or its type is unknown, or does not take one of the keys.
     """
-    kind = find_part(cfg)
+    kind = _norm_class(name, cfg)
     if not isinstance(kind, type) or not issubclass(kind, _MAP_NORMS):
         return
     if not (batch and issubclass(kind, _BatchNorm)):

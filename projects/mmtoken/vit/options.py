@@ -1,4 +1,4 @@
-"""By which options two plain ViTs differ: that which weights are of, and that which loads them."""
+"""By which options two backbones differ: that which weights are of, and that which loads them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mmcv.cnn.bricks.scale import LayerScale
 from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmtoken.errors import UserError
 
@@ -18,11 +19,20 @@ from .rotary_position import RotaryPosition
 from .token_block import TokenBlock
 
 # Those that change what is computed, and not which weights there are.
-_SILENT = ('arch', 'projection', 'mlp', 'position', 'residual_scale')
+_SILENT = ('arch', 'projection', 'mlp', 'position', 'residual_scale', 'qk_scale')
+# Where mmengine has its SyncBN.
+_SYNCHRONIZED = 'mmengine.utils.dl_utils.parrots_wrapper'
 # Where what a backbone is made of comes from.
-_PARTS = ('mmtoken.', 'torch.nn.', 'mmcv.cnn.', 'mmpretrain.models.utils.')
-# Those that change it a little, or at other image sizes alone.
-_SLIGHT = ('norm_cfg', 'interpolate_mode')
+_PARTS = ('mmtoken.', 'torch.nn.', 'mmcv.cnn.', 'mmpretrain.models.utils.', _SYNCHRONIZED)
+# Those that change it a little, or at other image sizes alone, or on purpose where weights go on to
+# be fine-tuned.
+_SLIGHT = (
+    'norm_cfg',
+    'block_norm_cfg',
+    'interpolate_mode',
+    'pad_to_window',
+    'pretrained_window_sizes',
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class Differing:
         needed: All of them, or the whole config where it is of another kind; '' where nothing is
             known, or nothing differs.
         silent: Those without which the weights load and another function is computed.
-        slight: Those without which it is a slightly different one.
+        slight: Those without which features differ, mostly little.
     """
 
     needed: str = ''
@@ -41,7 +51,7 @@ class Differing:
     slight: str = ''
 
     def enforce(self, source: str, allow_partial: bool) -> None:
-        """Refuse another function, and log a slightly different one.
+        """Refuse another function, and log what changes features.
 
         Args:
             source: What was loaded, in the plural.
@@ -57,8 +67,8 @@ class Differing:
             )
         if self.slight:
             print_log(
-                f'{source} are of a backbone with {self.slight}, which computes something slightly '
-                'different',
+                f'{source} are of a backbone with {self.slight}, without which features differ '
+                'from those it had; set this in the config to have the same ones',
                 logger='current',
             )
 
@@ -81,7 +91,7 @@ def differing_options(module: nn.Module, config: Any) -> Differing:
         except (TypeError, UserError):  # Of another version, or damaged: nothing to go by.
             return Differing()
     own, theirs = options_of(module), options_of(other)
-    if own is None or theirs is None:
+    if own is None or theirs is None or own.keys() != theirs.keys():
         same = type(module) is type(other)
         return Differing('' if same else f'backbone={call_of(config)}')
     names = [name for name, value in theirs.items() if own[name] != value]
@@ -120,11 +130,13 @@ def _is_part(name: Any) -> bool:
 
 
 def options_of(backbone: nn.Module) -> dict[str, Any] | None:
-    """What a plain ViT is, by the options that make it so; None where it is none.
+    """What a backbone is, by the options that make it so; None where that is unknown.
 
     Args:
-        backbone: A `TokenViT`, or something else.
+        backbone: A `TokenViT`, one that says it itself by a method `options`, or something else.
     """
+    if hasattr(backbone, 'options'):
+        return backbone.options()
     layer = next(iter(getattr(backbone, 'layers', ())), None)
     if not isinstance(layer, TokenBlock):
         return None
@@ -136,15 +148,14 @@ def options_of(backbone: nn.Module) -> dict[str, Any] | None:
         num_aux_tokens=backbone.num_aux_tokens,
         num_registers=backbone.aux_layout.get('reg_tokens', 0),
         stem=(type(backbone.patch_embed), _names(backbone.patch_embed)),
-        projection=(type(projection), getattr(projection, 'aux_key', None)),
-        qkv_bias=_has_bias(projection),
+        **projection_options(projection),
         mlp=(type(layer.ffn), repr(layer.ffn.hidden), _names(layer.ffn)),
         layer_scale_init_value=isinstance(attention.gamma1, LayerScale),
         qk_norm=not isinstance(attention.q_norm, nn.Identity),
         pre_norm=not isinstance(backbone.pre_norm, nn.Identity),
         position=(backbone.pos_embed is not None, _rotation(attention.turn)),
         residual_scale=layer.residual_scale,
-        norm_cfg=(type(layer.ln1), getattr(layer.ln1, 'eps', None)),
+        norm_cfg=norm_option(layer.ln1),
         interpolate_mode=backbone.interpolate_mode,
     )
 
@@ -154,9 +165,19 @@ def _names(module: nn.Module) -> frozenset[str]:
     return frozenset(name for name, _ in module.named_parameters() if not name.startswith('gamma'))
 
 
-def _has_bias(projection: nn.Module) -> bool:
+def projection_options(projection: nn.Module) -> dict[str, Any]:
+    """What a q, k, v projection is, by the options of the backbone."""
     linear = getattr(projection, 'linear', projection)
-    return getattr(linear, 'bias', None) is not None
+    key, scope = (getattr(projection, name, None) for name in ('aux_key', 'scope'))
+    return dict(
+        projection=(type(projection), key, scope == 'grid'),
+        qkv_bias=getattr(linear, 'bias', None) is not None,
+    )
+
+
+def norm_option(norm: nn.Module) -> tuple:
+    """What a norm computes in evaluation, as a value to compare."""
+    return _BatchNorm if isinstance(norm, _BatchNorm) else type(norm), getattr(norm, 'eps', None)
 
 
 def _rotation(turn: nn.Module) -> tuple | None:

@@ -80,7 +80,8 @@ def _is_resizable(own: dict[str, Tensor], state: dict[str, Tensor], name: str) -
     kind, mine, theirs = name.split('.')[-1], own[name].shape, state[name].shape
     if kind in ('pos_embed', 'absolute_pos_embed'):
         return mine[::2] == theirs[::2]
-    return kind in MADE_ANEW or (kind == 'relative_position_bias_table' and mine[1] == theirs[1])
+    table = kind == 'relative_position_bias_table' and mine[1:] == theirs[1:]
+    return kind in MADE_ANEW or table
 
 
 def update_names(module: nn.Module, state: dict[str, Tensor]) -> None:

@@ -101,14 +101,17 @@ class TokenBackbone(IntermediateLayers, BaseModule):
         """Run a layer, of which the backward pass computes what it needs again where `with_cp` says
         so.
         """
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(
-                layer,
-                tokens,
-                use_reentrant=False,
-                context_fn=lambda: (nullcontext(), _kept_statistics(layer)),
-            )
-        return layer(tokens)
+        if not (self.with_cp and torch.is_grad_enabled()):
+            return layer(tokens)
+        if torch.compiler.is_compiling():
+            # A compiled graph changes statistics once, and takes no contexts.
+            return checkpoint(layer, tokens, use_reentrant=False)
+        return checkpoint(
+            layer,
+            tokens,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), _kept_statistics(layer)),
+        )
 
     def steps(self) -> list[tuple[nn.Module | None, nn.Module]]:
         """The layers that run, each with the pool before it, or None."""
