@@ -109,10 +109,10 @@ LEAVES = {
 def leaf():
     """A function that builds the model of a leaf config."""
 
-    def make(kind):
+    def make(kind, **backbone):
         name, scope, registry = LEAVES[kind]
         cfg = Config.fromfile(CONFIGS / f'{name}.py')
-        cfg.model.backbone.init_cfg = None
+        cfg.model.backbone.update(backbone, init_cfg=None)
         if kind == 'classifier':
             cfg.model.data_preprocessor = cfg.data_preprocessor
         torch.manual_seed(0)
@@ -140,6 +140,24 @@ def test_class_maps_of_every_library_from_any_stage(leaf, image_data, kind, stag
     for found in maps.values():
         assert found.shape == (16, 16)
         assert found.sum() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize('kind', ['detector', 'segmentor'])
+# A unit of CAT is three blocks.
+@pytest.mark.parametrize(('pyramid', 'depth', 'blocks'), [('Swin', 2, 2), ('CAT', 1, 3)])
+@pytest.mark.parametrize('stage', [None, 0])
+def test_detectors_and_segmentors_over_other_pyramids(
+    leaf, image_data, kind, pyramid, depth, blocks, stage
+):
+    arch = dict(embed_dims=48, depths=[depth] * 3, num_heads=(3, 6, 12))
+    model = leaf(kind, type=f'mmpretrain.{pyramid}', arch=arch, projection=None)
+
+    maps = dense_rollout(model, image_data(kind, 64, 64), score_threshold=0.0, stage=stage)
+
+    last = 2 if stage is None else stage
+    assert type(model.backbone).__name__ == pyramid
+    assert maps.capture.depth == blocks * (last + 1)
+    assert maps and all(found.sum() == pytest.approx(1, abs=1e-4) for found in maps.values())
 
 
 def test_a_stage_that_is_not_there_is_refused(leaf, image_data, build):

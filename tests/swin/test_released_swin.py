@@ -171,14 +171,29 @@ def test_features_are_not_touched_by_a_trace(model, reference, name):
     close(traced, plain)
 
 
-def test_masks_of_windows_are_dropped_and_unknown_names_refused(reference):
+def test_masks_of_windows_are_dropped(reference):
     state = dict(reference['state'])
     assert any(name.endswith('attn_mask') for name in state)
     assert not any(name.endswith('attn_mask') for name in convert_state_dict(state, 'swin'))
-    with pytest.raises(
-        UserError, match="'layers.0.extra' is not a weight of a 'swin' model; check"
-    ):
-        convert_state_dict({**state, 'layers.0.extra': torch.zeros(1)}, 'swin')
+
+
+@pytest.mark.parametrize(
+    'unknown',
+    [
+        'layers.0.extra',
+        'layers.0.blocks.0.attn.extra',
+        'layers.0.blocks.0.attn.qkv.scale',
+        'layers.0.blocks.0.mlp.fc1.extra',
+        'layers.0.blocks.0.norm1.running_mean',
+        'layers.0.downsample.reduction.bias',
+        'patch_embed.proj.extra',
+    ],
+)
+def test_unknown_names_are_refused(unknown):
+    state = {**read_reference('swin_1')['state'], unknown: torch.zeros(1)}
+
+    with pytest.raises(UserError, match=f"'{unknown}' is not a weight of a 'swin' model; check"):
+        convert_state_dict(state, 'swin')
 
 
 @torch.no_grad()

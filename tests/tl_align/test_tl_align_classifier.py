@@ -412,6 +412,14 @@ BAD = {
         dict(backbone=dict(type='TokenViT', arch=ARCH, img_size=16, out_type='featmap')),
         "out_type 'featmap' of the backbone leaves open",
     ),
+    'backbone without attention': (
+        dict(
+            backbone=dict(
+                type='DWNet', arch=dict(embed_dims=12, depths=(1, 1), group_channels=(3, 3))
+            )
+        ),
+        "backbone DWNet mixes tokens without attention.*use target='cutmix'",
+    ),
     'last output not last': (
         dict(backbone=dict(type='TokenViT', arch=ARCH, img_size=16, out_indices=(2, 0))),
         r'out_indices \(2, 0\) end with another layer',

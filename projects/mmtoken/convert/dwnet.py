@@ -11,6 +11,9 @@ from .rules import Rule, apply_rules
 from .swin import REORDERED, last_stage, reorder_merged
 
 _OLD, _NEW = r'layers\.(\d+)\.blocks\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
+# Parts of what predicts the kernels of dynamic convolution.
+_PREDICTING = r'(?:conv[12]|bn)\.(?:[01]\.)?'
+_OF_NORMS = '(?:weight|bias|running_mean|running_var|num_batches_tracked)'
 _RULES = [
     Rule(
         r'absolute_pos_embed',
@@ -18,20 +21,22 @@ _RULES = [
         why=IN_ONE_ROW,
         change=flatten_map,
     ),
-    Rule(r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
-    Rule(r'patch_embed\.norm\.(.+)', r'backbone.patch_embed.norm.\1'),
-    Rule(_OLD + r'attn2conv\.((?:conv|bn)[02]?\..+)', _NEW + r'attn.\3'),
-    Rule(_OLD + r'bn\.(.+)', _NEW + r'norm2.\3'),
-    Rule(_OLD + r'mlp\.fc1\.(.+)', _NEW + r'ffn.layers.0.0.\3'),
-    Rule(_OLD + r'mlp\.fc2\.(.+)', _NEW + r'ffn.layers.1.\3'),
+    Rule(r'patch_embed\.proj\.(weight|bias)', r'backbone.patch_embed.projection.\1'),
+    Rule(r'patch_embed\.norm\.(weight|bias)', r'backbone.patch_embed.norm.\1'),
     Rule(
-        r'layers\.(\d+)\.downsample\.((?:norm|reduction)\..+)',
+        _OLD + rf'attn2conv\.((?:conv|bn)[02]?\.(?:{_PREDICTING})?{_OF_NORMS})', _NEW + r'attn.\3'
+    ),
+    Rule(_OLD + rf'bn\.({_OF_NORMS})', _NEW + r'norm2.\3'),
+    Rule(_OLD + r'mlp\.fc1\.(weight|bias)', _NEW + r'ffn.layers.0.0.\3'),
+    Rule(_OLD + r'mlp\.fc2\.(weight|bias)', _NEW + r'ffn.layers.1.\3'),
+    Rule(
+        r'layers\.(\d+)\.downsample\.(norm\.weight|norm\.bias|reduction\.weight)',
         r'backbone.stages.\1.downsample.\2',
         why=REORDERED,
         change=reorder_merged,
     ),
     # Of detectors and segmentors, one for each output.
-    Rule(r'norm(\d+)\.(.+)', r'backbone.norm\1.\2'),
+    Rule(rf'norm(\d+)\.({_OF_NORMS})', r'backbone.norm\1.\2'),
     Rule(r'head\.(weight|bias)', r'head.fc.\1'),
 ]
 

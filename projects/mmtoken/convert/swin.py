@@ -12,16 +12,22 @@ from .rules import Rule, apply_rules
 
 _OLD, _NEW = r'layers\.(\d+)\.blocks\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
 _LIFE = _OLD + r'attn\.qkv'
+_BOTH = r'(weight|bias)'
+# What an attention has besides LIFE's scales; that of V2 from its second line on.
+_ATTENTION = (
+    r'((?:qkv|proj)\.(?:weight|bias)|relative_position_(?:bias_table|index)'
+    r'|[qv]_bias|logit_scale|relative_coords_table|cpb_mlp\.[02]\.(?:weight|bias))'
+)
 _RULES = (
     Rule(r'absolute_pos_embed', r'backbone.absolute_pos_embed'),
-    Rule(r'patch_embed\.proj\.(.+)', r'backbone.patch_embed.projection.\1'),
-    Rule(r'patch_embed\.norm\.(.+)', r'backbone.patch_embed.norm.\1'),
-    Rule(_OLD + r'norm([12])\.(.+)', _NEW + r'norm\3.\4'),
-    Rule(_LIFE + r'\.scale1\.(.+)', _NEW + r'attn.w_msa.qkv.linear.\3'),
+    Rule(r'patch_embed\.proj\.' + _BOTH, r'backbone.patch_embed.projection.\1'),
+    Rule(r'patch_embed\.norm\.' + _BOTH, r'backbone.patch_embed.norm.\1'),
+    Rule(_OLD + r'norm([12])\.' + _BOTH, _NEW + r'norm\3.\4'),
+    Rule(_LIFE + r'\.scale1\.' + _BOTH, _NEW + r'attn.w_msa.qkv.linear.\3'),
     *scale_rules(_LIFE, f'{_NEW}attn.w_msa.qkv'),
-    Rule(_OLD + r'attn\.(.+)', _NEW + r'attn.w_msa.\3'),
-    Rule(_OLD + r'mlp\.fc1\.(.+)', _NEW + r'ffn.layers.0.0.\3'),
-    Rule(_OLD + r'mlp\.fc2\.(.+)', _NEW + r'ffn.layers.1.\3'),
+    Rule(_OLD + r'attn\.' + _ATTENTION, _NEW + r'attn.w_msa.\3'),
+    Rule(_OLD + r'mlp\.fc1\.' + _BOTH, _NEW + r'ffn.layers.0.0.\3'),
+    Rule(_OLD + r'mlp\.fc2\.' + _BOTH, _NEW + r'ffn.layers.1.\3'),
     Rule(r'head\.(weight|bias)', r'head.fc.\1'),
     # Those of detectors and segmentors, one of every output.
     Rule(r'norm(\d+)\.(weight|bias)', r'backbone.norm\1.\2'),
@@ -74,12 +80,12 @@ def merging_rules(stages: str, count: int, is_v2: bool) -> list[Rule]:
     """
     return [
         Rule(
-            rf'{stages}\.{stage}\.downsample\.{part}\.(.+)',
+            rf'{stages}\.{stage}\.downsample\.{part}\.({names})',
             rf'backbone.stages.{stage + is_v2}.downsample.{part}.\1',
             **({} if is_v2 and part == 'norm' else dict(change=reorder_merged, why=REORDERED)),
         )
         for stage in range(count)
-        for part in ('reduction', 'norm')
+        for part, names in (('reduction', 'weight'), ('norm', 'weight|bias'))
     ]
 
 
