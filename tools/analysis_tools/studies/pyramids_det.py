@@ -2,7 +2,7 @@ r"""Mask R-CNN over Swin V2 with and without LIFE, from scratch and from glyphs,
 
 Needs: of the study pyramids, with the same seeds and with 100, that of the sweep, the runs
 `--arms 'Swin V2' 'Swin V2 LIFE, grid'`.
-Costs: 12 runs of the sweep and 20 final ones, of 600 iterations.
+Costs: 16 runs of the sweep and 20 final ones, of 600 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/pyramids_det.py \
@@ -39,4 +39,12 @@ arms = [
     )
 ]
 control = 'Swin V2, from glyphs'
-sweep = dict(candidates=_base_.sweep.candidates[:3])  # the rates
+_higher = dict(
+    name='lr 0.006, decay 0.05, backbone x1',
+    options={
+        'optim_wrapper.optimizer.lr': 6e-3,
+        'optim_wrapper.optimizer.weight_decay': 0.05,
+        'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=1.0),
+    },
+)
+sweep = dict(candidates=[*_base_.sweep.candidates[:3], _higher])  # the rates

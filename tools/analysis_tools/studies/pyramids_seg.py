@@ -24,7 +24,7 @@ arms = [
 ]
 options = dict(_delete_=True)
 sweep = dict(
-    candidates=[*_base_.sweep.candidates, _base_._lower],
+    candidates=[*_base_.sweep.candidates[:3], _base_._lower],
     metric='mIoU',
     options=dict(_delete_=True, **_base_._held_out),
 )
