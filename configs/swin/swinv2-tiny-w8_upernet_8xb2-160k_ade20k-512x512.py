@@ -1,6 +1,6 @@
 """UPerNet over Swin V2-T on ADE20K, 160k iterations: the baseline of LIFE's.
 
-Reproduces: nothing published; the segmentor of our Swin-T, with the drop path of 0.2 of the classifier.
+Reproduces: nothing published; the segmentor of our Swin-T, but for a drop path of 0.2.
 Needs: the weights of swinv2-tiny-w8_8xb128_in1k-256px.py, trained by you.
 Costs: 60.0 M parameters, 235 G multiply-adds at 512 px. Training time was not measured.
 Command:
