@@ -6,6 +6,11 @@ from typing import Any
 from mmtoken.errors import UserError
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, which True and False are not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def check_whole(name: str, value: Any, least: int = 1, example: int = 1) -> None:
     """Refuse what is not a whole number, or too small a one.
 
@@ -18,7 +23,7 @@ def check_whole(name: str, value: Any, least: int = 1, example: int = 1) -> None
     Raises:
         UserError: If the value is refused.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    if not is_whole(value) or value < least:
         raise UserError(
             f'{name} {value!r} is not a whole number from {least} up; use one, such as {example}'
         )

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmtoken.checks import is_whole
 from mmtoken.errors import UserError
 from mmtoken.tokens import Tokens
 
@@ -63,10 +64,7 @@ class LIFEProjection(nn.Module):
     ) -> None:
         super().__init__()
         listed = isinstance(kernel_sizes, Sequence) and not isinstance(kernel_sizes, str)
-        if not listed or not all(
-            isinstance(size, int) and not isinstance(size, bool) and size > 0 and size % 2
-            for size in kernel_sizes
-        ):
+        if not listed or not all(is_whole(s) and s > 0 and s % 2 for s in kernel_sizes):
             raise UserError(
                 f'kernel_sizes {kernel_sizes!r} is not a sequence of odd whole numbers; use one, '
                 'such as (3, 5)'

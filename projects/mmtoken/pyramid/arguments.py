@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
-from mmtoken.checks import check_whole
+from mmtoken.checks import check_number, check_whole
 from mmtoken.errors import UserError, near_miss
 
 
@@ -39,3 +40,21 @@ def resolve_pyramid(arch: str | dict, archs: Mapping[str, dict], keys: Sequence[
     for count in lists[1]:
         check_whole(keys[2], count, example=3)
     return dict(arch)
+
+
+def check_mlp_ratio(mlp_ratio: float, width: int) -> None:
+    """Refuse MLPs without hidden channels, or without end.
+
+    Args:
+        mlp_ratio: Hidden channels over those of a block.
+        width: Channels of the narrowest block.
+
+    Raises:
+        UserError: If `mlp_ratio` is no number, or makes such MLPs.
+    """
+    check_number('mlp_ratio', mlp_ratio, above=0, example=4, below=inf)
+    if mlp_ratio * width < 1:
+        raise UserError(
+            f'mlp_ratio {mlp_ratio!r} leaves no hidden channel of the {width} of the first stage; '
+            'use a larger one, such as 4'
+        )

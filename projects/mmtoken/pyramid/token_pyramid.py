@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from mmcv.cnn.bricks.transformer import PatchEmbed
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
-from mmtoken.checks import check_number
 from mmtoken.errors import UserError, near_miss
 from mmtoken.tokens import Tokens
 from mmtoken.vit.arguments import (
@@ -29,7 +27,7 @@ from mmtoken.vit.position import resize_position
 from mmtoken.vit.schedule import LayerPlan
 from mmtoken.vit.token_backbone import TokenBackbone
 
-from .arguments import resolve_pyramid
+from .arguments import check_mlp_ratio, resolve_pyramid
 from .blocks import norm_tokens
 from .output_norms import complete_norms, update_pyramid_names
 from .patch_merging import PatchMerging
@@ -145,12 +143,7 @@ class TokenPyramid(TokenBackbone):
         check_token_norm('norm_cfg', norm_cfg)
         widths = [arch['embed_dims'] * 2**stage for stage in range(count)]
         self.embed_dims = widths[0]
-        check_number('mlp_ratio', mlp_ratio, above=0, example=4, below=inf)
-        if mlp_ratio * widths[0] < 1:
-            raise UserError(
-                f'mlp_ratio {mlp_ratio!r} leaves no hidden channel of the {widths[0]} of the first '
-                'stage; use a larger one, such as 4'
-            )
+        check_mlp_ratio(mlp_ratio, widths[0])
         self.plans = tuple(
             LayerPlan(width, heads, int(mlp_ratio * width), stage)
             for stage, (width, heads, depth) in enumerate(

@@ -1,10 +1,9 @@
 """What the arguments of a `TokenViT` may be, and one clear error for what they may not."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
-from mmtoken.checks import check_probability, check_whole
+from mmtoken.checks import check_probability, check_whole, is_whole
 from mmtoken.errors import UserError
 
 # Channels, layers and heads by the names that mmpretrain's `VisionTransformer` has for them: DeiT
@@ -81,10 +80,7 @@ def resolve_layers(
         UserError: If an index is no layer's, or if there are too few.
     """
     listed = tuple(indices) if isinstance(indices, (list, tuple, range)) else (indices,)
-    known = (
-        isinstance(i, Integral) and not isinstance(i, bool) and -num_layers <= i < num_layers
-        for i in listed
-    )
+    known = (is_whole(i) and -num_layers <= i < num_layers for i in listed)
     if len(listed) < minimum or not all(known):
         raise UserError(
             f'{name} {listed} is not a choice of layers 0..{num_layers - 1} or {-num_layers}..-1'
@@ -166,8 +162,7 @@ def check_frozen_stages(frozen_stages: int, count: int, parts: str) -> None:
     Raises:
         UserError: If it is none of these.
     """
-    whole = isinstance(frozen_stages, Integral) and not isinstance(frozen_stages, bool)
-    if not whole or not -1 <= frozen_stages <= count:
+    if not is_whole(frozen_stages) or not -1 <= frozen_stages <= count:
         raise UserError(
             f'frozen_stages {frozen_stages!r} is none of -1..{count}; -1 freezes nothing, n the '
             f'embedding and the first n {parts}'

@@ -41,10 +41,6 @@ arms = [
 control = 'Swin V2, from glyphs'
 _higher = dict(
     name='lr 0.006, decay 0.05, backbone x1',
-    options={
-        'optim_wrapper.optimizer.lr': 6e-3,
-        'optim_wrapper.optimizer.weight_decay': 0.05,
-        'optim_wrapper.paramwise_cfg': dict(backbone_lr_mult=1.0),
-    },
+    options={**_base_.sweep.candidates[0]['options'], 'optim_wrapper.optimizer.lr': 6e-3},
 )
 sweep = dict(candidates=[*_base_.sweep.candidates[:3], _higher])  # the rates
