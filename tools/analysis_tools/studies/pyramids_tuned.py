@@ -15,9 +15,6 @@ question = (
     'of the networks, and which of the rate? Each arm trains as there, at the rate that a sweep '
     f'chose for it on held-out training images; all train {_base_.iterations} iterations.'
 )
-arms = [
-    {key: value for key, value in arm.items() if key != 'keep_checkpoint'} for arm in _base_.arms
-]
 sweep = dict(
     candidates=[
         dict(name=f'lr {lr:g}', options={'optim_wrapper.optimizer.lr': lr})
