@@ -107,7 +107,7 @@ def _legend(results: dict[str, Any]) -> Iterator[str]:
     if unusual := [f'*{row["name"]}*' for row in rows if row['stride'] != usual]:
         yield (
             f'**The probe** counts patches, which are larger than {usual} px in '
-            f'{" and ".join(unusual)}: compare its figures among patches of one size alone.'
+            f'{", ".join(unusual)}: compare its figures among patches of one size alone.'
         )
     yield from _timing(results)
 
