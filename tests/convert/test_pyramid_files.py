@@ -35,6 +35,7 @@ def test_a_dense_file_alone_gives_the_backbone_and_its_outputs(name):
 OLD = {
     'cat': (('absolute_pos_embed', 'ape'), ('attn.w_msa.', 'attn.')),
     'dwnet': (('.attn.', '.attn2conv.'), ('.norm2.', '.bn.')),
+    'swin': (('attn.w_msa.', 'attn.'),),
 }
 BOTH = (
     ('projection', 'proj'),
@@ -132,3 +133,28 @@ def test_a_dense_swin_has_the_outputs_that_it_norms():
 
     assert conversion.backbone['out_indices'] == (0, 2)
     assert len(build_converted(conversion)(torch.zeros(1, 3, 64, 64))) == 2
+
+
+@torch.no_grad()
+def test_a_released_dense_swin_computes_the_same_at_every_size():
+    """Its positions are a map, and it pads and shifts what is no larger than a window."""
+    arch = dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2))
+    options = dict(img_size=(32, 48), window_size=4, out_indices=(0, 1), use_abs_pos_embed=True)
+    theirs = Swin(arch, pad_small_map=True, **options).eval()
+    for value in theirs.parameters():
+        value.normal_(std=0.2)
+    state = released(theirs, 'swin')
+    state['absolute_pos_embed'] = state['absolute_pos_embed'].mT.unflatten(2, (8, 12))
+    for part in ('norm.weight', 'norm.bias', 'reduction.weight'):
+        name = f'layers.0.downsample.{part}'
+        # (…, C·4) → (…, C, row, column) → (…, column, row, C) → (…, 4·C)
+        state[name] = state[name].unflatten(-1, (-1, 2, 2)).transpose(-3, -1).flatten(-3)
+
+    conversion = convert(state)
+
+    ours = build_converted(conversion).eval()
+    assert conversion.backbone['img_size'] == (32, 48)
+    for size in ((32, 48), (16, 16), (12, 20)):
+        image = torch.randn(1, 3, *size)
+        for found, expected in zip(ours(image), theirs(image), strict=True):
+            close(found, expected)

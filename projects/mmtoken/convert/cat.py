@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from .positions import IN_ONE_ROW, flatten_map
 from .rules import Rule, apply_rules
 from .swin import REORDERED, last_stage, reorder_merged
 
-IN_ONE_ROW = 'the map of positions in one row, as tokens are'
 # The blocks of a unit, in their order.
 _KINDS = ('pre_ipsa', 'cpsa', 'post_ipsa')
 _BLOCK = re.compile(r'(layers\.(\d+)\.(pre_ipsa|cpsa|post_ipsa)_blocks\.(\d+)\.).+')
@@ -66,12 +66,6 @@ def cat_rules(state: Mapping[str, Tensor]) -> list[Rule]:
         Rule(r'norm\.(weight|bias)', rf'backbone.norm{last_stage(state)}.\1'),
         Rule(r'head\.(weight|bias)', r'head.fc.\1'),
     ]
-
-
-def flatten_map(value: Tensor) -> Tensor:
-    """Positions of a map as those of tokens; those that are of tokens already as they are."""
-    # (1, C, H, W) → (1, H·W, C)
-    return value.flatten(2).transpose(1, 2).contiguous() if value.ndim == 4 else value
 
 
 def _block_rules(state: Mapping[str, Tensor]) -> list[Rule]:

@@ -53,6 +53,9 @@ def describe_swin(renamed: Renamed, hints: Hints) -> dict:
     windows = _windows(renamed, stages, hints, (config.get('img_size'), patch))
     config['window_size'] = windows[0] if len(set(windows)) == 1 else windows
     earlier = tuple(_earlier(own, _ATTENTION.format(s), windows[s]) for s in stages)
+    if 'out_indices' in config:
+        # A backbone of detectors or segmentors, which pad and shift maps of every size.
+        config['pad_small_map'] = True
     if any(earlier):
         config['pretrained_window_sizes'] = earlier
     return {**config, **_projection(own, is_v2)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .cat import IN_ONE_ROW, flatten_map
+from .positions import IN_ONE_ROW, flatten_map
 from .rules import Rule, apply_rules
 from .swin import REORDERED, last_stage, reorder_merged
 

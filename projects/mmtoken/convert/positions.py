@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from math import isqrt
 
 import torch
+from torch import Tensor
 
 from mmtoken.errors import UserError
 
 from .rules import Renamed
 
 POSITION = 'backbone.pos_embed'
+IN_ONE_ROW = 'the map of positions in one row, as tokens are'
 
 
 def place_position(
@@ -60,3 +62,9 @@ def place_position(
         why = f'with a row of zeros for {num_aux - count} of the tokens before the patches'
         renamed.change(POSITION, value, why)
     return found
+
+
+def flatten_map(value: Tensor) -> Tensor:
+    """Positions of a map as those of tokens; those that are of tokens already as they are."""
+    # (1, C, H, W) → (1, H·W, C)
+    return value.flatten(2).transpose(1, 2).contiguous() if value.ndim == 4 else value

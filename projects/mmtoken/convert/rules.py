@@ -132,7 +132,8 @@ def apply_rules(state: Mapping[str, Tensor], rules: Sequence[Rule], source: str)
         _check_free(new not in done.state, name, new, done)
         done.state[new] = made = value if rule.change is None else rule.change(value)
         what = 'changed' if made is not value else 'kept' if new == name else 'renamed'
-        done.report[name] = Fate(what, new, rule.why)
+        why = '' if rule.change is not None and made is value else rule.why
+        done.report[name] = Fate(what, new, why)
     for new, parts in joined.items():
         done.state[new] = _join(new, parts)
     return done

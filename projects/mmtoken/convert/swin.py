@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 
 from .life_projection import scale_rules
+from .positions import IN_ONE_ROW, flatten_map
 from .rules import Rule, apply_rules
 
 _OLD, _NEW = r'layers\.(\d+)\.blocks\.(\d+)\.', r'backbone.stages.\1.blocks.\2.'
@@ -19,7 +20,9 @@ _ATTENTION = (
     r'|[qv]_bias|logit_scale|relative_coords_table|cpb_mlp\.[02]\.(?:weight|bias))'
 )
 _RULES = (
-    Rule(r'absolute_pos_embed', r'backbone.absolute_pos_embed'),
+    Rule(
+        r'absolute_pos_embed', r'backbone.absolute_pos_embed', why=IN_ONE_ROW, change=flatten_map
+    ),
     Rule(r'patch_embed\.proj\.' + _BOTH, r'backbone.patch_embed.projection.\1'),
     Rule(r'patch_embed\.norm\.' + _BOTH, r'backbone.patch_embed.norm.\1'),
     Rule(_OLD + r'norm([12])\.' + _BOTH, _NEW + r'norm\3.\4'),
@@ -46,7 +49,7 @@ REORDERED = "in mmcv's order of the four tokens that are merged"
 
 def convert_swin(state: Mapping[str, Tensor], source: str = 'swin') -> dict[str, Tensor]:
     """Rename the weights of microsoft/Swin-Transformer or NeurAI-Lab/LIFE, and put the channels of
-    their mergings in mmcv's order.
+    their mergings in mmcv's order and absolute positions, where they are a map, in that of tokens.
 
     Args:
         state: Of a `SwinTransformer` or `SwinTransformerV2`, with or without a head.

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..conversion import Family, Hints
+from ..describe_pyramid import with_map_size
 from ..describe_swin import NOTE, TAKEN, describe_swin
-from ..rules import Renamed
+from ..rules import Renamed, of_backbone
 from ..swin import swin_rules
 
 
 def _finish(state: Mapping[str, Tensor], renamed: Renamed, hints: Hints) -> dict:
-    return describe_swin(renamed, hints)
+    positions = state.get('absolute_pos_embed')
+    return describe_swin(renamed, with_map_size(hints, positions, of_backbone(renamed.state)))
 
 
 FAMILY = Family(
