@@ -16,6 +16,7 @@ _base_ = './cascade-mask-rcnn_dynamic-dwnet-tiny_fpn_3x_coco.py'
 model = dict(
     backbone=dict(
         arch='base',
+        drop_path_rate=0.3,
         init_cfg=dict(checkpoint='work_dirs/dynamic-dwnet-base_8xb128_in1k/epoch_300.pth'),
     ),
     neck=dict(in_channels=[128, 256, 512, 1024]),

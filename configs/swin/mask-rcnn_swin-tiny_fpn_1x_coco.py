@@ -1,7 +1,7 @@
 """Mask R-CNN over Swin-T on COCO, 1x: the four stages' maps in mmdet's own FPN.
 
-Reproduces: the setting of the released detectors, 42.7 box AP and 39.3 mask AP (*mmdet's config of
-    the same name*).
+Reproduces: the setting of the released detectors, 42.7 box AP and 39.3 mask AP (*mmdet's
+    mask-rcnn_swin-t-p4-w7_fpn_1x_coco*).
 Needs: the weights of swin-tiny_8xb128_in1k.py, trained by you, or mmpretrain's of Swin-T.
 Costs: 47.8 M parameters; backbone and neck 155 G multiply-adds at 800 x 1344 px.
     Training time was not measured.

@@ -1,7 +1,6 @@
 """Swin-T on ImageNet-1k, the start of its detectors and segmentors.
 
-Reproduces: the recipe of the released Swin code, 81.2 % top-1 (*released code*), but for its
-    averaging of weights and the color jitter that timm leaves out beside RandAugment.
+Reproduces: the recipe of the released Swin code, 81.2 % top-1 (*released code*).
 Costs: 28.3 M parameters, 4.51 G multiply-adds an image. Training time was not measured.
 Command (automatic mixed precision as in the released code):
     bash tools/dist_train.sh configs/swin/swin-tiny_8xb128_in1k.py 8 --amp

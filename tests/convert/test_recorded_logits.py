@@ -27,6 +27,11 @@ RECORDED = {
         for number in (1, 2)
     },
 }
+# What the authors' code did not build, or could not run without a GPU.
+_NOT_THEIRS = {
+    'dwnet_dynamic': ', its operator put into its block by hand',
+    'dwnet_idynamic': ', the sum over its kernel by the documented formula',
+}
 # What files do not say of themselves.
 _HINTS = {
     'life_deit_1': ('num_heads',),
@@ -101,7 +106,7 @@ def rows():
     found = []
     version = 'tests/data/references'
     for name, (weights, *_) in RECORDED.items():
-        source = f"the authors' code, recorded as `{name}`"
+        source = f"the authors' code, recorded as `{name}`{_NOT_THEIRS.get(name[:-2], '')}"
         found.append(Row(weights, source, partial(measured_logits, name), version, 'logits'))
     for name in LV_VITS:
         source = f"the authors' code, recorded as `{name}`"

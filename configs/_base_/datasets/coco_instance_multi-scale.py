@@ -1,5 +1,5 @@
-# COCO at many scales, half of the images cropped between two resizings: the augmentation of DETR
-# that Swin's 3x detectors train with. Layout as in coco_instance.py.
+# COCO at many scales, half of the images cropped between two resizings: what Swin's 3x detectors
+# made of DETR's augmentation. Layout as in coco_instance.py.
 _base_ = './coco_instance.py'
 
 _scales = [(side, 1333) for side in range(480, 801, 32)]
@@ -15,7 +15,7 @@ train_pipeline = [
             [
                 dict(
                     type='RandomChoiceResize',
-                    scales=[(400, 4200), (500, 4200), (600, 4200)],
+                    scales=[(400, 1333), (500, 1333), (600, 1333)],
                     keep_ratio=True,
                 ),
                 dict(

@@ -135,8 +135,9 @@ limits = [
     "ViT's config.",
     'In detectors and segmentors all ViTs attend within windows of 64 px, those of DeiT but for '
     "their last layer, which sees the whole scene; LIFE's convolutions see beyond a window anyway.",
-    'Pyramids attend within windows of 4 tokens, or convolve, and their detectors and segmentors '
-    'read the maps of all stages, the finest at 4 px, where those of ViTs make theirs of one map '
+    'Swin V2 attends within windows of 4 tokens, CAT within and between its windows, and DWNet '
+    'convolves. The detectors and segmentors of these pyramids read the maps of all stages, the '
+    'finest at 4 px, where those of ViTs make theirs of one map '
     'at 8 px: what is between a pyramid and a ViT there is not the backbone alone.',
     'Token labels and calibration know which patches are background, which no other row is told.',
     'The training step of calibrated rows is one of the 150 that calibrate tokens. The 700 before '
