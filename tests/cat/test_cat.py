@@ -227,9 +227,13 @@ def test_life_projects_inside_windows_alone(scope):
         (dict(qk_scale='auto'), "qk_scale 'auto' is not a number above 0"),
         (dict(attn_drop_rate=1.0), 'attn_drop_rate 1.0 is not a probability'),
         (dict(drop_path_rate=-0.1), 'drop_path_rate -0.1 is not a probability'),
-        (dict(out_indices=3), r'out_indices \(3,\) is not a choice of layers 0..2'),
+        (dict(out_indices=3), r'out_indices \(3,\) is not a choice of stages 0..2'),
         (dict(frozen_stages=4), 'frozen_stages 4 is none of -1..3'),
         (dict(projection='LIFE'), "'LIFE' is not the config of a part"),
+        (
+            dict(projection=dict(type='LIFEProjection', aux_key='first')),
+            "aux_key='first' of the projection has no meaning in a pyramid",
+        ),
         (dict(projection=dict(typ='x')), "projection of type LinearProjection does not take 'typ'"),
     ],
 )

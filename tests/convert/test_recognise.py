@@ -43,7 +43,7 @@ def test_two_heads_of_one_model_are_refused():
 def test_a_weight_that_no_option_computes_is_refused():
     state = {**state_of(), 'blocks.0.attn.rel_pos_h': VALUE}
 
-    with pytest.raises(UserError, match=r"'blocks\.0\.attn\.rel_pos_h' has no counterpart in a"):
+    with pytest.raises(UserError, match=r"'blocks\.0\.attn\.rel_pos_h' has no counterpart in our"):
         convert(state, None, HINTS)
 
 

@@ -287,6 +287,8 @@ def test_statistics_over_several_processes_are_not_refused(monkeypatch):
         (dict(block_norm_cfg=dict(type='BatchNorm')), 'is no batch norm of maps'),
         (dict(block_norm_cfg='BN'), "'BN' is not the config of a part"),
         (dict(out_norm_cfg=dict(type='GN', num_groups=4)), "out_norm_cfg of type 'GN' norms maps"),
+        (dict(out_norm_cfg=dict(type='BN1d')), "out_norm_cfg of type 'BN1d' norms"),
+        (dict(out_norm_cfg=dict(type='BN3d')), "out_norm_cfg of type 'BN3d' norms"),
     ],
 )
 def test_what_has_no_meaning_is_refused(options, message):

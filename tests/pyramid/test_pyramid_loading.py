@@ -20,7 +20,7 @@ TABLE = 'stages.0.blocks.0.attn.w_msa.relative_position_bias_table'
 OFFSETS = 'stages.0.blocks.0.attn.w_msa.relative_coords_table'
 
 
-def test_positions_of_another_size_are_resized_and_counted():
+def test_positions_of_another_size_are_resized_and_counted(run_log):
     small = build(img_size=32, window_size=3, use_abs_pos_embed=True, pad_small_map=True)
     large = build(img_size=64, window_size=4, use_abs_pos_embed=True, pad_small_map=True)
     state = {f'backbone.{name}': value.clone() for name, value in small.state_dict().items()}
@@ -32,6 +32,9 @@ def test_positions_of_another_size_are_resized_and_counted():
     holder = torch.nn.Module()
     holder.backbone = large
     holder.load_state_dict(state, strict=True)
+    (line,) = [text for _, text in run_log if text.startswith('resized to fit')]
+    assert '1 absolute_pos_embed (1, 64, 12) to (1, 256, 12)' in line
+    assert f', {sum(ARCH["depths"][:1])} relative_position_bias_table (25, 2) to (49, 2)' in line
 
     theirs = SwinTransformer(arch=ARCH, img_size=64, window_size=4, out_indices=(2,))
     index = large.stages[0].blocks[0].attn.w_msa.relative_position_index
@@ -244,6 +247,13 @@ def test_the_options_that_shapes_show_are_named_with_them():
 
     with pytest.raises(UserError, match='with mlp_ratio=2.0, qkv_bias=False: set this in the con'):
         load_state(backbone, MODELS.build(theirs).state_dict(), 'weights', theirs)
+
+    # The grids at its image size bound the windows that CPSA is as wide as.
+    small = dict(type='CAT', arch=ARCH, window_size=4, img_size=16, use_abs_pos_embed=False)
+    state = MODELS.build(small).state_dict()
+    for options in (dict(img_size=64), dict(pad_small_map=True)):
+        with pytest.raises(UserError, match='img_size=16, the default pad_small_map: set this in'):
+            load_state(MODELS.build(small | options), dict(state), 'weights', small)
 
     other = differing_options(MODELS.build(dict(type='Swin', arch=ARCH)), swin_v2())
     assert other.needed.startswith("backbone=dict(type='SwinV2', arch=dict(embed_dims=12")

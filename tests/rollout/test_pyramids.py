@@ -163,6 +163,8 @@ def test_detectors_and_segmentors_over_other_pyramids(
 def test_a_stage_that_is_not_there_is_refused(leaf, image_data, build):
     with pytest.raises(UserError, match=r'stage 3 is none of SwinV2, which runs stages 0..2'):
         capture(leaf('segmentor'), image_data('segmentor', 64, 64), stage=3)
+    with pytest.raises(UserError, match='stage 1.0 is none of SwinV2'):
+        capture(leaf('segmentor'), image_data('segmentor', 64, 64), stage=1.0)
     with pytest.raises(UserError, match='stage 0 is none of LIFEViT, which runs no stages'):
         capture(build('segmentor'), image_data('segmentor', 64, 64), stage=0)
 

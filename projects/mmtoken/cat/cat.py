@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import Any
 
 import numpy as np
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmtoken.checks import check_number, check_probability, check_whole
+from mmtoken.checks import check_whole
 from mmtoken.pyramid import PyramidBlock, ShiftedWindows, TokenPyramid, WindowAttention
+from mmtoken.pyramid.arguments import check_attention
 from mmtoken.vit.building import PROJECTION, complete
 from mmtoken.vit.options import projection_options
 
@@ -71,9 +71,7 @@ class CAT(TokenPyramid):
         **kwargs,
     ) -> None:
         check_whole('window_size', window_size, least=2, example=7)
-        check_probability('attn_drop_rate', attn_drop_rate)
-        if qk_scale is not None:
-            check_number('qk_scale', qk_scale, above=0, example=0.125, below=inf)
+        check_attention(qk_scale, attn_drop_rate)
         self.window_size, self.pad_small_map = window_size, pad_small_map
         self._projection = complete(projection, PROJECTION)
         self._attention = dict(qkv_bias=qkv_bias, qk_scale=qk_scale, attn_drop=attn_drop_rate)
@@ -82,10 +80,17 @@ class CAT(TokenPyramid):
     def options(self) -> dict[str, Any]:
         """As of `TokenPyramid`."""
         mixer = self.layers[0].attn.w_msa
+        windows = [self.window_of(stage) for stage in range(len(self.depths))]
         return (
             super().options()
             | projection_options(mixer.qkv)
-            | dict(qk_scale=mixer.qk_scale, window_size=self.window_size)
+            | dict(
+                qk_scale=mixer.qk_scale,
+                window_size=self.window_size,
+                # Where grids bound windows, which weights are of, these say so.
+                img_size=windows,
+                pad_small_map=min(windows) == self.window_size,
+            )
         )
 
     def make_block(self, index: int, drop_path_rate: float, norm_cfg: dict) -> nn.Module:

@@ -23,7 +23,7 @@ class Hints:
         activation: Of the MLP, one of `describe.ACTIVATIONS`.
         img_size: Height and width in pixels that the positions are of; square by default.
         eps: Of the norms.
-        window_size: Tokens per side of a window of Swin V2.
+        window_size: Tokens per side of a window of Swin V2, or places of an inhomogeneous DWNet's.
     """
 
     num_heads: int | None = None

@@ -55,8 +55,8 @@ def recognise(state: Mapping[str, Tensor], source: str | None = None) -> Family:
     mixture = (
         f'{stranger!r} is of {others[0].what}: the file mixes two models; convert each by itself'
         if others
-        else f'{stranger!r} has no counterpart in a TokenViT, which cannot compute what these '
-        'weights do'
+        else f'{stranger!r} has no counterpart in our backbones, which cannot compute what '
+        'these weights do'
     )
     raise UserError(f'the weights look like those of {nearest.what}, but {mixture}')
 

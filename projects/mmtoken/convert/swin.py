@@ -20,9 +20,7 @@ _ATTENTION = (
     r'|[qv]_bias|logit_scale|relative_coords_table|cpb_mlp\.[02]\.(?:weight|bias))'
 )
 _RULES = (
-    Rule(
-        r'absolute_pos_embed', r'backbone.absolute_pos_embed', why=IN_ONE_ROW, change=flatten_map
-    ),
+    Rule(r'absolute_pos_embed', r'backbone.absolute_pos_embed', why=IN_ONE_ROW, change=flatten_map),
     Rule(r'patch_embed\.proj\.' + _BOTH, r'backbone.patch_embed.projection.\1'),
     Rule(r'patch_embed\.norm\.' + _BOTH, r'backbone.patch_embed.norm.\1'),
     Rule(_OLD + r'norm([12])\.' + _BOTH, _NEW + r'norm\3.\4'),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import inf
 
-from mmtoken.checks import check_number, check_whole
+from mmtoken.checks import check_number, check_probability, check_whole
 from mmtoken.errors import UserError, near_miss
 
 
@@ -58,3 +58,18 @@ def check_mlp_ratio(mlp_ratio: float, width: int) -> None:
             f'mlp_ratio {mlp_ratio!r} leaves no hidden channel of the {width} of the first stage; '
             'use a larger one, such as 4'
         )
+
+
+def check_attention(qk_scale: float | None, attn_drop_rate: float) -> None:
+    """Refuse what an attention cannot be scaled by, and what is no probability.
+
+    Args:
+        qk_scale: What q·kᵀ is multiplied by; None for the default.
+        attn_drop_rate: Dropout probability of the attention weights.
+
+    Raises:
+        UserError: If one of them has no meaning.
+    """
+    check_probability('attn_drop_rate', attn_drop_rate)
+    if qk_scale is not None:
+        check_number('qk_scale', qk_scale, above=0, example=0.125, below=inf)

@@ -7,7 +7,7 @@ from math import isqrt
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
-from mmtoken.vit.position import resize_position
+from mmtoken.vit.position import log_resized, resize_position
 
 from .window_attention import WindowAttention
 
@@ -21,6 +21,7 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
     tables asks SciPy for one that it has no longer. What is of another width, or for other heads,
     is left to torch, which refuses it. Absolute positions of another grid count as those of a
     square one, and as those of this grid where there are as many: weights do not say of which.
+    What was resized is logged.
 
     Args:
         module: The pyramid.
@@ -36,6 +37,7 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
             for name, made in part.made_of_window().items():
                 own = getattr(part, name)
                 state[f'{prefix}{path}.{name}'] = made.to(own.dtype) if own.is_meta else own
+    resized = []
     for name, own in module.state_dict().items():
         given = state.get(prefix + name)
         if given is None or given.shape == own.shape or given.ndim != own.ndim:
@@ -60,5 +62,9 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
                     'only weights of square windows can be loaded'
                 )
             # (S², h) → (1, S², h), as positions of a grid of offsets.
-            resized = resize_position(given[None], (sides[0],) * 2, (sides[1],) * 2, 0)
-            state[prefix + name] = resized[0]
+            stretched = resize_position(given[None], (sides[0],) * 2, (sides[1],) * 2, 0)
+            state[prefix + name] = stretched[0]
+        else:
+            continue
+        resized.append((name.split('.')[-1], given.shape, own.shape))
+    log_resized(resized)

@@ -134,7 +134,7 @@ class TokenPyramid(TokenBackbone):
             patch_size,
             in_channels,
         )
-        self.out_stages = resolve_layers('out_indices', out_indices, count, minimum=1)
+        self.out_stages = resolve_layers('out_indices', out_indices, count, 1, 'stages')
         ends = np.cumsum(self.depths)
         # Of blocks, as `TokenBackbone` counts.
         self.out_indices = tuple(int(ends[stage]) - 1 for stage in self.out_stages)

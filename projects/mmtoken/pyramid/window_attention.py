@@ -34,10 +34,10 @@ class WindowAttention(nn.Module):
         qkv_bias: Whether it has a bias.
         qk_scale: What q·kᵀ is multiplied by; 1/√d by default.
         attn_drop: Dropout probability of the attention weights.
-        proj_drop: Dropout probability after the output projection.
 
     Raises:
-        UserError: If `num_heads` does not divide `embed_dims`.
+        UserError: If `num_heads` does not divide `embed_dims`, or the projection has an option
+            without meaning here.
     """
 
     def __init__(
@@ -49,7 +49,6 @@ class WindowAttention(nn.Module):
         qkv_bias: bool = True,
         qk_scale: float | None = None,
         attn_drop: float = 0.0,
-        proj_drop: float = 0.0,
     ) -> None:
         super().__init__()
         check_whole('num_heads', num_heads, example=3)
@@ -66,8 +65,12 @@ class WindowAttention(nn.Module):
         for name, value in self.made_of_window().items():
             self.register_buffer(name, value)
         self.qkv = build_projection(projection, embed_dims, qkv_bias)
+        if getattr(self.qkv, 'aux_key', 'cascaded') != 'cascaded':
+            raise UserError(
+                f'aux_key={self.qkv.aux_key!r} of the projection has no meaning in a pyramid, '
+                'which has no auxiliary tokens; leave it out'
+            )
         self.proj = nn.Linear(embed_dims, embed_dims)
-        self.proj_drop = nn.Dropout(proj_drop)
 
     def make_positions(self) -> None:
         """Add what `bias` learns."""
@@ -136,7 +139,7 @@ class WindowAttention(nn.Module):
         if torch.compiler.is_exporting():
             # Else a view of what one fused kernel returns, and another may be taken later on.
             out = out.clone(memory_format=torch.contiguous_format)
-        return self.proj_drop(self.proj(out.flatten(2))), mixed
+        return self.proj(out.flatten(2)), mixed
 
     def weights(self, projected: tuple[Tensor, Tensor, Tensor], mask: Tensor | None) -> Tensor:
         """The attention itself, (B·R·Q, h, s², s²), for who wants to see it."""

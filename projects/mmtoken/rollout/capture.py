@@ -15,6 +15,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
+from mmtoken.checks import is_whole
 from mmtoken.errors import UserError
 from mmtoken.pyramid import PyramidBlock, TokenPyramid
 from mmtoken.tokens import Tokens
@@ -172,7 +173,8 @@ def _depth_of(backbone: TokenBackbone, stage: int | None) -> int:
     stages = sorted({plan.stage for plan in backbone.plans[: backbone.num_running]})
     if stage is None:
         return backbone.num_running
-    if not isinstance(backbone, TokenPyramid) or stage not in range(-len(stages), len(stages)):
+    known = is_whole(stage) and -len(stages) <= stage < len(stages)
+    if not isinstance(backbone, TokenPyramid) or not known:
         kinds = f'stages 0..{stages[-1]}' if isinstance(backbone, TokenPyramid) else 'no stages'
         raise UserError(
             f'stage {stage!r} is none of {type(backbone).__name__}, which runs {kinds}; '

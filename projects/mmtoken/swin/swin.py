@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 from typing import Any
 
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmtoken.checks import check_number, check_probability, check_whole
+from mmtoken.checks import check_whole
 from mmtoken.errors import UserError
 from mmtoken.pyramid import PyramidBlock, ShiftedWindows, TokenPyramid, WindowAttention
+from mmtoken.pyramid.arguments import check_attention
 from mmtoken.vit.building import PROJECTION, complete
 from mmtoken.vit.options import projection_options
 
@@ -62,9 +62,7 @@ class Swin(TokenPyramid):
     ) -> None:
         for size in window_size if isinstance(window_size, (list, tuple)) else [window_size]:
             check_whole('window_size', size, least=2, example=7)
-        check_probability('attn_drop_rate', attn_drop_rate)
-        if qk_scale is not None:
-            check_number('qk_scale', qk_scale, above=0, example=0.125, below=inf)
+        check_attention(qk_scale, attn_drop_rate)
         self.window_size, self.pad_small_map = window_size, pad_small_map
         self._attention = dict(
             projection=complete(projection, PROJECTION),

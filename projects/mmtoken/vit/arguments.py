@@ -63,7 +63,11 @@ def resolve_arch(arch: str | dict, archs: Mapping[str, dict] = ARCHS) -> dict[st
 
 
 def resolve_layers(
-    name: str, indices: int | Sequence[int], num_layers: int, minimum: int = 0
+    name: str,
+    indices: int | Sequence[int],
+    num_layers: int,
+    minimum: int = 0,
+    what: str = 'layers',
 ) -> tuple[int, ...]:
     """A choice of layers as indices from 0.
 
@@ -72,6 +76,7 @@ def resolve_layers(
         indices: A layer or a sequence of them; negatives count from the end.
         num_layers: How many layers there are.
         minimum: How many must be chosen at least.
+        what: What they are of which it is a choice, for the error.
 
     Returns:
         The indices, in the order given.
@@ -83,7 +88,7 @@ def resolve_layers(
     known = (is_whole(i) and -num_layers <= i < num_layers for i in listed)
     if len(listed) < minimum or not all(known):
         raise UserError(
-            f'{name} {listed} is not a choice of layers 0..{num_layers - 1} or {-num_layers}..-1'
+            f'{name} {listed} is not a choice of {what} 0..{num_layers - 1} or {-num_layers}..-1'
         )
     return tuple(int(i) % num_layers for i in listed)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from mmpretrain.models.utils import LayerNorm2d, build_norm_layer
 from mmpretrain.registry import MODELS
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.batchnorm import _NormBase
 
 from mmtoken.errors import UserError, near_miss
 
@@ -164,7 +164,7 @@ def check_token_norm(name: str, cfg: dict, batch: bool = False) -> None:
     Args:
         name: What its config is called, for the error.
         cfg: Its config, with a type.
-        batch: Whether a batch norm will do.
+        batch: Whether a batch norm of maps will do.
 
     Raises:
         UserError: If it is one, or its type is unknown, or does not take one of the keys.
@@ -172,7 +172,7 @@ def check_token_norm(name: str, cfg: dict, batch: bool = False) -> None:
     kind = _norm_class(name, cfg)
     if not isinstance(kind, type) or not issubclass(kind, _MAP_NORMS):
         return
-    if not (batch and issubclass(kind, _BatchNorm)):
+    if not (batch and issubclass(kind, (nn.BatchNorm2d, nn.SyncBatchNorm))):
         raise UserError(
             f'{name} of type {cfg["type"]!r} norms maps, and here are tokens to norm; use a layer '
             'norm, such as LN'

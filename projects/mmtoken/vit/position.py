@@ -4,10 +4,13 @@ tiled.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from math import isqrt
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
@@ -184,4 +187,18 @@ def adapt_position_on_load(module, state_dict: dict, prefix: str = '', *_) -> No
     if state_dict[key].shape != own.shape or not source.items() <= layout.items():
         grid = module.patch_resolution
         mode = module.interpolate_mode
-        state_dict[key] = adapt_position(state_dict[key], source, own, layout, grid, mode)
+        given = state_dict[key]
+        state_dict[key] = adapt_position(given, source, own, layout, grid, mode)
+        log_resized([('pos_embed', given.shape, own.shape)])
+
+
+def log_resized(resized: Iterable[tuple[str, torch.Size, torch.Size]]) -> None:
+    """Say what of weights was made to fit while they are loaded.
+
+    Args:
+        resized: Name, and shapes of before and after; those alike are counted.
+    """
+    counted = Counter((name, tuple(old), tuple(new)) for name, old, new in resized if old != new)
+    if counted:
+        said = [f'{count} {name} {old} to {new}' for (name, old, new), count in counted.items()]
+        print_log(f'resized to fit the backbone: {", ".join(said)}', logger='current')
