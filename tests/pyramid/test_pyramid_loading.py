@@ -106,6 +106,14 @@ def test_weights_of_mmpretrains_earlier_versions_load_as_theirs_do(tmp_path):
             assert torch.equal(loaded.state_dict()[name], value), name
 
 
+def test_a_norm_by_its_earlier_name_does_not_replace_todays():
+    backbone = build()
+    state = backbone.state_dict() | {'norm.weight': torch.ones(48)}
+
+    with pytest.raises(UserError, match=r'1 unexpected \(norm.weight\)'):
+        load_state(backbone, state, 'weights')
+
+
 def test_classifiers_of_mmpretrains_earlier_versions_load(tmp_path):
     head = dict(type='LinearClsHead', num_classes=5, in_channels=48)
     backbone = dict(type='Swin', arch=ARCH, img_size=64, window_size=4)

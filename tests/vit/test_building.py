@@ -85,6 +85,12 @@ def test_norms_of_maps_are_refused(norm):
         vit(norm_cfg=dict(type=norm))
 
 
+@pytest.mark.parametrize('eps', ['1e-6', 0, -1e-5, True])
+def test_an_eps_that_norms_nothing_is_refused(eps):
+    with pytest.raises(UserError, match=f'eps of norm_cfg {eps!r} is not a number above 0'):
+        vit(norm_cfg=dict(eps=eps))
+
+
 def test_what_is_not_registered_or_not_taken_is_named():
     with pytest.raises(
         UserError, match="norm_cfg has type 'LNN', which is not registered; did you"

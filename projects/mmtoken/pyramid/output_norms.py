@@ -20,7 +20,10 @@ def update_pyramid_names(stages: int, state: dict[str, Tensor], prefix: str = ''
         if own.startswith('stages.') and own.endswith('.attn_mask'):
             del state[name]
         elif own.startswith('norm.'):
-            state[f'{prefix}norm{stages - 1}.{own[5:]}'] = state.pop(name)
+            # Beside one by today's name it is unknown, and stays to be said so.
+            new = f'{prefix}norm{stages - 1}.{own[5:]}'
+            if new not in state:
+                state[new] = state.pop(name)
 
 
 def complete_norms(module: nn.Module, state: dict[str, Tensor]) -> None:

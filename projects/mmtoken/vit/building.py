@@ -8,6 +8,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from mmtoken.checks import check_number
 from mmtoken.errors import UserError, near_miss
 
 NORM = dict(type='LN', eps=1e-6)
@@ -155,6 +156,8 @@ def _norm_class(name: str, cfg: dict) -> Callable:
     kind = require_part(name, cfg)
     # `requires_grad` is the builder's.
     check_keys(name, kind, {key: value for key, value in cfg.items() if key != 'requires_grad'})
+    if 'eps' in cfg:
+        check_number(f'eps of {name}', cfg['eps'], above=0, example=1e-6)
     return kind
 
 
