@@ -26,7 +26,7 @@ class ExplicitAttention(WindowAttentionV2):
     ) -> tuple[Tensor, Tensor | None]:
         weights = self.weights(projected, mask)
         out = weights @ self._heads(projected[2])
-        return self.proj_drop(self.proj(out.transpose(1, 2).flatten(2))), None
+        return self.proj(out.transpose(1, 2).flatten(2)), None
 
 
 class ExplicitSwinV2(SwinV2):
