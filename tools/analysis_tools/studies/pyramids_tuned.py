@@ -1,6 +1,6 @@
 r"""The pyramids of the study pyramids, each with the learning rate that a sweep chose for it.
 
-Costs: 40 runs of the sweep and 40 final ones, of 1,000 iterations.
+Costs: 48 runs of the sweep and 40 final ones, of 1,000 iterations.
 Command::
 
     python tools/analysis_tools/study.py tools/analysis_tools/studies/pyramids_tuned.py \
@@ -18,7 +18,7 @@ question = (
 sweep = dict(
     candidates=[
         dict(name=f'lr {lr:g}', options={'optim_wrapper.optimizer.lr': lr})
-        for lr in (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+        for lr in (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
     ],
     seeds=[101],  # 100 is a classifier's that a sweep of pyramids_det.py starts from
     metric='accuracy/top1',
