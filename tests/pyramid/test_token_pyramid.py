@@ -3,15 +3,17 @@
 import math
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from mmpretrain.models import SwinTransformer
 from small_swin import ARCH, build, images
 
+from mmtoken.cat import CAT
 from mmtoken.dense import TokenViTLayerDecayConstructor, check_pyramids
 from mmtoken.errors import UserError
 from mmtoken.pyramid import window_bias
-from mmtoken.swin import Swin
+from mmtoken.swin import Swin, SwinV2
 
 
 @torch.no_grad()
@@ -104,6 +106,19 @@ def test_maps_have_strides_channels_and_norms_of_their_own():
     assert [tuple(out.shape) for out in outs] == [(2, 48, 4, 4), (2, 12, 16, 16)]
     assert all(out.is_contiguous() for out in outs)
     assert not hasattr(backbone, 'norm1')
+
+
+@pytest.mark.parametrize('cls', [Swin, SwinV2, CAT])
+def test_sizes_may_be_numbers_of_numpy(cls):
+    arch = dict(ARCH, depths=(1, 2, 1))
+
+    def outputs(number):
+        torch.manual_seed(0)
+        made = cls(arch, number(64), window_size=number(4), pad_small_map=True)
+        return made.eval()(images(48, 40))
+
+    for own, theirs in zip(outputs(np.int64), outputs(int), strict=True):
+        assert torch.equal(own, theirs)
 
 
 def test_what_is_returned():

@@ -322,6 +322,22 @@ def test_positions_of_no_square_grid_load_at_the_size_that_an_error_advises(tmp_
     assert torch.equal(target.pos_embed, source.pos_embed)
 
 
+@pytest.mark.parametrize('form', [dict, dino])
+def test_positions_that_may_be_of_a_square_grid_are_warned_of(run_log, form):
+    """Also where rows of auxiliary tokens are made to fit."""
+    options = dict(num_aux_tokens=5, num_registers=4)
+    square, wide = small(32, **options), small((16, 64), **options)
+    state = square.state_dict() if form is dict else dino(square)
+
+    for target in (small(32, **options), small(64, **options), wide):
+        target.load_state_dict(dict(state))
+
+    (warned,) = [text for level, text in run_log if level == 'WARNING']
+    assert 'pos_embed is taken for positions of the grid 2x8' in warned
+    assert 'a grid of 4x4 has as many' in warned
+    assert torch.equal(wide.pos_embed[:, 5:], square.pos_embed[:, 5:])
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match='nothing.pth does not exist'):
         load_pretrained(small(), str(tmp_path / 'nothing.pth'))

@@ -63,3 +63,11 @@ def test_layers_may_be_numbers_of_numpy():
     model = small(out_indices=list(np.array([0, -1])), out_type='featmap')
 
     assert len(model(torch.zeros(1, 3, 16, 16))) == 2
+
+
+def test_windows_may_be_numbers_of_numpy():
+    image = torch.rand(1, 3, 16, 16)
+
+    (out,) = small(window_size=np.int64(2))(image)
+
+    assert torch.equal(out, small(window_size=2)(image)[0])

@@ -7,7 +7,7 @@ from math import isqrt
 from torch import Tensor, nn
 
 from mmtoken.errors import UserError
-from mmtoken.vit.position import log_resized, resize_position
+from mmtoken.vit.position import log_resized, resize_position, warn_of_square
 
 from .window_attention import WindowAttention
 
@@ -21,7 +21,7 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
     tables asks SciPy for one that it has no longer. What is of another width, or for other heads,
     is left to torch, which refuses it. Absolute positions of another grid count as those of a
     square one, and as those of this grid where there are as many: weights do not say of which.
-    What was resized is logged.
+    What was resized is logged, and warned of where a square grid has as many.
 
     Args:
         module: The pyramid.
@@ -40,7 +40,11 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
     resized = []
     for name, own in module.state_dict().items():
         given = state.get(prefix + name)
-        if given is None or given.shape == own.shape or given.ndim != own.ndim:
+        if given is None or given.ndim != own.ndim:
+            continue
+        if given.shape == own.shape:
+            if name == 'absolute_pos_embed':
+                warn_of_square(name, module.patch_resolution)
             continue
         if name == 'absolute_pos_embed' and given.shape[2] == own.shape[2]:
             side = isqrt(given.shape[1])

@@ -13,4 +13,4 @@ def known(condition: bool | SymBool | Tensor) -> bool:
         condition: A comparison of sizes: a tensor where `torch.jit.trace` looks on, whose graphs
             are of the example's size alone.
     """
-    return bool(condition) if isinstance(condition, Tensor) else statically_known_true(condition)
+    return statically_known_true(condition) if isinstance(condition, SymBool) else bool(condition)

@@ -4,6 +4,7 @@ tiled.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from math import isqrt
@@ -121,8 +122,8 @@ def adapt_position(
     lacks keeps the row that it has here.
 
     A state dict does not say which grid its positions are of. As many positions as this grid has
-    are taken for its own: those of an 8×8 grid would pass as 4×16 ones, in the wrong places. Resize
-    such weights yourself before loading them.
+    are taken for its own: those of an 8×8 grid would pass as 4×16 ones, in the wrong places. Where
+    weights are loaded, `warn_of_square` says so. Resize such weights yourself before loading them.
 
     Args:
         pos_embed: (1, A″ + H′·W′, C), of a square grid H′ = W′ or of this very grid.
@@ -184,12 +185,33 @@ def adapt_position_on_load(module, state_dict: dict, prefix: str = '', *_) -> No
         return
     own = own.detach()
     source, layout = found_layout(state_dict, prefix), module.aux_layout
-    if state_dict[key].shape != own.shape or not source.items() <= layout.items():
-        grid = module.patch_resolution
-        mode = module.interpolate_mode
-        given = state_dict[key]
-        state_dict[key] = adapt_position(given, source, own, layout, grid, mode)
-        log_resized([('pos_embed', given.shape, own.shape)])
+    grid, given = module.patch_resolution, state_dict[key]
+    if given.shape == own.shape and source.items() <= layout.items():
+        warn_of_square('pos_embed', grid)
+        return
+    if _placed(given.shape[1], source, grid)[1] == grid:
+        warn_of_square('pos_embed', grid)
+    mode = module.interpolate_mode
+    state_dict[key] = adapt_position(given, source, own, layout, grid, mode)
+    log_resized([('pos_embed', given.shape, own.shape)])
+
+
+def warn_of_square(name: str, grid: tuple[int, int]) -> None:
+    """Warn where positions that are taken for those of a grid may be of a square one.
+
+    Args:
+        name: What the positions are called.
+        grid: (H, W).
+    """
+    side = isqrt(grid[0] * grid[1])
+    if grid[0] != grid[1] and side**2 == grid[0] * grid[1]:
+        print_log(
+            f'{name} is taken for positions of the grid {grid[0]}x{grid[1]} of this backbone; '
+            f'weights do not say so, and a grid of {side}x{side} has as many. If they are of '
+            'that one, resize them with mmtoken.vit.position.resize_position before they load',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def log_resized(resized: Iterable[tuple[str, torch.Size, torch.Size]]) -> None:
