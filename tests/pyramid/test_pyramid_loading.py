@@ -44,21 +44,18 @@ def test_positions_of_another_size_are_resized_and_counted(run_log):
     torch.testing.assert_close(large.absolute_pos_embed, expected)
 
 
-@pytest.mark.parametrize('sides', [(64, 64), (32, 128), (32, 64)])
-def test_positions_that_may_be_of_a_square_grid_are_warned_of(run_log, sides):
-    source = build(img_size=64, use_abs_pos_embed=True)
-    if sides == (32, 64):  # its 8x16 positions are as many as those of no square grid
-        source = build(img_size=sides, use_abs_pos_embed=True)
-    backbone = build(img_size=sides, use_abs_pos_embed=True)
+def test_positions_that_may_be_of_a_square_grid_are_warned_of(run_log):
+    square, wide, half = (
+        build(img_size=sides, use_abs_pos_embed=True) for sides in (64, (32, 128), (32, 64))
+    )
+    # Of no other grid; of none that is square; resized; and of the square one or of the wide one.
+    for target, source in ((square, square), (half, half), (half, square), (wide, square)):
+        target.load_state_dict(source.state_dict(), strict=True)
 
-    backbone.load_state_dict(source.state_dict(), strict=True)
-
-    warned = [text for level, text in run_log if level == 'WARNING']
-    assert len(warned) == (sides == (32, 128))
-    for text in warned:
-        assert 'absolute_pos_embed is taken for positions of the grid 8x32' in text
-        assert 'a grid of 16x16 has as many' in text
-    assert torch.equal(backbone.absolute_pos_embed, source.absolute_pos_embed)
+    (warned,) = [text for level, text in run_log if level == 'WARNING']
+    assert 'absolute_pos_embed is taken for positions of the grid 8x32' in warned
+    assert 'a grid of 16x16 has as many' in warned
+    assert torch.equal(wide.absolute_pos_embed, square.absolute_pos_embed)
 
 
 def test_tables_are_stretched_over_their_offsets():

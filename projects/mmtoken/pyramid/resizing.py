@@ -21,7 +21,7 @@ def adapt_pyramid_on_load(module: nn.Module, state: dict[str, Tensor], prefix: s
     tables asks SciPy for one that it has no longer. What is of another width, or for other heads,
     is left to torch, which refuses it. Absolute positions of another grid count as those of a
     square one, and as those of this grid where there are as many: weights do not say of which.
-    What was resized is logged, and warned of where a square grid has as many.
+    A warning says so where a square one has as many. What was resized is logged.
 
     Args:
         module: The pyramid.

@@ -122,8 +122,8 @@ def adapt_position(
     lacks keeps the row that it has here.
 
     A state dict does not say which grid its positions are of. As many positions as this grid has
-    are taken for its own: those of an 8×8 grid would pass as 4×16 ones, in the wrong places. Where
-    weights are loaded, `warn_of_square` says so. Resize such weights yourself before loading them.
+    are taken for its own: those of an 8×8 grid would pass as 4×16 ones, in the wrong places. A
+    warning says so. Resize such weights yourself before loading them.
 
     Args:
         pos_embed: (1, A″ + H′·W′, C), of a square grid H′ = W′ or of this very grid.
@@ -141,6 +141,8 @@ def adapt_position(
         UserError: If the embeddings are of an unknown, non-square grid.
     """
     placed, source_grid = _placed(pos_embed.shape[1], source, grid)
+    if source_grid == grid:
+        warn_of_square('pos_embed', grid)
     count = sum(placed.values())
     given = dict(zip(placed, pos_embed[:, :count].split([*placed.values()], dim=1), strict=True))
     kept = own[:, : sum(layout.values())].to(pos_embed).split([*layout.values()], dim=1)
@@ -189,8 +191,6 @@ def adapt_position_on_load(module, state_dict: dict, prefix: str = '', *_) -> No
     if given.shape == own.shape and source.items() <= layout.items():
         warn_of_square('pos_embed', grid)
         return
-    if _placed(given.shape[1], source, grid)[1] == grid:
-        warn_of_square('pos_embed', grid)
     mode = module.interpolate_mode
     state_dict[key] = adapt_position(given, source, own, layout, grid, mode)
     log_resized([('pos_embed', given.shape, own.shape)])
